@@ -1,0 +1,28 @@
+"""What every data set yields: one labelled photograph."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+
+class Example(NamedTuple):
+    """One photograph with its label: `mask` is true where there is corrosion."""
+
+    name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    mask: Bool[np.ndarray, "height width"]
+    group: str
+
+
+class Dataset(Protocol):
+    """A sequence of examples, read when asked for. `names` are unique and in the order of the indices."""
+
+    names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+    def __iter__(self) -> Iterator[Example]: ...

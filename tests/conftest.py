@@ -1,0 +1,45 @@
+"""Strict settings for all tests: eight host devices, no rank promotion, shapes checked at run time.
+
+`../shared` holds photographs and reference numbers that are no part of the project: tests that need it skip without it.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+
+import jax
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+install_import_hook("spotrust_jax", "beartype.beartype")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _shared(folder: str) -> Path:
+    path = REPOSITORY.parent / "shared" / folder
+    if not path.is_dir():
+        pytest.skip(f"needs ../shared/{folder}, which is not here")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of the reference numbers and weights."""
+    return _shared("golden")
+
+
+@pytest.fixture(scope="session")
+def corrosion_photos() -> Path:
+    """Folder of 79 labelled photographs: images/, masks/, splits.csv."""
+    return _shared("data/corrosion_photos")
+
+
+@pytest.fixture(scope="session")
+def out_of_distribution() -> Path:
+    """Folder of ten photographs without corrosion."""
+    return _shared("data/out_of_distribution")
