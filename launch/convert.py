@@ -1,0 +1,60 @@
+"""Turns PyTorch or safetensors weights into a checkpoint that the other programs read.
+
+python -m launch.convert --source=fold0.pt,fold1.pt,fold2.pt --hypes=hypes.json --output=runs/paper
+python -m launch.convert --source=hrnetv2_w48_imagenet.pth --preset=w48 --variant=variational \
+    --allow_missing=head,bayesian,aleatoric --output=runs/imagenet
+"""
+
+from absl import flags
+
+from . import program
+
+_SOURCE = flags.DEFINE_list(
+    "source", [], "Weight file, several separated by commas, or a glob; several are an ensemble."
+)
+_HYPES = flags.DEFINE_string("hypes", None, "The hyperparameter file (JSON) that belongs to the weights.")
+_PRESET = flags.DEFINE_string("preset", None, "Without a hypes file: architecture, such as w48.")
+_VARIANT = flags.DEFINE_enum(
+    "variant", None, ["deterministic", "variational", "dropout"], "Without a hypes file: kind of network."
+)
+_MEAN = flags.DEFINE_list(
+    "mean", None, "Channel means R,G,B in units of [0, 1], instead of the hypes file's or ImageNet's."
+)
+_STD = flags.DEFINE_list("std", None, "Channel standard deviations, likewise.")
+_ALLOW_MISSING = flags.DEFINE_list(
+    "allow_missing", [], "Parts that may stay at their initial value: head, bayesian, aleatoric."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the initial values of what is missing.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the checkpoint.")
+
+
+def main() -> int:
+    import jax
+
+    from spotrust_jax.checkpoints import CheckpointConfig, save_model
+    from spotrust_jax.convert import convert_files
+    from spotrust_jax.errors import InputError
+    from spotrust_jax.hypes import choose_hypes
+    from spotrust_jax.weight_files import list_weight_files
+
+    if _OUTPUT.value is None:
+        raise InputError("--output is missing: give the folder to write the checkpoint to")
+    hypes = choose_hypes(_HYPES.value, _PRESET.value, _VARIANT.value, mean=_MEAN.value, deviation=_STD.value)
+    paths = list_weight_files(_SOURCE.value)
+    key = jax.random.key(_SEED.value)
+    variables = convert_files(paths, hypes.model, key, allow_missing=_ALLOW_MISSING.value, report=print)
+    config = CheckpointConfig(
+        model=hypes.model,
+        members=len(paths),
+        mean=hypes.mean,
+        deviation=hypes.deviation,
+        inference_size=hypes.inference_size,
+        positive_weight=hypes.positive_weight,
+    )
+    save_model(_OUTPUT.value, variables, config)
+    print(f"{_OUTPUT.value}: {hypes.model.variant} {hypes.model.preset}, {len(paths)} member{'s' * (len(paths) > 1)}")
+    return 0
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,78 @@
+"""What every program does around its own work: flags, devices, one-line errors and exit codes.
+
+Exit codes: 0 for success, 1 for a run that failed, 2 for input that cannot be used.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags, logging
+
+from spotrust_jax.errors import InputError
+
+_PLATFORM = flags.DEFINE_enum("platform", "auto", ["auto", "cpu", "gpu", "tpu"], "Where to compute.")
+_NUM_DEVICES = flags.DEFINE_integer("num_devices", 0, "Devices to use; 0 is all of them.", lower_bound=0)
+
+# jax's name of the platform that the flag calls gpu.
+_JAX_PLATFORM = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+
+
+def run(main: Callable[[], int]) -> None:
+    """Parses the flags, chooses the devices, calls `main` and exits with its code."""
+
+    def guarded(arguments: list[str]) -> None:
+        try:
+            if len(arguments) > 1:
+                raise InputError(f"unexpected argument {arguments[1]!r}: options are written --name=value")
+            _prepare_jax()
+            code = main()
+        except InputError as error:
+            code = _complain(error, 2)
+        except KeyboardInterrupt:
+            code = _complain("interrupted", 130)
+        sys.exit(code)
+
+    logging.set_verbosity(logging.WARNING)
+    app.run(guarded, flags_parser=_parse)
+
+
+def devices() -> list:
+    """The devices chosen by --platform and --num_devices."""
+    import jax
+
+    try:
+        found = jax.devices()
+    except RuntimeError as error:
+        raise InputError(f"--platform={_PLATFORM.value} is not on this machine: try --platform=auto") from error
+    if _NUM_DEVICES.value > len(found):
+        raise InputError(f"--num_devices={_NUM_DEVICES.value} but this machine has {len(found)}: ask for fewer, or 0 for all")
+    return found[: _NUM_DEVICES.value or None]
+
+
+def _prepare_jax() -> None:
+    """Platform, number of host devices, and a cache of compiled programs, before jax looks at the devices."""
+    import jax
+
+    if _PLATFORM.value != "auto":
+        jax.config.update("jax_platforms", _JAX_PLATFORM[_PLATFORM.value])
+    if _PLATFORM.value == "cpu" and _NUM_DEVICES.value:
+        jax.config.update("jax_num_cpu_devices", _NUM_DEVICES.value)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        jax.config.update("jax_compilation_cache_dir", str(home / "spotrust_jax" / "xla"))
+    devices()
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(arguments)
+    except (flags.Error, InputError) as error:
+        sys.exit(_complain(error, 2))
+
+
+def _complain(problem: object, code: int) -> int:
+    """One line on standard error."""
+    print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,102 @@
+"""Trained models on disk: an Orbax checkpoint of the variables with `config.json` beside it.
+
+The state of a run in progress (optimiser, schedules) is `training/run_state.py`'s business.
+"""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from etils import epath
+
+from spotrust_jax.config import from_dict, to_dict
+from spotrust_jax.errors import InputError
+from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shapes
+
+FORMAT = 1
+CONFIG_NAME = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointConfig:
+    """What must be known to use a model's variables.
+
+    Attributes:
+        model: the network.
+        members: networks whose variables are stacked on the leading axis; more than one are an ensemble.
+        mean, deviation: channel statistics that images in [0, 1] are normalised by.
+        inference_size: long side, in pixels, that the model was trained at.
+        positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
+        threshold: probability from which a pixel counts as corrosion.
+        format: version of this layout.
+    """
+
+    model: ModelConfig
+    members: int
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    inference_size: int
+    positive_weight: float = 1.0
+    threshold: float = 0.5
+    format: int = FORMAT
+
+
+def save_model(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig, step: int = 0) -> None:
+    """Writes variables [members, ...] and configuration; an older step in `folder` goes only once this one is whole."""
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{CONFIG_NAME}.partial"
+    partial.write_text(json.dumps(to_dict(config), indent=2) + "\n")
+    partial.replace(folder / CONFIG_NAME)
+    with _manager(folder) as manager:
+        manager.save(step, args=ocp.args.StandardSave(variables), force=True)
+
+
+def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
+    """Variables [members, ...] and configuration that `save_model` wrote.
+
+    Raises:
+        InputError: where there is no such checkpoint, or one that does not fit its configuration.
+    """
+    folder = Path(folder).resolve()
+    config = _read_config(folder)
+    with _manager(folder) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise InputError(f"{folder} has a {CONFIG_NAME} but no Orbax checkpoint: train again or give another folder")
+        try:
+            return manager.restore(step, args=ocp.args.StandardRestore(_template(config))), config
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"checkpoint {folder} cannot be restored ({reason}): its files do not fit its config") from error
+
+
+def _manager(folder: Path) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
+    return ocp.CheckpointManager(epath.Path(folder), options=options)
+
+
+def _read_config(folder: Path) -> CheckpointConfig:
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        raise InputError(f"{folder} is not a checkpoint: it has no {CONFIG_NAME}; give a folder such as RUN/best")
+    try:
+        values = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not JSON ({error}): the checkpoint is damaged") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise InputError(f"{path} is not of checkpoint format {FORMAT}: use the version of this program that wrote it")
+    return from_dict(CheckpointConfig, values, "checkpoint")
+
+
+def _template(config: CheckpointConfig) -> Variables:
+    """Shapes and placement of the variables: all on the first device, whatever wrote them."""
+    one = variable_shapes(config.model)
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((config.members, *leaf.shape), jnp.float32, sharding=sharding), one
+    )

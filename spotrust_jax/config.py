@@ -1,0 +1,156 @@
+"""Every setting of a training run as typed, frozen data classes, and their strict reading from dictionaries.
+
+The defaults are the paper's; `configs/` holds the experiments that differ from them.
+"""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.losses import Bounding
+from spotrust_jax.models.segmenter import ModelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the labelled photographs come from, and how they reach the network."""
+
+    # "folder": photographs under `path`; "scenes": the embedded synthetic scenes.
+    source: Literal["folder", "scenes"] = "folder"
+    # A folder with images/, masks/ and, optionally, splits.csv.
+    path: str = ""
+    # (height, width) that photographs are resized to for training and validation.
+    image_size: tuple[int, int] = (480, 640)
+    # Numbers of scenes in the training and the validation split.
+    scenes: tuple[int, int] = (256, 64)
+    # Channel statistics that images in [0, 1] are normalised by; the defaults are the paper's photographs'.
+    mean: tuple[float, float, float] = (0.5993, 0.5458, 0.5339)
+    deviation: tuple[float, float, float] = (0.1923, 0.2072, 0.2216)
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """Random changes to training images; each applies to the mask as well where it moves pixels."""
+
+    # (height, width) that crops are resized to.
+    crop_size: tuple[int, int] = (480, 480)
+    # Range of the crop's share of the image's area, and of its aspect ratio.
+    scale: tuple[float, float] = (0.5, 1.0)
+    ratio: tuple[float, float] = (0.75, 4 / 3)
+    # Probability of each of the two flips.
+    flip: float = 0.5
+    # Largest relative change of brightness, contrast and saturation, and largest turn of the hue circle.
+    brightness: float = 0.3
+    contrast: float = 0.3
+    saturation: float = 0.2
+    hue: float = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Attenuated cross-entropy and evidence lower bound."""
+
+    # Weight of corroded pixels; w raises the optimal logit by log w, so raw probabilities are too high by that much.
+    positive_weight: float = 7.035
+    # Largest magnitude of the log variance in the loss, and whether it is reached smoothly or by a clamp.
+    log_variance_bound: float = 10.0
+    log_variance_bounding: Bounding = "smooth"
+    # Tempering of the KL term; 1 is the evidence lower bound.
+    kl_weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam."""
+
+    learning_rate: float = 0.003
+    eps: float = 1e-8
+
+
+@dataclasses.dataclass(frozen=True)
+class PlateauConfig:
+    """Learning rate cut when the validation metric stops improving, and the early stop after it."""
+
+    # Metric of the validation split: "accuracy" or "f1_corrosion", higher is better, or "loss", lower is better.
+    metric: Literal["accuracy", "f1_corrosion", "loss"] = "accuracy"
+    factor: float = 0.9
+    # Epochs without improvement that are let pass before a cut.
+    patience: int = 2
+    # An improvement is one by this share of the best value ("relative") or by this much ("absolute").
+    threshold: float = 0.1
+    threshold_mode: Literal["relative", "absolute"] = "relative"
+    minimum_rate: float = 1e-4
+    # Stop after this many epochs at the minimum rate without any improvement; 0 never stops early.
+    stop_after: int = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One experiment."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    plateau: PlateauConfig = PlateauConfig()
+    # Networks trained from different initialisations; more than one make an ensemble.
+    members: int = 1
+    # Examples of one step, over all devices, for each member.
+    batch_size: int = 4
+    epochs: int = 200
+    # Stochastic passes for each validation image.
+    validation_samples: int = 4
+    seed: int = 0
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain dictionary of a configuration."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type, values: Mapping[str, Any], where: str = "config") -> Any:
+    """The data class `kind` from a nested dictionary; lists become tuples, missing fields keep their defaults.
+
+    Raises:
+        InputError: for a field that does not exist (naming the nearest), or a value of another type.
+    """
+    hints = typing.get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            raise InputError(f"{where}.{name} does not exist{_nearest(name, list(hints))}")
+    return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    """Ending of a sentence that says which name was probably meant."""
+    close = difflib.get_close_matches(name, names, n=1)
+    return f": did you mean {close[0]}?" if close else f": choose one of {', '.join(names)}"
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the type `hint`, or an error."""
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where} is {value!r}: give a section of fields")
+        return from_dict(hint, value, where)
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            raise InputError(f"{where} is {value!r}: choose one of {', '.join(map(repr, typing.get_args(hint)))}")
+        return value
+    if typing.get_origin(hint) is tuple:
+        return _convert_tuple(typing.get_args(hint), value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise InputError(f"{where} is {value!r}: give a value of type {hint.__name__}")
+    return value
+
+
+def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
+        raise InputError(f"{where} is {value!r}: give {len(kinds)} values")
+    return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))

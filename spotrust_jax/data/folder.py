@@ -1,0 +1,149 @@
+"""A data set on disk: a folder with images/, masks/ and perhaps splits.csv.
+
+Single files are read in images.py; resizing, augmentation and batches come later, in the input pipeline.
+"""
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from spotrust_jax.data.example import Example
+from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, read_mask
+from spotrust_jax.errors import InputError
+
+_SPLITS = ("train", "validation", "test")
+_TRAIN_SHARE = 0.6  # of the paper: 280 images were split 6:4
+
+
+class FolderDataset:
+    """The labelled photographs of one split, in the order of their names, read when asked for.
+
+    `path` holds images/ and masks/ with the same stems and, where the user has one, splits.csv with the columns `name`
+    (the stem, as text), `split` and perhaps `group` (what must not be torn apart, the name itself where there is none).
+    `split` is "train", "validation", "test" or "all". Without splits.csv six in ten photographs, chosen by a hash of
+    their names, are for training and the others for validation. Masks without a photograph are not used.
+
+    Whatever can be seen without decoding an image is checked here: an `InputError` names the file and the remedy.
+    """
+
+    def __init__(self, path: str | Path, split: str):
+        if split not in (*_SPLITS, "all"):
+            raise InputError(f"there is no split {split!r}: use train, validation, test or all")
+        path = Path(path)
+        if not path.is_dir():
+            raise InputError(f"data set {path} does not exist or is not a folder: check the path")
+        self._images = _files_by_stem(path / "images")
+        self._masks = _files_by_stem(path / "masks")
+        if not self._images:
+            extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
+            raise InputError(f"{path / 'images'} has no photographs: put files there that end in {extensions}")
+        if missing := self._images.keys() - self._masks.keys():
+            raise InputError(f"{path / 'masks'} has no mask for {_listed(missing)}: add it or remove the photograph")
+        self._entries = _entries(path, self._images, split)
+        self.names = tuple(sorted(name for name, entry in self._entries.items() if split in (entry.split, "all")))
+        if not self.names:
+            sizes = Counter(entry.split for entry in self._entries.values())
+            existing = ", ".join(f"{name} ({size})" for name, size in sorted(sizes.items()))
+            raise InputError(f"data set {path} has no photographs in split {split}: use one of {existing}, or all")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        name = self.names[index]
+        image, mask = read_image(self._images[name]), read_mask(self._masks[name])
+        if image.shape[:2] != mask.shape:
+            sizes = f"{_size(mask.shape)} pixels, its photograph {self._images[name]} {_size(image.shape)}"
+            remedy = "export the mask at the size of the photograph as it is shown upright"
+            raise InputError(f"mask {self._masks[name]} has {sizes} (width x height): {remedy}")
+        return Example(name, image, mask, self._entries[name].group)
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[index] for index in range(len(self)))
+
+
+class _Entry(NamedTuple):
+    split: str
+    group: str
+
+
+def _files_by_stem(folder: Path) -> dict[str, Path]:
+    """Image files of a folder, not below it; hidden files are other programs' business."""
+    files: dict[str, Path] = {}
+    for file in sorted(_contents(folder)):
+        if file.suffix.lower() not in IMAGE_EXTENSIONS or file.name.startswith("."):
+            continue
+        if file.stem in files:
+            raise InputError(f"{file} and {files[file.stem].name} have one name: rename or remove one of them")
+        files[file.stem] = file
+    return files
+
+
+def _contents(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"folder {folder} is missing: a data set has the folders images and masks") from None
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be read ({error.strerror}): check its permissions") from error
+
+
+def _entries(path: Path, names: Iterable[str], split: str) -> dict[str, _Entry]:
+    table = path / "splits.csv"
+    if table.exists():
+        return _checked_table(table, set(names))
+    if split == "test":
+        raise InputError(f"data set {path} has no split test: add splits.csv (name,split,group) or use validation")
+    return _hashed_split(names)
+
+
+def _hashed_split(names: Iterable[str]) -> dict[str, _Entry]:
+    """Six to four by a hash of the name, so that neither the order of the files nor that of their names matters."""
+    shuffled = sorted(names, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+    train = round(_TRAIN_SHARE * len(shuffled))
+    return {name: _Entry("train" if i < train else "validation", name) for i, name in enumerate(shuffled)}
+
+
+def _checked_table(table: Path, names: set[str]) -> dict[str, _Entry]:
+    """The rows of splits.csv, which name each photograph once and nothing else."""
+    entries: dict[str, _Entry] = {}
+    for name, split, group in _rows(table):
+        if split not in _SPLITS:
+            raise InputError(f"{table} has the split {split!r} for {name!r}: use train, validation or test")
+        if name in entries:
+            raise InputError(f"{table} names {name!r} twice: remove one of the rows")
+        entries[name] = _Entry(split, group or name)
+    if unknown := entries.keys() - names:
+        remedy = "add the photographs or remove the rows (names have no extension, and keep their leading zeros)"
+        raise InputError(f"{table} names {_listed(unknown)}, not found in {table.parent / 'images'}: {remedy}")
+    if unmentioned := names - entries.keys():
+        raise InputError(f"{table} does not name {_listed(unmentioned)}: add a row or remove the photograph")
+    return entries
+
+
+def _rows(table: Path) -> list[tuple[str, str, str]]:
+    """Name, split and group of each row that is not blank; a spreadsheet's byte order mark and spaces are dropped."""
+    try:
+        text = table.read_text("utf-8-sig")
+        header, *rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text))] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table} cannot be read ({error}): save it as comma-separated text in UTF-8") from error
+    if not {"name", "split"} <= set(header):
+        raise InputError(f"{table} has the columns {header}: its first line must be name,split,group")
+    dictionaries = [dict(zip(header, row, strict=False)) for row in rows if any(row)]
+    return [(row.get("name", ""), row.get("split", ""), row.get("group", "")) for row in dictionaries]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Up to three names and, where there are more, how many in all."""
+    names = sorted(names)
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown}, ... ({len(names)} in all)"
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"

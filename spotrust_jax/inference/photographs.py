@@ -1,0 +1,115 @@
+"""Which photographs to predict on, at which size, and how maps get back to the photograph's size.
+
+Reading a photograph is data/images.py's business.
+"""
+
+import glob
+import os
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from spotrust_jax.data.images import IMAGE_EXTENSIONS, resize_image
+from spotrust_jax.errors import InputError
+
+_MULTIPLE = 32  # pixels; the coarsest branch has one cell for so many, and few shapes mean few compilations
+
+
+class Photograph(NamedTuple):
+    """A file and the stem of its outputs: folders below the input are kept, the extension is not."""
+
+    path: Path
+    stem: PurePosixPath
+
+
+def list_photographs(pattern: str) -> list[Photograph]:
+    """List the photographs that a file, a folder (with all folders below it) or a glob (`**` too) stands for, sorted.
+
+    In folders and globs hidden files and files with other extensions than `IMAGE_EXTENSIONS` are left out. Stems are
+    relative to the folder, or to the part of the glob before its first wildcard. Two files that would have one stem
+    keep their extensions. An `InputError` says where nothing was found.
+    """
+    if os.path.isfile(pattern):
+        root, files = Path(pattern).parent, [Path(pattern)]
+    elif pattern and os.path.isdir(pattern):
+        root, files = Path(pattern), _photographs_below(Path(pattern))
+    elif glob.escape(pattern) != pattern:
+        found = {Path(name) for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)}
+        root, files = _fixed_part(pattern), sorted(file for file in found if _is_photograph(file))
+    else:
+        raise InputError(f"input {pattern!r} does not exist: name a file, a folder or a glob")
+    if not files:
+        extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
+        raise InputError(f"input {pattern!r} has no photographs: expected files that end in {extensions}")
+    stems = _distinct_stems([PurePosixPath(file.relative_to(root).as_posix()) for file in files])
+    return [Photograph(file, stem) for file, stem in zip(files, stems, strict=True)]
+
+
+def inference_shape(height: int, width: int, scale: int | None) -> tuple[int, int]:
+    """Height and width in pixels at which the network sees a photograph.
+
+    With a `scale`, the long side has that many pixels and the aspect ratio is kept, up to rounding of each side to the
+    nearest multiple of 32, and at least 32. With None the size stays, but no side is below 32. A scale below 32 is an
+    `InputError`.
+    """
+    if scale is None:
+        return max(height, _MULTIPLE), max(width, _MULTIPLE)
+    if scale < _MULTIPLE:
+        raise InputError(f"scale {scale} is too small: use {_MULTIPLE} pixels or more")
+    unit = max(height, width) * _MULTIPLE  # side * scale / unit is the side in multiples; a half is rounded up
+    return tuple(max(1, (2 * side * scale + unit) // (2 * unit)) * _MULTIPLE for side in (height, width))
+
+
+def fit_image(image: UInt8[np.ndarray, "_ _ 3"], shape: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """Resize a photograph to the height and width that `inference_shape` gave."""
+    return resize_image(image, *shape)
+
+
+def restore_map(values: Float32[np.ndarray, "_ _"], height: int, width: int) -> Float32[np.ndarray, "{height} {width}"]:
+    """Resize a map to the photograph's size by bilinear interpolation, antialiased where it shrinks."""
+    if values.shape == (height, width):
+        return values
+    return np.array(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _is_photograph(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".")
+
+
+def _photographs_below(root: Path) -> list[Path]:
+    """Photographs in all folders that are not hidden.
+
+    A folder that may not be read is listed like a photograph that cannot be, so that it is reported and the others
+    are not lost.
+    """
+    files: list[Path] = []
+    for folder, subfolders, names in os.walk(root, onerror=lambda error: files.append(Path(error.filename))):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        files.extend(Path(folder, name) for name in names if _is_photograph(Path(name)))
+    if root in files:
+        raise InputError(f"input {str(root)!r} cannot be read: check its permissions")
+    return sorted(files)
+
+
+def _fixed_part(pattern: str) -> Path:
+    fixed = Path()
+    for part in Path(pattern).parts:
+        if glob.escape(part) != part:
+            break
+        fixed /= part
+    return fixed
+
+
+def _distinct_stems(files: list[PurePosixPath]) -> list[PurePosixPath]:
+    """Drop extensions where that leaves all stems distinct; names with extension are distinct, so this ends."""
+    stems = {file: file.with_suffix("") for file in files}
+    while True:
+        counts = Counter(stems.values())
+        clashing = [file for file, stem in stems.items() if counts[stem] > 1 and stem != file]
+        if not clashing:
+            return [stems[file] for file in files]
+        stems.update({file: file for file in clashing})

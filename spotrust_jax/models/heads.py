@@ -1,0 +1,146 @@
+"""What follows the backbone: the segmentation head, the two sources of chance, and the aleatoric network.
+
+This is where chance enters the network, always from keys in the arguments.
+"""
+
+from typing import Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from spotrust_jax.models.hrnet import FeatureMap, Stem
+from spotrust_jax.models.layers import HE_FAN_OUT, OUTPUT, Conv, ConvNorm, Norm, Policy, convolve
+from spotrust_jax.models.resize import Interpolation, resize
+
+Estimator = Literal["local_reparameterization", "kernel"]
+DropoutMask = Literal["element", "channel"]
+
+
+class NoiseKeys(NamedTuple):
+    """Keys of one stochastic pass, by what shares a draw.
+
+    Attributes:
+        weights: kernel draws, shared by everything that goes through the network in this call.
+        masks: channel masks, one per image and the same at all its places.
+        cells: noise that is independent from cell to cell, one per image.
+    """
+
+    weights: Key[Array, ""]
+    masks: Key[Array, "batch"]
+    cells: Key[Array, "batch"]
+
+
+def normal_init(mean: float, deviation: float) -> nn.initializers.Initializer:
+    """Initialiser of independent normal draws."""
+    return lambda key, shape, dtype=jnp.float32: mean + deviation * jax.random.normal(key, shape, dtype)
+
+
+class BayesianConv(nn.Module):
+    """3x3 convolution with bias whose weights are independent normals, sigma = softplus(rho)."""
+
+    channels: int
+    policy: Policy
+
+    def setup(self) -> None:
+        """Mean drawn around 0 and rho around -3, both with deviation 0.1, as in the reference."""
+        kernel, bias = (3, 3, self.channels, self.channels), (self.channels,)
+        self.kernel_mean = self.param("kernel_mean", normal_init(0.0, 0.1), kernel)
+        self.kernel_rho = self.param("kernel_rho", normal_init(-3.0, 0.1), kernel)
+        self.bias_mean = self.param("bias_mean", normal_init(0.0, 0.1), bias)
+        self.bias_rho = self.param("bias_rho", normal_init(-3.0, 0.1), bias)
+
+    def moments(self, x: FeatureMap) -> tuple[FeatureMap, FeatureMap]:
+        """Mean and standard deviation of the output at every cell, over draws of the weights."""
+        variance = self._convolve(jnp.square(x), nn.softplus(self.kernel_rho) ** 2, nn.softplus(self.bias_rho) ** 2)
+        return self.mean(x), jnp.sqrt(variance)
+
+    def mean(self, x: FeatureMap) -> FeatureMap:
+        """Output at the mean of the weights."""
+        return self._convolve(x, self.kernel_mean, self.bias_mean)
+
+    def draw(self, x: FeatureMap, key: Key[Array, ""]) -> FeatureMap:
+        """Output at one draw of the weights."""
+        kernel_key, bias_key = jax.random.split(key)
+        kernel = self.kernel_mean + nn.softplus(self.kernel_rho) * jax.random.normal(kernel_key, self.kernel_mean.shape)
+        bias = self.bias_mean + nn.softplus(self.bias_rho) * jax.random.normal(bias_key, self.bias_mean.shape)
+        return self._convolve(x, kernel, bias)
+
+    def _convolve(self, x: FeatureMap, kernel: Float[Array, "3 3 _in _out"], bias: Float[Array, "_out"]) -> FeatureMap:
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=jnp.dtype(self.policy.dtype))
+        return convolve(x, kernel) + bias[None, None, None, :]
+
+
+def cell_noise(keys: Key[Array, "batch"], like: FeatureMap, branch: int) -> FeatureMap:
+    """Standard normal noise, independent at every cell and channel; one stream per image and branch."""
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, branch), like.shape[1:], like.dtype))(keys)
+
+
+def dropout(x: FeatureMap, keys: NoiseKeys, branch: int, *, rate: float, mask: DropoutMask) -> FeatureMap:
+    """Sets elements, or whole channels of an image, to zero with probability `rate` and scales the rest up.
+
+    Gal and Ghahramani 2016. Elementwise masks are independent from cell to cell, channel masks hold all over an image.
+    """
+    per_image = keys.cells if mask == "element" else keys.masks
+    shape = x.shape[1:] if mask == "element" else (1, 1, x.shape[-1])
+    keep = jax.vmap(lambda key: jax.random.bernoulli(jax.random.fold_in(key, branch), 1.0 - rate, shape))(per_image)
+    return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))
+
+
+class BranchwiseConv(nn.Module):
+    """1x1 convolution of all branches, upsampled and concatenated, computed before the upsampling.
+
+    A 1x1 convolution commutes with interpolation, so each branch is convolved at its own size with its share of the
+    kernel: the same sum for an eighth of the operations.
+    """
+
+    interpolation: Interpolation
+    policy: Policy
+
+    @nn.compact
+    def __call__(self, branches: tuple[FeatureMap, ...]) -> FeatureMap:
+        """Branches to one map of as many channels as they have together, at the finest branch's size."""
+        channels = [x.shape[-1] for x in branches]
+        total = sum(channels)
+        kernel = self.param("kernel", HE_FAN_OUT, (1, 1, total, total))
+        bias = self.param("bias", nn.initializers.zeros_init(), (total,))
+        kernel, bias = nn.dtypes.promote_dtype(kernel, bias, dtype=jnp.dtype(self.policy.dtype))
+        size, start, out = branches[0].shape[1:3], 0, bias[None, None, None, :]
+        for x, count in zip(branches, channels, strict=True):
+            share = kernel[0, 0, start : start + count]
+            out = out + resize(jnp.einsum("bhwi,io->bhwo", x, share), size, self.interpolation)
+            start += count
+        return out
+
+
+class SegmentationHead(nn.Module):
+    """HRNetV2's head: branches to one logit for every pixel of the image."""
+
+    final_kernel: int
+    interpolation: Interpolation
+    policy: Policy
+
+    @nn.compact
+    def __call__(
+        self, branches: tuple[FeatureMap, ...], size: tuple[int, int], train: bool
+    ) -> Float[Array, "batch height width"]:
+        """Logits of corrosion at `size` (height, width), float32."""
+        x = BranchwiseConv(self.interpolation, self.policy, name="mix")(branches)
+        x = nn.relu(Norm(self.policy, name="norm")(x, train))
+        x = Conv(1, self.final_kernel, self.policy, use_bias=True, kernel_init=OUTPUT, name="logit")(x)
+        return resize(x.astype(jnp.float32), size, self.interpolation)[..., 0]
+
+
+class AleatoricNetwork(nn.Module):
+    """Small network of its own from the image to the log variance of its label."""
+
+    policy: Policy
+
+    @nn.compact
+    def __call__(self, images: FeatureMap, train: bool) -> Float[Array, "batch height width"]:
+        """Log variance at the image's size, float32, unbounded."""
+        x = Stem(self.policy, name="stem")(images, train)
+        x = ConvNorm(64, 1, self.policy, use_bias=True, name="unit")(x, train)
+        x = Conv(1, 1, self.policy, use_bias=True, kernel_init=OUTPUT, name="log_variance")(x)
+        return resize(x.astype(jnp.float32), images.shape[1:3], "bilinear")[..., 0]

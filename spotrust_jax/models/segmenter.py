@@ -1,0 +1,171 @@
+"""The network in its variants, as two halves: `features`, deterministic, and `decode`, where chance enters.
+
+The ensemble is no variant here: its members are deterministic (or stochastic) networks like these.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.models.heads import (
+    AleatoricNetwork,
+    BayesianConv,
+    DropoutMask,
+    Estimator,
+    NoiseKeys,
+    SegmentationHead,
+    cell_noise,
+    dropout,
+)
+from spotrust_jax.models.hrnet import Backbone, FeatureMap
+from spotrust_jax.models.layers import Policy
+from spotrust_jax.models.presets import architecture
+
+Variant = Literal["deterministic", "variational", "dropout"]
+Variables = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Which network.
+
+    Attributes:
+        variant: "deterministic", "variational" or "dropout".
+        preset: one of `presets.PRESETS`.
+        width: channels of the finest branch where not the preset's, else 0.
+        final_kernel: side of the head's last convolution, 1 or 3.
+        estimator: variational: "local_reparameterization" draws activations, "kernel" draws kernels once a pass.
+        prior_deviation: variational: standard deviation of the weights' normal prior, mean 0.
+        dropout_rate: dropout: probability that an element is set to zero.
+        dropout_mask: dropout: "element", or "channel" for masks that hold all over an image.
+        dtype: precision of computation, "float32" or "bfloat16".
+    """
+
+    variant: Variant = "variational"
+    preset: str = "w48"
+    width: int = 0
+    final_kernel: int = 1
+    estimator: Estimator = "local_reparameterization"
+    prior_deviation: float = 0.1
+    dropout_rate: float = 0.5
+    dropout_mask: DropoutMask = "element"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        architecture(self.preset, width=self.width, final_kernel=self.final_kernel)
+        if not self.prior_deviation > 0:
+            raise InputError(f"model.prior_deviation is {self.prior_deviation}: give a positive number")
+        if not 0 <= self.dropout_rate < 1:
+            raise InputError(f"model.dropout_rate is {self.dropout_rate}: give a number from 0 to below 1")
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether passes differ."""
+        return self.variant != "deterministic"
+
+    @property
+    def draws_kernels(self) -> bool:
+        """Whether each pass has weights of its own, which makes batches of passes slow."""
+        return self.variant == "variational" and self.estimator == "kernel"
+
+
+class Features(NamedTuple):
+    """What all passes over an image share.
+
+    Attributes:
+        branches: the head's inputs before noise, finest first: the Bayesian convolutions' means under local
+            reparameterisation, else the backbone's four outputs.
+        deviations: standard deviations of the noise on them under local reparameterisation, else empty.
+        log_variance: the aleatoric log variance at the image's size.
+    """
+
+    branches: tuple[FeatureMap, ...]
+    deviations: tuple[FeatureMap, ...]
+    log_variance: Float[Array, "batch height width"]
+
+
+class SegmenterNetwork(nn.Module):
+    """HRNetV2 with an aleatoric output and, by variant, noise at the end of each branch.
+
+    Apply it with `method="features"` and `method="decode"`, or called for both at once.
+    """
+
+    config: ModelConfig
+    policy: Policy
+
+    def setup(self) -> None:
+        """Names here are the top level of the parameter tree."""
+        shape = architecture(self.config.preset, width=self.config.width, final_kernel=self.config.final_kernel)
+        # The reference upsamples the noisy branches with a bicubic kernel, the plain ones bilinearly.
+        interpolation = "bicubic" if self.config.stochastic else "bilinear"
+        self.backbone = Backbone(shape, self.policy)
+        if self.config.variant == "variational":
+            self.bayesian = [BayesianConv(channels, self.policy) for channels in shape.branch_channels()]
+        self.head = SegmentationHead(shape.final_kernel, interpolation, self.policy)
+        self.aleatoric = AleatoricNetwork(self.policy)
+
+    def features(self, images: Float[Array, "batch height width 3"], train: bool = False) -> Features:
+        """Everything that passes share, from normalised images of any size from 32 x 32 up."""
+        branches = self.backbone(images, train)
+        log_variance = self.aleatoric(images, train)
+        if self.config.variant != "variational" or self.config.draws_kernels:
+            return Features(branches, (), log_variance)
+        moments = [layer.moments(x) for layer, x in zip(self.bayesian, branches, strict=True)]
+        means, deviations = zip(*moments, strict=True)
+        return Features(means, deviations, log_variance)
+
+    def decode(
+        self, features: Features, keys: NoiseKeys | None = None, train: bool = False
+    ) -> Float[Array, "batch height width"]:
+        """Logits of corrosion in one pass, at the image's size; without keys, at the mean of the noise."""
+        branches = self._noisy(features, keys)
+        return self.head(branches, features.log_variance.shape[1:], train)
+
+    def __call__(
+        self, images: Float[Array, "batch height width 3"], keys: NoiseKeys | None = None, train: bool = False
+    ) -> tuple[Float[Array, "batch height width"], Float[Array, "batch height width"]]:
+        """Logits of one pass, and the log variance."""
+        features = self.features(images, train)
+        return self.decode(features, keys, train), features.log_variance
+
+    def _noisy(self, features: Features, keys: NoiseKeys | None) -> tuple[FeatureMap, ...]:
+        """The head's inputs in one pass."""
+        branches = features.branches
+        if self.config.draws_kernels:
+            return tuple(self._drawn(layer, x, keys, b) for b, (layer, x) in enumerate(zip(self.bayesian, branches, strict=True)))
+        if keys is None or not self.config.stochastic:
+            return branches
+        if self.config.variant == "dropout":
+            rate, mask = self.config.dropout_rate, self.config.dropout_mask
+            return tuple(dropout(x, keys, b, rate=rate, mask=mask) for b, x in enumerate(branches))
+        pairs = enumerate(zip(branches, features.deviations, strict=True))
+        return tuple(mean + deviation * cell_noise(keys.cells, mean, b) for b, (mean, deviation) in pairs)
+
+    def _drawn(self, layer: BayesianConv, x: FeatureMap, keys: NoiseKeys | None, branch: int) -> FeatureMap:
+        return layer.mean(x) if keys is None else layer.draw(x, jax.random.fold_in(keys.weights, branch))
+
+
+def build_network(config: ModelConfig, policy: Policy | None = None) -> SegmenterNetwork:
+    """The network of a configuration; `policy` says over which devices batch norm averages."""
+    return SegmenterNetwork(config, policy or Policy(dtype=config.dtype))
+
+
+def variable_shapes(config: ModelConfig) -> Variables:
+    """The tree of `params` and `batch_stats` as shapes and types, without computing anything."""
+    return jax.eval_shape(_initialise(config), jax.random.key(0))
+
+
+def initial_variables(config: ModelConfig, key: Key[Array, ""]) -> Variables:
+    """Freshly drawn `params` and `batch_stats`, float32."""
+    return jax.jit(_initialise(config))(key)
+
+
+def _initialise(config: ModelConfig) -> Callable[[Key[Array, ""]], Variables]:
+    network = build_network(config)
+    return lambda key: network.init(key, jnp.zeros((1, 32, 32, 3)))

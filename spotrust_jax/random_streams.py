@@ -1,0 +1,31 @@
+"""Keys derived by name and index, never by order of calls: who adds a draw changes nobody else's."""
+
+import zlib
+
+import jax
+import numpy as np
+from jaxtyping import Array, Int, Key, Num
+
+
+def stream(key: Key[Array, "*shape"], name: str) -> Key[Array, "*shape"]:
+    """The stream called `name` of a key, or of each of several."""
+    return fold_each(key, zlib.crc32(name.encode()))
+
+
+def fold_each(keys: Key[Array, "*shape"], data: int | Int[Array, ""]) -> Key[Array, "*shape"]:
+    """Folds the same number into one key or each of several."""
+    fold = jax.random.fold_in
+    for _ in range(keys.ndim):
+        fold = jax.vmap(fold, in_axes=(0, None))
+    return fold(keys, data)
+
+
+def fold_indices(key: Key[Array, ""], indices: Int[Array, "batch"]) -> Key[Array, "batch"]:
+    """One key for each index."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
+
+
+def content_keys(key: Key[Array, ""], images: Num[np.ndarray, "batch height width channel"]) -> Key[Array, "batch"]:
+    """One key for each image, by its content: the same alone, in a batch and under any file name."""
+    checksums = [zlib.crc32(np.ascontiguousarray(image).tobytes()) for image in images]
+    return fold_indices(key, jax.numpy.asarray(np.array(checksums, np.uint32)))

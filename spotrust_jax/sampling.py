@@ -1,0 +1,156 @@
+"""Stochastic passes over the head: images in, the three maps out, in memory that does not grow with the passes.
+
+Knows nothing of files, sizes on disk or calibration; see inference/ for those.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from spotrust_jax.models.heads import NoiseKeys
+from spotrust_jax.models.segmenter import Features, SegmenterNetwork, Variables
+from spotrust_jax.random_streams import fold_each, stream
+
+# Passes decoded at once. Small batches of passes stay in a CPU's cache; accelerators want more work at a time.
+PASSES_AT_ONCE = {"cpu": 2, "gpu": 8, "tpu": 8}
+
+
+class Maps(NamedTuple):
+    """What N passes or members say about each pixel.
+
+    Attributes:
+        probability: mean corrosion probability, in [0, 1].
+        epistemic: standard deviation of the probability over passes and members, in [0, 0.5].
+        log_variance: aleatoric log variance, mean over members.
+    """
+
+    probability: Float[Array, "batch height width"]
+    epistemic: Float[Array, "batch height width"]
+    log_variance: Float[Array, "batch height width"]
+
+
+class Moments(NamedTuple):
+    """Mean and summed squared deviation from it of `count` values at each place."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, "*shape"]
+    squares: Float[Array, "*shape"]
+
+
+def no_moments(like: Float[Array, "*shape"]) -> Moments:
+    """Moments of nothing."""
+    return Moments(jnp.zeros(()), jnp.zeros_like(like), jnp.zeros_like(like))
+
+
+def moments_of(values: Float[Array, "count *shape"]) -> Moments:
+    """Moments over the leading axis."""
+    mean = jnp.mean(values, axis=0)
+    return Moments(jnp.asarray(values.shape[0], jnp.float32), mean, jnp.sum(jnp.square(values - mean[None]), axis=0))
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """Moments of both sets together, without cancellation (Chan, Golub and LeVeque 1983)."""
+    count = a.count + b.count
+    difference = b.mean - a.mean
+    share = b.count / count
+    mean = a.mean + difference * share
+    return Moments(count, mean, a.squares + b.squares + jnp.square(difference) * (a.count * share))
+
+
+def deviation(moments: Moments) -> Float[Array, "*shape"]:
+    """Standard deviation of the values themselves (divided by their count): 0 for a single one."""
+    return jnp.sqrt(moments.squares / moments.count)
+
+
+def pass_keys(image_keys: Key[Array, "batch"], sample: int | Int[Array, ""]) -> NoiseKeys:
+    """Keys of one pass over a batch, from one key for each image."""
+    keys = fold_each(image_keys, sample)
+    return NoiseKeys(weights=stream(keys[0], "weights"), masks=stream(keys, "masks"), cells=stream(keys, "cells"))
+
+
+def predict_maps(
+    network: SegmenterNetwork,
+    variables: Variables,
+    images: Float[Array, "batch height width 3"],
+    image_keys: Key[Array, "batch"],
+    *,
+    num_samples: int,
+) -> Maps:
+    """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
+
+    Members run in turn. Deterministic members need one pass each, whatever `num_samples` says.
+
+    Args:
+        network: what all members share.
+        variables: leaves [members, ...].
+        images: normalised.
+        image_keys: the noise of image i is a function of image_keys[i], member and pass alone.
+        num_samples: passes of each member, at least 1.
+    """
+    members = jax.tree.leaves(variables)[0].shape[0]
+
+    def add_member(carry: tuple, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[tuple, None]:
+        moments, log_variance = carry
+        member, member_variables = inputs
+        keys = fold_each(image_keys, member)
+        added, member_log_variance = member_moments(network, member_variables, images, keys, num_samples=num_samples)
+        return (merge(moments, added), log_variance + member_log_variance / members), None
+
+    start = jnp.zeros(images.shape[:3])
+    (moments, log_variance), _ = jax.lax.scan(
+        add_member, (no_moments(start), start), (jnp.arange(members), variables)
+    )
+    return Maps(moments.mean, deviation(moments), log_variance)
+
+
+def member_moments(
+    network: SegmenterNetwork,
+    variables: Variables,
+    images: Float[Array, "batch height width 3"],
+    keys: Key[Array, "batch"],
+    *,
+    num_samples: int,
+) -> tuple[Moments, Float[Array, "batch height width"]]:
+    """Moments of one network's probabilities over its passes, and its log variance."""
+    features: Features = network.apply(variables, images, method="features")
+    if not network.config.stochastic:
+        logits = network.apply(variables, features, method="decode")
+        return moments_of(jax.nn.sigmoid(logits)[None]), features.log_variance
+
+    def add_passes(moments: Moments, samples: Int[Array, "passes"]) -> tuple[Moments, None]:
+        decode = lambda sample: _decode(network, variables, features, keys, sample)  # noqa: E731
+        logits = jax.vmap(decode)(samples)
+        return merge(moments, moments_of(jax.nn.sigmoid(logits))), None
+
+    samples = jnp.arange(num_samples).reshape(-1, _passes_at_once(network, num_samples))
+    moments, _ = jax.lax.scan(add_passes, no_moments(features.log_variance), samples)
+    return moments, features.log_variance
+
+
+def _decode(
+    network: SegmenterNetwork,
+    variables: Variables,
+    features: Features,
+    image_keys: Key[Array, "batch"],
+    sample: Int[Array, ""],
+) -> Float[Array, "batch height width"]:
+    """Logits of one pass."""
+
+    def one(features: Features, image_keys: Key[Array, "batch"]) -> Float[Array, "batch height width"]:
+        return network.apply(variables, features, pass_keys(image_keys, sample), method="decode")
+
+    if not network.config.draws_kernels:
+        return one(features, image_keys)
+    # Each image has kernels of its own: one after the other, because a batch of kernels is a slow grouped convolution.
+    single = jax.tree.map(lambda leaf: leaf[:, None], (features, image_keys))
+    return jax.lax.map(lambda inputs: one(*inputs)[0], single)
+
+
+def _passes_at_once(network: SegmenterNetwork, num_samples: int) -> int:
+    """The largest divisor of `num_samples` up to what suits the platform; one where passes have their own kernels."""
+    if network.config.draws_kernels:
+        return 1
+    limit = PASSES_AT_ONCE.get(jax.default_backend(), 8)
+    return max(count for count in range(1, limit + 1) if num_samples % count == 0)

@@ -1,0 +1,227 @@
+"""The training run: epochs of steps, validation, schedule, best model, resume, and what is written down meanwhile."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from tqdm import tqdm
+
+from spotrust_jax.checkpoints import CheckpointConfig, save_model
+from spotrust_jax.config import TrainConfig, to_dict
+from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.pipeline import Batch, open_dataset, training_batches, validation_batches
+from spotrust_jax.ensemble import Placement, over_members
+from spotrust_jax.errors import InputError
+from spotrust_jax.training.journal import Journal
+from spotrust_jax.training.plateau import advance
+from spotrust_jax.training.run_state import RunStates
+from spotrust_jax.training.state import MemberState, initial_state
+from spotrust_jax.training.step import DeviceBatch, ValidationSums, train_step, validation_step
+
+# Steps that the host may run ahead of the devices.
+_STEPS_AHEAD = 2
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss was not finite."""
+
+
+class Progress(NamedTuple):
+    """What a run ends with.
+
+    Attributes:
+        epochs: epochs done, also before a resume.
+        steps: steps done.
+        best_f1: each member's best validation F1.
+    """
+
+    epochs: int
+    steps: int
+    best_f1: tuple[float, ...]
+
+
+def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax.Device]) -> Progress:
+    """Trains, or goes on where an earlier run in `workdir` stopped, and keeps WORKDIR/best up to date.
+
+    Raises:
+        InputError: where the data or the working directory cannot be used.
+        TrainingDiverged: at a loss that is not finite; the checkpoints are those of the epoch before.
+    """
+    workdir = Path(workdir)
+    training, validation = open_dataset(config.data, "train"), open_dataset(config.data, "validation")
+    _claim(workdir, config)
+    placement = Placement(config.members, len(devices))
+    states = RunStates(workdir)
+    done, state = states.restore(config) or (0, initial_state(config))
+    batch_size = placement.round_up(config.batch_size)
+    steps = max(len(training) // batch_size, 1)
+    pixels = len(training) * config.augmentation.crop_size[0] * config.augmentation.crop_size[1]
+    step = over_members(train_step(config, placement, pixels), placement, devices, donate=True)
+    validate = over_members(validation_step(config, placement), placement, devices)
+    finish = jax.jit(jax.vmap(lambda state, f1, metric: finish_epoch(state, f1, metric, config)))
+    batches = _member_batches(training, config, batch_size, first=done * steps)
+
+    with Journal(workdir) as journal, _bar(config, steps, done) as bar:
+        for epoch in range(done, config.epochs):
+            if bool(jnp.all(state.schedule.stopped)):
+                break
+            started = time.monotonic()
+            state, losses = _run_epoch(step, state, batches, placement, steps, bar)
+            _check_finite(state, workdir)
+            scores = _scores(_validate(validate, state, validation, config, placement, batch_size))
+            improved = scores["f1_corrosion"] > np.asarray(state.best_f1)
+            state = finish(state, jnp.asarray(scores["f1_corrosion"]), jnp.asarray(scores[config.plateau.metric]))
+            if improved.any():
+                save_model(workdir / "best", state.best, _checkpoint_config(config), step=epoch + 1)
+            states.save(epoch + 1, state)
+            seconds = time.monotonic() - started
+            rates = config.optimizer.learning_rate * np.asarray(state.schedule.reduction.scale)
+            rows = {"loss": losses, **{f"validation_{k}": v for k, v in scores.items()}, "learning_rate": rates}
+            journal.epoch(epoch + 1, (epoch + 1) * steps, rows, seconds)
+            bar.set_postfix(loss=f"{np.mean(losses):.3f}", f1=f"{np.mean(scores['f1_corrosion']):.3f}")
+            done = epoch + 1
+        states.close()
+    return Progress(done, done * steps, tuple(np.asarray(state.best_f1).tolist()))
+
+
+def finish_epoch(
+    state: MemberState, f1: Float[Array, ""], metric: Float[Array, ""], config: TrainConfig
+) -> MemberState:
+    """One member after validation: schedule advanced, best weights kept. A member that has stopped stays as it is."""
+    running = ~state.schedule.stopped
+    improved = running & (f1 > state.best_f1)
+    schedule = advance(state.schedule, metric, config.plateau, config.optimizer.learning_rate)
+    return state._replace(
+        schedule=_choose(running, schedule, state.schedule),
+        best=_choose(improved, state.variables, state.best),
+        best_f1=jnp.where(improved, f1, state.best_f1),
+    )
+
+
+def _choose(condition: Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _claim(workdir: Path, config: TrainConfig) -> None:
+    """Writes the configuration down, or makes sure that the one already there is the same but for its epochs."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    path = workdir / "config.json"
+    values = json.loads(json.dumps(to_dict(config)))
+    if path.is_file():
+        earlier = json.loads(path.read_text())
+        changed = [name for name in _differences(earlier, values) if name != "epochs"]
+        if changed:
+            raise InputError(
+                f"{workdir} belongs to a run with another configuration ({', '.join(changed)} differ): "
+                f"give another --workdir, or the same configuration to resume"
+            )
+    path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
+    """Dotted names of the fields that differ."""
+    names = []
+    for name in sorted(a.keys() | b.keys()):
+        if isinstance(a.get(name), dict) and isinstance(b.get(name), dict):
+            names += _differences(a[name], b[name], f"{prefix}{name}.")
+        elif a.get(name) != b.get(name):
+            names.append(f"{prefix}{name}")
+    return names
+
+
+def _member_batches(dataset: Dataset, config: TrainConfig, batch_size: int, first: int) -> Iterator[list[Batch]]:
+    """For each step a batch of every member; each member has an order of its own."""
+    streams = [
+        training_batches(
+            dataset,
+            # Far apart, so that member 1 of one seed is not member 0 of the next.
+            seed=config.seed + 1_000_003 * member,
+            batch_size=batch_size,
+            size=config.data.image_size,
+            first=first,
+        )
+        for member in range(config.members)
+    ]
+    while True:
+        yield [next(batches) for batches in streams]
+
+
+def _on_devices(batches: Sequence[Batch], placement: Placement) -> DeviceBatch:
+    """Batches of all members to leaves [devices, members_per_device, share of the batch, ...]."""
+    images, masks, valid = (np.stack(leaves) for leaves in zip(*batches, strict=True))
+    indices = np.broadcast_to(np.arange(valid.shape[1], dtype=np.int32), valid.shape)
+    return placement.split(DeviceBatch(images, masks, valid, indices))
+
+
+def _run_epoch(
+    step: Any, state: MemberState, batches: Iterator[list[Batch]], placement: Placement, steps: int, bar: tqdm
+) -> tuple[MemberState, np.ndarray]:
+    """The state after `steps` steps, and each member's mean loss."""
+    spread, losses = placement.spread(state), []
+    for _ in range(steps):
+        spread, loss = step(spread, _on_devices(next(batches), placement))
+        losses.append(loss)
+        if len(losses) > _STEPS_AHEAD:
+            losses[-1 - _STEPS_AHEAD].block_until_ready()
+        bar.update()
+    mean_loss = np.mean([placement.gather(np.asarray(loss)) for loss in losses], axis=0)
+    return placement.gather(spread), mean_loss
+
+
+def _check_finite(state: MemberState, workdir: Path) -> None:
+    bad = np.asarray(state.bad_step)
+    if (bad >= 0).any():
+        member = int(np.argmax(bad >= 0))
+        raise TrainingDiverged(
+            f"the loss of member {member} was not finite at step {bad[member] + 1}: {workdir} keeps the checkpoints of "
+            f"the epoch before; try a smaller config.optimizer.learning_rate in another --workdir"
+        )
+
+
+def _validate(
+    validate: Any, state: MemberState, dataset: Dataset, config: TrainConfig, placement: Placement, batch_size: int
+) -> ValidationSums:
+    """Sums of every member over the validation split, float64."""
+    spread, parts = placement.spread(state), []
+    for number, batch in enumerate(validation_batches(dataset, batch_size=batch_size, size=config.data.image_size)):
+        device_batch = _on_devices([batch] * placement.members, placement)
+        # Keys of validation noise follow the example, not its place in a batch.
+        device_batch = device_batch._replace(indices=device_batch.indices + number * batch_size)
+        parts.append(validate(spread, device_batch))
+    gathered = [jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), placement.gather(part)) for part in parts]
+    return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *gathered)
+
+
+def _scores(sums: ValidationSums) -> dict[str, np.ndarray]:
+    """Validation metrics, one value for each member, over all pixels of the split."""
+    tp, fp, fn, tn = sums[:4]
+    pixels = tp + fp + fn + tn
+    return {
+        "accuracy": (tp + tn) / pixels,
+        "f1_corrosion": 2 * tp / np.maximum(2 * tp + fp + fn, 1),
+        "iou_corrosion": tp / np.maximum(tp + fp + fn, 1),
+        "loss": sums.loss / pixels,
+        "epistemic": sums.epistemic / pixels,
+    }
+
+
+def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
+    return CheckpointConfig(
+        model=config.model,
+        members=config.members,
+        mean=config.data.mean,
+        deviation=config.data.deviation,
+        inference_size=max(config.data.image_size),
+        positive_weight=config.loss.positive_weight,
+    )
+
+
+def _bar(config: TrainConfig, steps: int, done: int) -> tqdm:
+    return tqdm(total=config.epochs * steps, initial=done * steps, unit="step", mininterval=2.0, dynamic_ncols=True)

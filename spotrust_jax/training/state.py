@@ -1,0 +1,67 @@
+"""What one member carries from step to step, and how it begins."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from spotrust_jax.config import TrainConfig
+from spotrust_jax.models.segmenter import Variables, initial_variables
+from spotrust_jax.random_streams import stream
+from spotrust_jax.training.plateau import Schedule, initial_schedule
+
+
+class MemberState(NamedTuple):
+    """Everything that training changes, for one member.
+
+    Attributes:
+        key: the member's own key; all its randomness derives from it.
+        step: steps taken.
+        variables: `params` and `batch_stats`.
+        optimizer: Adam's moments.
+        schedule: learning rate and early stop.
+        best: variables at the best validation F1 so far.
+        best_f1: that F1; -1 before the first validation.
+        bad_step: first step whose loss was not finite, or -1.
+    """
+
+    key: Key[Array, ""]
+    step: Int[Array, ""]
+    variables: Variables
+    optimizer: optax.OptState
+    schedule: Schedule
+    best: Variables
+    best_f1: Float[Array, ""]
+    bad_step: Int[Array, ""]
+
+
+def member_key(seed: int, member: int | Int[Array, ""]) -> Key[Array, ""]:
+    """The key of one member: a single network is member 0 of an ensemble with the same seed."""
+    return jax.random.fold_in(stream(jax.random.key(seed), "member"), member)
+
+
+def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """Adam at the initial rate; the schedule scales its updates."""
+    return optax.adam(config.optimizer.learning_rate, eps=config.optimizer.eps)
+
+
+def initial_state(config: TrainConfig) -> MemberState:
+    """State of all members, leaves [members, ...]."""
+
+    def one(member: Int[Array, ""]) -> MemberState:
+        key = member_key(config.seed, member)
+        variables = initial_variables(config.model, stream(key, "initial"))
+        return MemberState(
+            key=key,
+            step=jnp.zeros((), jnp.int32),
+            variables=variables,
+            optimizer=make_optimizer(config).init(variables["params"]),
+            schedule=initial_schedule(config.plateau, config.optimizer.learning_rate),
+            best=variables,
+            best_f1=jnp.asarray(-1.0),
+            bad_step=jnp.asarray(-1, jnp.int32),
+        )
+
+    return jax.jit(lambda: jax.lax.map(one, jnp.arange(config.members)))()

@@ -1,0 +1,226 @@
+"""The folder data set against hand-made folders and, where they are, the 79 labelled photographs."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.errors import InputError
+
+NAMES = ("09", "089", "090", "a.b", "Ünder score")
+
+
+def save(path, shape=(4, 6), value=0, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full(shape, value, np.uint8)).save(path, **options)
+
+
+def make(path, names=NAMES, table=None):
+    for i, name in enumerate(names):
+        save(path / "images" / f"{name}.png", (4, 6, 3), i)
+        save(path / "masks" / f"{name}.png", value=255 * (i % 2))
+    if table is not None:
+        (path / "splits.csv").write_bytes(table.encode() if isinstance(table, str) else table)
+    return path
+
+
+def assert_refused(path, split, *words):
+    with pytest.raises(InputError) as caught:
+        FolderDataset(path, split)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+TABLE = (
+    "name,split,group,note\n09,train,tank,x\n089,validation,,\n090,train,tank,\na.b,test,pipe,\nÜnder score,test,,\n"
+)
+
+
+def test_splits_and_groups_of_the_table(tmp_path):
+    make(tmp_path, table=TABLE)
+    assert FolderDataset(tmp_path, "train").names == ("09", "090")
+    assert FolderDataset(tmp_path, "validation").names == ("089",)
+    assert FolderDataset(str(tmp_path), "test").names == ("a.b", "Ünder score")
+    everything = FolderDataset(tmp_path, "all")
+    assert everything.names == ("089", "09", "090", "a.b", "Ünder score")
+    assert [example.group for example in everything] == ["089", "tank", "tank", "pipe", "Ünder score"]
+    assert len(everything) == 5
+
+
+def test_examples(tmp_path):
+    dataset = FolderDataset(make(tmp_path, table=TABLE), "all")
+    for example in dataset:
+        i = NAMES.index(example.name)
+        np.testing.assert_array_equal(example.image, np.full((4, 6, 3), i))
+        np.testing.assert_array_equal(example.mask, np.full((4, 6), i % 2 == 1))
+    assert dataset[-1].name == "Ünder score"
+    with pytest.raises(IndexError):
+        dataset[5]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ("\ufeff" + TABLE).encode(),
+        TABLE.replace("\n", "\r\n").encode(),
+        TABLE.replace(",", " , ").encode(),
+        (TABLE + "\n,,,\n\n").encode(),
+        "split,name\ntrain,09\nvalidation,089\ntrain,090\ntest,a.b\ntest,Ünder score".encode(),
+        TABLE.replace("a.b", '"a.b"').encode(),
+    ],
+    ids=["byte order mark", "crlf", "spaces", "blank rows", "two columns", "quotes"],
+)
+def test_what_spreadsheets_write_is_tolerated(tmp_path, table):
+    make(tmp_path, table=table)
+    assert FolderDataset(tmp_path, "train").names == ("09", "090")
+    assert FolderDataset(tmp_path, "test").names == ("a.b", "Ünder score")
+
+
+def test_without_a_table_the_split_is_six_to_four_by_name(tmp_path):
+    names = [f"{i:03d}" for i in range(25)]
+    make(tmp_path / "a", names)
+    train, validation = (FolderDataset(tmp_path / "a", split) for split in ("train", "validation"))
+    assert (len(train), len(validation)) == (15, 10)
+    assert sorted(train.names + validation.names) == names == list(FolderDataset(tmp_path / "a", "all").names)
+    assert list(train.names) != names[:15]  # not simply the first photographs of a series
+    assert train[0].group == train.names[0]
+    make(tmp_path / "b", names[::-1])
+    assert FolderDataset(tmp_path / "b", "train").names == train.names
+
+
+def test_the_split_is_the_same_in_another_process(tmp_path):
+    make(tmp_path, [f"{i:03d}" for i in range(10)])
+    program = (
+        "import sys; from spotrust_jax.data.folder import FolderDataset as F; print(*F(sys.argv[1], 'train').names)"
+    )
+    command = [sys.executable, "-c", program, tmp_path]
+    root = Path(__file__).parents[2]
+    output = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert tuple(output.split()) == FolderDataset(tmp_path, "train").names
+
+
+def test_files_of_other_programs_are_ignored(tmp_path):
+    make(tmp_path)
+    for name in ("Thumbs.db", ".DS_Store", "._09.png", "notes.txt"):
+        (tmp_path / "images" / name).write_text("")
+    assert len(FolderDataset(tmp_path, "all")) == 5
+
+
+def test_extensions_in_any_case(tmp_path):
+    for name in ("a.JPG", "b.jpeg", "c.Tif", "d.TIFF", "e.bmp", "f.webp", "g.PNG"):
+        save(tmp_path / "images" / name, (4, 6, 3))
+        save(tmp_path / "masks" / f"{name[0]}.PNG")
+    assert FolderDataset(tmp_path, "all").names == tuple("abcdefg")
+    assert len(list(FolderDataset(tmp_path, "all"))) == 7
+
+
+def test_mask_belongs_to_the_photograph_as_shown(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    save(tmp_path / "images" / "a.jpg", (4, 6, 3), exif=exif)
+    save(tmp_path / "masks" / "a.png", (6, 4))
+    (example,) = FolderDataset(tmp_path, "train")
+    assert example.image.shape == (6, 4, 3)
+    save(tmp_path / "masks" / "a.png", (4, 6))
+    with pytest.raises(InputError) as caught:
+        FolderDataset(tmp_path, "train")[0]
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in ("masks/a.png has 6 x 4", "images/a.jpg 4 x 6", "export the mask"):
+        assert word in message
+
+
+def test_bad_files_are_named_when_read(tmp_path):
+    make(tmp_path, ["a"])
+    (tmp_path / "images" / "a.png").write_text("no image")
+    with pytest.raises(InputError, match=r"images/a\.png .*copy it again"):
+        FolderDataset(tmp_path, "train")[0]
+    make(tmp_path, ["a"])
+    save(tmp_path / "masks" / "a.png", value=1)
+    with pytest.raises(InputError, match=r"masks/a\.png has values \{1\}.*save it"):
+        FolderDataset(tmp_path, "train")[0]
+
+
+def test_missing_and_empty_folders(tmp_path):
+    assert_refused(tmp_path / "none", "train", "none does not exist", "check the path")
+    (tmp_path / "file").touch()
+    assert_refused(tmp_path / "file", "train", "file does not exist or is not a folder", "check the path")
+    assert_refused(tmp_path, "train", f"{tmp_path / 'images'} is missing", "images and masks")
+    (tmp_path / "images").mkdir()
+    assert_refused(tmp_path, "train", f"{tmp_path / 'masks'} is missing", "images and masks")
+    (tmp_path / "masks").mkdir()
+    assert_refused(tmp_path, "train", f"{tmp_path / 'images'} has no photographs", "put files there", ".jpg")
+
+
+def test_photographs_without_masks(tmp_path):
+    make(tmp_path)
+    (tmp_path / "masks" / "09.png").unlink()
+    assert_refused(tmp_path, "all", f"{tmp_path / 'masks'} has no mask for 09: add it")
+    for name in NAMES[1:]:
+        (tmp_path / "masks" / f"{name}.png").unlink()
+    assert_refused(tmp_path, "all", "no mask for 089, 09, 090, ... (5 in all)")
+
+
+def test_two_files_of_one_name(tmp_path):
+    save(make(tmp_path) / "images" / "09.jpg", (4, 6, 3))
+    assert_refused(tmp_path, "train", "images/09.png", "09.jpg", "rename")
+    (tmp_path / "images" / "09.jpg").unlink()
+    save(tmp_path / "masks" / "09.bmp")
+    assert_refused(tmp_path, "train", "masks/09.png", "09.bmp", "rename")
+
+
+def test_splits_that_are_not_there(tmp_path):
+    make(tmp_path)
+    assert_refused(tmp_path, "val", "'val'", "use train, validation, test or all")
+    assert_refused(tmp_path, "test", str(tmp_path), "add splits.csv", "validation")
+    make(tmp_path, table="name,split\n" + "".join(f"{name},train\n" for name in NAMES))
+    assert_refused(tmp_path, "test", str(tmp_path), "no photographs in split test", "train (5)")
+    make(tmp_path / "one", ["a"])
+    assert_refused(tmp_path / "one", "validation", "no photographs in split validation", "train (1)")
+
+
+def test_table_and_photographs_must_agree(tmp_path):
+    table = str(tmp_path / "splits.csv")
+    make(tmp_path, table=TABLE.replace("089,", "89,"))
+    assert_refused(tmp_path, "train", table, "names 89, not found", "leading zeros")
+    make(tmp_path, table=TABLE.replace("a.b,test,pipe,\n", ""))
+    assert_refused(tmp_path, "train", table, "does not name a.b", "add a row")
+    make(tmp_path, table=TABLE + "09,test,,\n")
+    assert_refused(tmp_path, "train", table, "'09' twice", "remove one")
+    make(tmp_path, table=TABLE.replace("validation", "val"))
+    assert_refused(tmp_path, "train", table, "'val' for '089'", "use train, validation or test")
+
+
+def test_tables_that_are_none(tmp_path):
+    table = str(tmp_path / "splits.csv")
+    make(tmp_path, table=TABLE.replace(",", ";"))
+    assert_refused(tmp_path, "train", table, "name;split;group;note", "name,split,group")
+    make(tmp_path, table="")
+    assert_refused(tmp_path, "train", table, "name,split,group")
+    make(tmp_path, table=TABLE.encode("utf-16"))
+    assert_refused(tmp_path, "train", table, "UTF-8")
+    make(tmp_path, table="name,split\n09\n")
+    assert_refused(tmp_path, "train", table, "'' for '09'", "use train, validation or test")
+
+
+def test_labelled_photographs(corrosion_photos):
+    datasets = {split: FolderDataset(corrosion_photos, split) for split in ("train", "validation", "test", "all")}
+    assert [len(dataset) for dataset in datasets.values()] == [45, 20, 14, 79]
+    with (corrosion_photos / "splits.csv").open(newline="") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert {"09", "089", "090"} <= set(datasets["all"].names) == set(rows)
+    for split in ("train", "validation", "test"):
+        assert all(rows[name]["split"] == split for name in datasets[split].names)
+    for example in list(datasets["all"])[::10]:
+        row = rows[example.name]
+        assert example.group == row["group"]
+        assert example.mask.mean() == pytest.approx(float(row["corrosion_fraction"]), abs=5.1e-5)
+        with Image.open(corrosion_photos / "images" / f"{example.name}.jpg") as image:
+            np.testing.assert_array_equal(example.image, np.asarray(image))

@@ -1,0 +1,182 @@
+"""Which files are found under which stems, and sizes and maps against numbers worked out by hand."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.inference.photographs import fit_image, inference_shape, list_photographs, restore_map
+
+FILES = (
+    "b.jpg",
+    "a.PNG",
+    "deck/1.jpeg",
+    "deck/north/2.tif",
+    "deck/notes.txt",
+    ".cache/x.jpg",
+    "deck/._1.jpeg",
+    "x.gif",
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in FILES:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).touch()
+    return tmp_path / "in"
+
+
+def stems(pattern):
+    return [str(photograph.stem) for photograph in list_photographs(str(pattern))]
+
+
+def assert_refused(pattern, *words):
+    with pytest.raises(InputError) as caught:
+        list_photographs(str(pattern))
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in (str(pattern), *words):
+        assert word in message
+
+
+def test_file(folder):
+    assert list_photographs(str(folder / "deck" / "1.jpeg")) == [(folder / "deck" / "1.jpeg", PurePosixPath("1"))]
+    assert stems(folder / "x.gif") == ["x"]
+    assert stems(folder / "deck" / "notes.txt") == ["notes"]
+
+
+def test_folder(folder):
+    found = list_photographs(str(folder))
+    assert [str(photograph.stem) for photograph in found] == ["a", "b", "deck/1", "deck/north/2"]
+    assert [photograph.path for photograph in found] == [
+        folder / name for name in ("a.PNG", "b.jpg", "deck/1.jpeg", "deck/north/2.tif")
+    ]
+    assert stems(f"{folder}/") == stems(folder)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", ["a", "b"]),
+        ("*.jpg", ["b"]),
+        ("deck/*", ["1"]),
+        ("**/*", ["a", "b", "deck/1", "deck/north/2"]),
+        ("**", ["a", "b", "deck/1", "deck/north/2"]),
+        ("d*/**/*.tif", ["deck/north/2"]),
+        ("deck/**/[0-9].*", ["1", "north/2"]),
+        ("deck/?.jpeg", ["1"]),
+    ],
+)
+def test_glob(folder, pattern, expected):
+    assert stems(folder / pattern) == expected
+
+
+def test_relative_to_the_working_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert stems("*") == stems("./*") == ["a", "b"]
+    assert stems("deck") == stems("deck/**") == ["1", "north/2"]
+    assert list_photographs(".")[2] == (Path("deck/1.jpeg"), PurePosixPath("deck/1"))
+    assert stems("../in/deck") == ["1", "north/2"]
+
+
+def test_file_whose_name_looks_like_a_glob(tmp_path):
+    (tmp_path / "photo[1].jpg").touch()
+    (tmp_path / "photo1.jpg").touch()
+    assert stems(tmp_path / "photo[1].jpg") == ["photo[1]"]
+
+
+def test_names_with_dots(tmp_path):
+    (tmp_path / "bridge.2024.05.jpg").touch()
+    assert stems(tmp_path) == ["bridge.2024.05"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a.jpg", "a.png", "b.png"], ["a.jpg", "a.png", "b"]),
+        (["a.jpg", "a.jpg.png", "a.png"], ["a.jpg", "a.jpg.png", "a.png"]),
+        (["a.jpg", "a.jpg.jpg.jpg", "a.jpg.png", "a.png"], ["a.jpg", "a.jpg.jpg", "a.jpg.png", "a.png"]),
+        (["a.jpg", "a.jpg.png"], ["a", "a.jpg"]),
+        (["d/a.jpg", "e/a.jpg", "e/a.tif"], ["d/a", "e/a.jpg", "e/a.tif"]),
+    ],
+)
+def test_stems_never_clash(tmp_path, names, expected):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert stems(tmp_path) == expected
+    assert stems(tmp_path / "**") == expected
+
+
+def test_nothing_found(folder, tmp_path):
+    assert_refused(tmp_path / "none.jpg", "does not exist", "name a file")
+    assert_refused("", "does not exist", "name a file")
+    assert_refused(folder / "*.bmp", "has no photographs", ".jpg")
+    assert_refused(folder / "deck" / "*.txt", "has no photographs", ".jpg")
+    (tmp_path / "empty").mkdir()
+    assert_refused(tmp_path / "empty", "has no photographs", ".jpg")
+
+
+def test_locked_folder_is_reported_and_loses_no_others(folder, monkeypatch):
+    locked, scandir = str(folder / "deck"), os.scandir
+
+    def guarded(path):
+        if str(path) == locked:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)  # file permissions do not hold for the super-user
+    assert stems(folder) == ["a", "b", "deck"]
+    assert_refused(locked, "cannot be read", "check its permissions")
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "scale", "expected"),
+    [
+        (3000, 4000, 640, (480, 640)),
+        (4000, 3000, 640, (640, 480)),
+        (480, 640, 640, (480, 640)),
+        (1080, 1920, 512, (288, 512)),
+        (1000, 1000, 500, (512, 512)),  # 500 / 32 = 15.6
+        (10, 4000, 640, (32, 640)),
+        (50, 100, 256, (128, 256)),  # enlarged
+        (3, 4, 64, (64, 64)),  # 48 is half-way between 32 and 64
+        (1, 1, 32, (32, 32)),
+        (481, 641, None, (481, 641)),
+        (20, 40, None, (32, 40)),
+    ],
+)
+def test_inference_shape(height, width, scale, expected):
+    assert inference_shape(height, width, scale) == expected
+
+
+@pytest.mark.parametrize("scale", [31, 0, -640])
+def test_scale_too_small(scale):
+    with pytest.raises(InputError, match=rf"^scale {scale} is too small: use 32 pixels or more$"):
+        inference_shape(480, 640, scale)
+
+
+def test_fit_image():
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    fitted = fit_image(np.full((50, 70, 3), 9, np.uint8), (32, 64))
+    np.testing.assert_array_equal(fitted, np.full((32, 64, 3), 9))
+    assert fit_image(image, (64, 96)) is image
+
+
+def test_restore_map_is_linear_between_pixel_centres():
+    def plane(height, width):
+        y, x = np.mgrid[:height, :width]
+        return (3.0 + 2.0 * (y + 0.5) / height - 5.0 * (x + 0.5) / width).astype(np.float32)
+
+    restored = restore_map(plane(8, 16), 40, 48)
+    np.testing.assert_allclose(restored[3:-3, 3:-3], plane(40, 48)[3:-3, 3:-3], atol=1e-5)
+    np.testing.assert_allclose(restored[0, 0], plane(8, 16)[0, 0], atol=1e-6)  # flat beyond the outer centres
+    assert restore_map(restored, 40, 48) is restored
+
+
+def test_restore_map_averages_where_it_shrinks():
+    checkerboard = (np.indices((64, 64)).sum(0) % 2).astype(np.float32)
+    np.testing.assert_allclose(restore_map(checkerboard, 16, 16)[2:-2, 2:-2], 0.5, atol=1e-6)
