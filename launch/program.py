@@ -19,8 +19,11 @@ _NUM_DEVICES = flags.DEFINE_integer("num_devices", 0, "Devices to use; 0 is all 
 _JAX_PLATFORM = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 
 
-def run(main: Callable[[], int]) -> None:
-    """Parses the flags, chooses the devices, calls `main` and exits with its code."""
+def run(main: Callable[[], int], prepare: Callable[[list[str]], list[str]] = list) -> None:
+    """Parses the flags, chooses the devices, calls `main` and exits with its code.
+
+    `prepare` may check or complete the command line before it is parsed.
+    """
 
     def guarded(arguments: list[str]) -> None:
         try:
@@ -34,8 +37,14 @@ def run(main: Callable[[], int]) -> None:
             code = _complain("interrupted", 130)
         sys.exit(code)
 
+    def parse(arguments: list[str]) -> list[str]:
+        try:
+            return flags.FLAGS(prepare(arguments))
+        except (flags.Error, InputError, TypeError, ValueError) as error:
+            sys.exit(_complain(error, 2))
+
     logging.set_verbosity(logging.WARNING)
-    app.run(guarded, flags_parser=_parse)
+    app.run(guarded, flags_parser=parse)
 
 
 def devices() -> list:
@@ -44,7 +53,8 @@ def devices() -> list:
 
     try:
         found = jax.devices()
-    except RuntimeError as error:
+    # jax asserts, instead of raising, where the plugin of a platform is not installed.
+    except (RuntimeError, AssertionError) as error:
         raise InputError(f"--platform={_PLATFORM.value} is not on this machine: try --platform=auto") from error
     if _NUM_DEVICES.value > len(found):
         raise InputError(f"--num_devices={_NUM_DEVICES.value} but this machine has {len(found)}: ask for fewer, or 0 for all")
@@ -63,13 +73,6 @@ def _prepare_jax() -> None:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         jax.config.update("jax_compilation_cache_dir", str(home / "spotrust_jax" / "xla"))
     devices()
-
-
-def _parse(arguments: list[str]) -> list[str]:
-    try:
-        return flags.FLAGS(arguments)
-    except (flags.Error, InputError) as error:
-        sys.exit(_complain(error, 2))
 
 
 def _complain(problem: object, code: int) -> int:

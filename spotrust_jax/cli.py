@@ -14,5 +14,4 @@ def main() -> None:
         print(f"{wrong}usage: spotrust {{{','.join(names)}}} --flag=value ...", file=sys.stderr)
         sys.exit(2)
     name = sys.argv.pop(1)
-    module = importlib.import_module(f"spotrust_jax.launch.{name}")
-    importlib.import_module("spotrust_jax.launch.program").run(module.main)
+    importlib.import_module(f"spotrust_jax.launch.{name}").run()

@@ -9,6 +9,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ml_collections import ConfigDict
+
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.segmenter import ModelConfig
@@ -125,10 +127,24 @@ def from_dict(kind: type, values: Mapping[str, Any], where: str = "config") -> A
     return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
 
 
+def require_field(kind: type, path: str) -> None:
+    """Raises an `InputError` that names the nearest field unless `path`, such as "config.model.preset", is a field."""
+    where, *names = path.split(".")
+    for name in names:
+        hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+        # An index into a tuple, as in data.mean[0], is checked where it is set.
+        name = name.split("[")[0]
+        if name not in hints:
+            raise InputError(f"{where}.{name} does not exist{_nearest(name, list(hints))}")
+        kind, where = hints[name], f"{where}.{name}"
+
+
 def _nearest(name: str, names: list[str]) -> str:
     """Ending of a sentence that says which name was probably meant."""
     close = difflib.get_close_matches(name, names, n=1)
-    return f": did you mean {close[0]}?" if close else f": choose one of {', '.join(names)}"
+    if close or not names:
+        return f": did you mean {close[0]}?" if close else ""
+    return f": choose one of {', '.join(names)}"
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -154,3 +170,8 @@ def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any,
     if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
         raise InputError(f"{where} is {value!r}: give {len(kinds)} values")
     return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+
+
+def paper_config() -> ConfigDict:
+    """All defaults as a `ConfigDict`, for a config file to change and for `--config.a.b=value` to override."""
+    return ConfigDict(to_dict(TrainConfig()))

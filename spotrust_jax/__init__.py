@@ -1,0 +1,19 @@
+"""Corrosion in photographs, pixel by pixel, with an honest measure of confidence.
+
+`spotrust_jax.load(folder)` gives a `Segmenter`; its `predict` gives a `Prediction`.
+"""
+
+from typing import Any
+
+from spotrust_jax.errors import InputError
+
+__all__ = ["InputError", "Prediction", "Segmenter", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when first used: a launcher that only has to say what is wrong with its flags needs no jax.
+    if name in ("Prediction", "Segmenter", "load"):
+        from spotrust_jax.inference import segmenter  # noqa: PLC0415
+
+        return getattr(segmenter, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

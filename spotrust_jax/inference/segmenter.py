@@ -1,0 +1,132 @@
+"""A trained model ready for use: images in, a `Prediction` out, at exactly the size given."""
+
+import dataclasses
+import functools
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Float32, Key, Num
+
+from spotrust_jax.checkpoints import CheckpointConfig, load_model
+from spotrust_jax.errors import InputError
+from spotrust_jax.models.segmenter import Variables, build_network
+from spotrust_jax.random_streams import content_keys
+from spotrust_jax.sampling import Maps, predict_maps
+
+SMALLEST_SIDE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What the model says about each pixel, in absolute units, so that two images can be compared.
+
+    Attributes:
+        probability: mean corrosion probability over passes and members, in [0, 1].
+        epistemic: standard deviation of that probability over passes and members, in [0, 0.5].
+        log_variance: aleatoric log variance, mean over members: the log of the cross-entropy that the network expects.
+        threshold: the model's probability threshold.
+    """
+
+    probability: Float32[np.ndarray, "*batch height width"]
+    epistemic: Float32[np.ndarray, "*batch height width"]
+    log_variance: Float32[np.ndarray, "*batch height width"]
+    threshold: float
+
+    def mask(self, threshold: float | None = None) -> Bool[np.ndarray, "*batch height width"]:
+        """Where the probability reaches the threshold: the model's own, unless another one in [0, 1] is given."""
+        threshold = self.threshold if threshold is None else threshold
+        if not 0 <= threshold <= 1:
+            raise InputError(f"threshold is {threshold}: give a number from 0 to 1")
+        return self.probability >= threshold
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmenter:
+    """A network, or an ensemble of them, with its trained variables.
+
+    Attributes:
+        variables: leaves [members, ...].
+        config: what belongs to them.
+    """
+
+    variables: Variables
+    config: CheckpointConfig
+
+    def predict(
+        self, image: Num[Any, "*batch height width 3"], *, key: Key[Array, ""], num_samples: int = 24
+    ) -> Prediction:
+        """Maps of one image, or of a batch of one size.
+
+        Args:
+            image: uint8, or float in [0, 1]; [H, W, 3] or [B, H, W, 3], each side at least 32.
+            key: the noise of an image is a function of this key and of its content, alone or in a batch.
+            num_samples: stochastic passes of each member, at least 1; a deterministic member needs one in any case.
+
+        Raises:
+            InputError: for an image of another type, shape or range, or for no passes.
+        """
+        images = _as_batch(np.asarray(image))
+        if num_samples < 1:
+            raise InputError(f"num_samples is {num_samples}: give at least 1")
+        maps = self._maps(self.variables, images, content_keys(key, images), num_samples)
+        arrays = [np.asarray(values) for values in maps]
+        if np.ndim(image) == 3:
+            arrays = [values[0] for values in arrays]
+        return Prediction(*arrays, threshold=self.config.threshold)
+
+    def member(self, index: int) -> "Segmenter":
+        """One member of an ensemble, as a segmenter of its own."""
+        if not 0 <= index < self.config.members:
+            raise InputError(f"member {index} does not exist: the ensemble has members 0 to {self.config.members - 1}")
+        variables = jax.tree.map(lambda leaf: leaf[index : index + 1], self.variables)
+        return Segmenter(variables, dataclasses.replace(self.config, members=1))
+
+    @property
+    def _maps(self) -> Any:
+        return compiled_maps(self.config)
+
+
+@functools.lru_cache(maxsize=32)
+def compiled_maps(config: CheckpointConfig) -> Any:
+    """The jitted function of variables, images, keys and number of passes; one program for each shape."""
+    network = build_network(config.model)
+    mean, deviation = np.float32(config.mean), np.float32(config.deviation)
+
+    @functools.partial(jax.jit, static_argnums=3)
+    def maps(
+        variables: Variables, images: Num[Array, "batch height width 3"], keys: Key[Array, "batch"], num_samples: int
+    ) -> Maps:
+        scale = 255.0 if images.dtype == jnp.uint8 else 1.0
+        normal: Float[Array, "batch height width 3"] = (images / scale - mean[None, None, None]) / deviation[
+            None, None, None
+        ]
+        return predict_maps(network, variables, normal, keys, num_samples=num_samples)
+
+    return maps
+
+
+def load(folder: str | os.PathLike) -> Segmenter:
+    """The segmenter of a checkpoint, such as RUN/best or what `launch.convert` wrote.
+
+    Raises:
+        InputError: where `folder` is no checkpoint of this version.
+    """
+    return Segmenter(*load_model(folder))
+
+
+def _as_batch(image: np.ndarray) -> np.ndarray:
+    """The image or images as [batch, height, width, 3], uint8 or float32."""
+    if image.ndim not in (3, 4) or image.shape[-1] != 3:
+        raise InputError(f"image has shape {image.shape}: give [height, width, 3] or [batch, height, width, 3]")
+    if min(image.shape[-3:-1]) < SMALLEST_SIDE:
+        raise InputError(f"image has shape {image.shape}: sides must be {SMALLEST_SIDE} pixels or more, enlarge it")
+    if image.dtype != np.uint8:
+        if not np.issubdtype(image.dtype, np.floating):
+            raise InputError(f"image has type {image.dtype}: give uint8, or float in [0, 1]")
+        if not (image.min() >= 0 and image.max() <= 1):
+            raise InputError(f"float image has values in [{image.min():g}, {image.max():g}]: scale them to [0, 1]")
+        image = image.astype(np.float32)
+    return image if image.ndim == 4 else image[None]
