@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Key, Num
 
-from spotrust_jax.checkpoints import CheckpointConfig, load_model
+from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import Variables, build_network
 from spotrust_jax.random_streams import content_keys
@@ -83,6 +83,10 @@ class Segmenter:
             raise InputError(f"member {index} does not exist: the ensemble has members 0 to {self.config.members - 1}")
         variables = jax.tree.map(lambda leaf: leaf[index : index + 1], self.variables)
         return Segmenter(variables, dataclasses.replace(self.config, members=1))
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Writes a checkpoint that `load` reads."""
+        save_model(folder, self.variables, self.config)
 
     @property
     def _maps(self) -> Any:

@@ -1,0 +1,106 @@
+"""The public way in: images of all kinds, batches, bad input, and lowering for accelerators."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import spotrust_jax
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.errors import InputError
+from spotrust_jax.inference.segmenter import Segmenter, compiled_maps
+from spotrust_jax.models.segmenter import ModelConfig, initial_variables
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    """A small variational network with random weights."""
+    model = ModelConfig("variational", "w18_small_v1", width=4)
+    variables = initial_variables(model, jax.random.key(1))
+    variables["params"]["head"]["logit"]["kernel"] = jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
+    config = CheckpointConfig(model, 1, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), inference_size=64)
+    return Segmenter(jax.tree.map(lambda leaf: leaf[None], variables), config)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def together(segmenter, images):
+    return segmenter.predict(images, key=KEY, num_samples=4)
+
+
+def test_alone_and_in_a_batch(segmenter, images, together):
+    alone = segmenter.predict(images[1], key=KEY, num_samples=4)
+    assert alone.probability.shape == (64, 64)
+    np.testing.assert_allclose(alone.probability, together.probability[1], atol=2e-6)
+    np.testing.assert_allclose(alone.epistemic, together.epistemic[1], atol=2e-6)
+    np.testing.assert_allclose(alone.log_variance, together.log_variance[1], atol=2e-6)
+
+
+def test_uint8_equals_float(segmenter, images, together):
+    # Noise follows the content, and these are other bytes: only what has no noise is equal.
+    floats = segmenter.predict(images / np.float32(255), key=KEY, num_samples=4)
+    np.testing.assert_allclose(floats.log_variance, together.log_variance, atol=1e-5)
+
+
+def test_mask_is_at_the_threshold(together):
+    np.testing.assert_array_equal(together.mask(), together.probability >= 0.5)
+    np.testing.assert_array_equal(together.mask(0.2), together.probability >= 0.2)
+    with pytest.raises(InputError, match=r"threshold is 1\.5"):
+        together.mask(1.5)
+
+
+def test_checkpoint_comes_back_as_it_was(segmenter, images, together, tmp_path):
+    segmenter.save(tmp_path / "model")
+    again = spotrust_jax.load(tmp_path / "model").predict(images, key=KEY, num_samples=4)
+    np.testing.assert_array_equal(again.probability, together.probability)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((64, 64), np.uint8), "shape"),
+        (np.zeros((64, 64, 4), np.uint8), "shape"),
+        (np.zeros((64, 31, 3), np.uint8), "32 pixels"),
+        (np.zeros((64, 64, 3), np.int32), "int32"),
+        (np.full((64, 64, 3), 200.0, np.float32), "scale them"),
+        (np.full((64, 64, 3), np.nan, np.float32), "scale them"),
+    ],
+)
+def test_images_of_another_kind_are_refused(segmenter, image, words):
+    with pytest.raises(InputError, match=words):
+        segmenter.predict(image, key=KEY)
+
+
+def test_no_passes_are_refused(segmenter, images):
+    with pytest.raises(InputError, match="num_samples is 0"):
+        segmenter.predict(images, key=KEY, num_samples=0)
+
+
+def test_member_that_does_not_exist(segmenter):
+    with pytest.raises(InputError, match="member 1"):
+        segmenter.member(1)
+
+
+def test_folder_that_is_no_checkpoint(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.json"):
+        spotrust_jax.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"format": 99}')
+    with pytest.raises(InputError, match="format 1"):
+        spotrust_jax.load(tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match="not JSON"):
+        spotrust_jax.load(tmp_path)
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_predict_lowers_for_accelerators(segmenter, platform):
+    images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.uint8)
+    keys = jax.random.split(KEY, 1)
+    traced = compiled_maps(segmenter.config).trace(segmenter.variables, images, keys, 4)
+    assert "stablehlo.convolution" in traced.lower(lowering_platforms=(platform,)).as_text()

@@ -1,0 +1,36 @@
+"""Convolution against jax's own automatic differentiation, and against a direct sum."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spotrust_jax.models.layers import convolve
+
+CASES = [(8, 8, 1, 3), (8, 9, 2, 3), (7, 5, 2, 3), (1, 1, 2, 3), (2, 1, 1, 3), (6, 7, 1, 1)]
+
+
+def _reference(x, kernel, stride):
+    padding = [(kernel.shape[0] // 2,) * 2] * 2
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=numbers)
+
+
+@pytest.mark.parametrize(("height", "width", "stride", "side"), CASES)
+def test_values_and_gradients_equal_automatic_ones(height, width, stride, side):
+    x_key, kernel_key, y_key = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(x_key, (2, height, width, 3))
+    kernel = jax.random.normal(kernel_key, (side, side, 3, 4))
+    expected, expected_gradients = jax.vjp(lambda x, k: _reference(x, k, stride), x, kernel)
+    actual, gradients = jax.vjp(lambda x, k: convolve(x, k, stride), x, kernel)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    cotangent = jax.random.normal(y_key, expected.shape)
+    for one, other in zip(gradients(cotangent), expected_gradients(cotangent), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_stride_two_starts_one_before_the_image():
+    x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+    kernel = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
+    # The kernel's centre lies on rows and columns 0 and 2, as with PyTorch's padding of one on every side.
+    np.testing.assert_allclose(convolve(x, kernel, 2)[0, :, :, 0], [[0, 2], [8, 10]])

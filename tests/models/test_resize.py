@@ -1,0 +1,26 @@
+"""Interpolation against PyTorch, which the reference's weights were trained with."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spotrust_jax.models.resize import resize
+
+SIZES = [((8, 8), (16, 16)), ((19, 26), (75, 101)), ((3, 4), (19, 26)), ((1, 1), (8, 8)), ((2, 3), (5, 7)), ((5, 5), (3, 4))]
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_equals_torch(method, source, target):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(2, *source, 3)).astype(np.float32)
+    expected = torch.nn.functional.interpolate(
+        torch.tensor(x).permute(0, 3, 1, 2), size=target, mode=method, align_corners=False
+    )
+    np.testing.assert_allclose(resize(jnp.asarray(x), target, method), expected.permute(0, 2, 3, 1).numpy(), atol=5e-6)
+
+
+def test_bilinear_midpoints_by_hand():
+    x = jnp.array([0.0, 4.0]).reshape(1, 1, 2, 1)
+    # Half-pixel centres: targets lie at -0.25, 0.25, 0.75 and 1.25 of the source, clamped at the ends.
+    np.testing.assert_allclose(resize(x, (1, 4), "bilinear")[0, 0, :, 0], [0.0, 1.0, 3.0, 4.0])

@@ -1,0 +1,114 @@
+"""Passes and members against explicit forward passes whose moments numpy takes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables
+from spotrust_jax.random_streams import content_keys, fold_each
+from spotrust_jax.sampling import deviation, merge, moments_of, no_moments, pass_keys, predict_maps
+
+SIZE = 64
+VARIANTS = {
+    "deterministic": ModelConfig("deterministic", "w18_small_v1", width=4),
+    "variational": ModelConfig("variational", "w18_small_v1", width=4),
+    "kernel": ModelConfig("variational", "w18_small_v1", width=4, estimator="kernel"),
+    "dropout": ModelConfig("dropout", "w18_small_v1", width=4),
+    "channel": ModelConfig("dropout", "w18_small_v1", width=4, dropout_mask="channel"),
+}
+
+
+@functools.cache
+def _members(variant: str, count: int):
+    """Variables of `count` members whose outputs differ visibly from cell to cell."""
+    config = VARIANTS[variant]
+    one = initial_variables(config, jax.random.key(7))
+    # The last layer starts near zero, which would leave every probability at one half.
+    one["params"]["head"]["logit"]["kernel"] = 2.0 * jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf * (1 + 0.1 * m) for m in range(count)]), one)
+    return build_network(config), stacked
+
+
+@functools.cache
+def _images():
+    return jax.random.normal(jax.random.key(3), (2, SIZE, SIZE, 3))
+
+
+@functools.cache
+def _maps(variant: str, num_samples: int = 4, members: int = 1, seed: int = 0):
+    network, variables = _members(variant, members)
+    keys = jax.random.split(jax.random.key(seed), 2)
+    predict = jax.jit(functools.partial(predict_maps, network, num_samples=num_samples))
+    return predict(variables, _images(), keys)
+
+
+def test_merged_moments_equal_numpy_at_a_large_offset():
+    values = np.random.default_rng(0).normal(1000.0, 0.01, (24, 5)).astype(np.float32)
+    moments = no_moments(jnp.zeros(5))
+    with jax.numpy_dtype_promotion("strict"):
+        for chunk in jnp.asarray(values).reshape(6, 4, 5):
+            moments = merge(moments, moments_of(chunk))
+    exact = values.astype(np.float64)
+    np.testing.assert_allclose(moments.mean, exact.mean(0), rtol=1e-7)
+    np.testing.assert_allclose(deviation(moments), exact.std(0), rtol=2e-2)
+
+
+@pytest.mark.parametrize("variant", ["variational", "dropout", "channel", "kernel"])
+def test_epistemic_is_standard_deviation_of_full_passes(variant):
+    network, variables = _members(variant, 1)
+    one = jax.tree.map(lambda leaf: leaf[0], variables)
+    image_keys = fold_each(jax.random.split(jax.random.key(0), 2), 0)  # member 0
+
+    @jax.jit
+    def full_pass(images, keys):
+        return network.apply(one, images, keys)
+
+    passes = []
+    for sample in range(4):
+        # One image at a time: kernel draws belong to a photograph, not to a batch.
+        for i in range(2):
+            logits, log_variance = full_pass(_images()[i : i + 1], pass_keys(image_keys[i : i + 1], sample))
+            passes.append((logits[0], log_variance[0]))
+    logits = np.asarray([logits for logits, _ in passes], np.float64).reshape(4, 2, SIZE, SIZE)
+    probability = 1 / (1 + np.exp(-logits))
+    maps = _maps(variant)
+    np.testing.assert_allclose(maps.probability, probability.mean(0), atol=2e-5)
+    np.testing.assert_allclose(maps.epistemic, probability.std(0), atol=2e-5)
+    np.testing.assert_allclose(maps.log_variance, np.asarray([passes[0][1], passes[1][1]]), atol=1e-5)
+    assert maps.epistemic.mean() > 1e-3
+
+
+def test_ensemble_is_mean_and_deviation_over_members():
+    network, variables = _members("deterministic", 3)
+    apply = jax.jit(network.apply)
+    outputs = [apply(jax.tree.map(lambda leaf, m=m: leaf[m], variables), _images()) for m in range(3)]
+    probability = 1 / (1 + np.exp(-np.asarray([logits for logits, _ in outputs], np.float64)))
+    maps = _maps("deterministic", 1, 3)
+    np.testing.assert_allclose(maps.probability, probability.mean(0), atol=1e-5)
+    np.testing.assert_allclose(maps.epistemic, probability.std(0), atol=1e-5)
+    np.testing.assert_allclose(maps.log_variance, np.mean([s for _, s in outputs], axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["variational", "dropout", "kernel"])
+def test_seed_decides(variant):
+    first, other = _maps(variant), _maps(variant, seed=1)
+    assert not np.array_equal(first.probability, other.probability)
+    network, variables = _members(variant, 1)
+    predict = jax.jit(functools.partial(predict_maps, network, num_samples=4))
+    again = predict(variables, _images(), jax.random.split(jax.random.key(0), 2))
+    np.testing.assert_array_equal(first.probability, again.probability)
+    np.testing.assert_array_equal(first.epistemic, again.epistemic)
+
+
+def test_seed_does_not_matter_to_the_ensemble():
+    np.testing.assert_array_equal(_maps("deterministic", 1, 3).epistemic, _maps("deterministic", 1, 3, 1).epistemic)
+
+
+def test_content_keys_do_not_depend_on_the_batch():
+    images = np.random.default_rng(0).integers(0, 255, (3, 8, 8, 3), np.uint8)
+    together, alone = content_keys(jax.random.key(0), images), content_keys(jax.random.key(0), images[1:2])
+    assert jax.random.key_data(together[1]).tolist() == jax.random.key_data(alone[0]).tolist()
+    assert jax.random.key_data(together[0]).tolist() != jax.random.key_data(together[1]).tolist()

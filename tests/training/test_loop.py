@@ -1,0 +1,91 @@
+"""Whole runs on the embedded scenes: resume, divergence, and a working directory that is somebody else's."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import spotrust_jax
+from spotrust_jax.config import AugmentationConfig, DataConfig, OptimizerConfig, TrainConfig
+from spotrust_jax.errors import InputError
+from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.training.loop import TrainingDiverged, train
+
+CONFIG = TrainConfig(
+    model=ModelConfig("variational", "w18_small_v1", width=4),
+    data=DataConfig(source="scenes", image_size=(64, 64), scenes=(8, 5)),
+    augmentation=AugmentationConfig(crop_size=(64, 64)),
+    batch_size=4,
+    epochs=2,
+    validation_samples=2,
+)
+
+
+def _train(config, workdir):
+    return train(config, workdir, jax.devices()[:1])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of two epochs without a break."""
+    workdir = tmp_path_factory.mktemp("run")
+    return workdir, _train(CONFIG, workdir)
+
+
+def _latest(workdir):
+    """Arrays of the newest state, read back by the loop's own resume, which has no epoch left to run."""
+    from spotrust_jax.training.run_state import RunStates
+
+    states = RunStates(workdir)
+    epoch, state = states.restore(CONFIG)
+    states.close()
+    return epoch, state
+
+
+def test_resumed_run_equals_uninterrupted_run(finished, tmp_path):
+    _train(dataclasses.replace(CONFIG, epochs=1), tmp_path)
+    progress = _train(CONFIG, tmp_path)
+    assert progress == finished[1] and progress.epochs == 2 and progress.steps == 4
+    (_, whole), (_, resumed) = _latest(finished[0]), _latest(tmp_path)
+    for one, other in zip(
+        jax.tree.leaves(whole._replace(key=None)), jax.tree.leaves(resumed._replace(key=None)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    expected = [json.loads(line) for line in (finished[0] / "metrics.jsonl").read_text().splitlines()]
+    for row in (*lines, *expected):
+        del row["seconds"]
+    assert lines == expected
+
+
+def test_best_model_predicts_and_journal_is_there(finished):
+    workdir, progress = finished
+    segmenter = spotrust_jax.load(workdir / "best")
+    assert segmenter.config.model == CONFIG.model and segmenter.config.inference_size == 64
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    best = max(row["validation_f1_corrosion"] for row in rows)
+    np.testing.assert_allclose(progress.best_f1, [best], atol=1e-6)
+    assert any((workdir / "events").iterdir())
+
+
+def test_another_configuration_is_refused(finished):
+    other = dataclasses.replace(CONFIG, batch_size=2)
+    with pytest.raises(InputError, match="batch_size"):
+        _train(other, finished[0])
+
+
+def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
+    _train(dataclasses.replace(CONFIG, epochs=1), tmp_path)
+    # From here on the rate throws the weights out of the range of floating-point numbers.
+    path = tmp_path / "config.json"
+    wild = dataclasses.replace(CONFIG, optimizer=OptimizerConfig(learning_rate=1e30), epochs=3)
+    values = json.loads(path.read_text())
+    values["optimizer"]["learning_rate"] = 1e30
+    path.write_text(json.dumps(values))
+    with pytest.raises(TrainingDiverged, match=r"member 0 .* at step [345]"):
+        _train(wild, tmp_path)
+    epoch, state = _latest(tmp_path)
+    assert epoch == 1
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables))

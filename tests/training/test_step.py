@@ -1,0 +1,82 @@
+"""Training steps on many devices against the same steps on one, and what a step must not do."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from spotrust_jax.config import AugmentationConfig, DataConfig, OptimizerConfig, TrainConfig
+from spotrust_jax.ensemble import Placement, over_members
+from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.training.state import initial_state
+from spotrust_jax.training.step import DeviceBatch, train_step
+
+SIZE, BATCH, STEPS, PIXELS = 64, 4, 3, 100_000
+CONFIG = TrainConfig(
+    model=ModelConfig("variational", "w18_small_v1", width=4),
+    data=DataConfig(image_size=(SIZE, SIZE)),
+    augmentation=AugmentationConfig(crop_size=(SIZE, SIZE)),
+    # Biases in front of batch norm have no gradient but rounding noise, which Adam would turn into full steps.
+    optimizer=OptimizerConfig(learning_rate=0.003, eps=1e-4),
+    members=2,
+    batch_size=BATCH,
+)
+
+
+def _batch(member: int, step: int) -> DeviceBatch:
+    rng = np.random.default_rng([member, step])
+    images = rng.integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8)
+    masks = images[..., 0] > 180
+    return DeviceBatch(images, masks, np.ones(BATCH, bool), np.arange(BATCH, dtype=np.int32))
+
+
+def _run(members: int, devices: int):
+    """State and losses [steps, members] after a few steps."""
+    placement = Placement(members, devices)
+    config = dataclasses.replace(CONFIG, members=members)
+    step = over_members(train_step(config, placement, PIXELS), placement, jax.devices()[:devices])
+    state, losses = placement.spread(initial_state(config)), []
+    for number in range(STEPS):
+        batches = [_batch(member, number) for member in range(members)]
+        batch = DeviceBatch(*(np.stack(leaves) for leaves in zip(*batches, strict=True)))
+        state, loss = step(state, placement.split(batch))
+        losses.append(np.asarray(placement.gather(loss)))
+    return placement.gather(state), np.array(losses)
+
+
+@pytest.fixture(scope="module")
+def in_turn():
+    """Two members in turn on one device."""
+    return _run(2, 1)
+
+
+def test_members_and_replicas_on_devices_equal_members_in_turn(in_turn):
+    state, losses = _run(2, 4)
+    np.testing.assert_allclose(losses, in_turn[1], rtol=1e-4)
+    for one, other in zip(jax.tree.leaves(state.variables), jax.tree.leaves(in_turn[0].variables), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-3)
+
+
+def test_a_single_network_is_the_first_member_of_an_ensemble(in_turn):
+    state, losses = _run(1, 1)
+    np.testing.assert_allclose(losses[:, 0], in_turn[1][:, 0], rtol=1e-4)
+    assert not np.allclose(in_turn[1][:, 0], in_turn[1][:, 1])
+    one, ensemble = state.variables["params"]["head"], in_turn[0].variables["params"]["head"]
+    for single, member in zip(jax.tree.leaves(one), jax.tree.leaves(ensemble), strict=True):
+        np.testing.assert_allclose(single[0], member[0], atol=1e-4, rtol=1e-3)
+
+
+def test_training_learns(in_turn):
+    assert (in_turn[1][-1] < in_turn[1][0]).all()
+    assert (np.asarray(in_turn[0].step) == STEPS).all()
+    assert (np.asarray(in_turn[0].bad_step) == -1).all()
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_step_lowers_for_accelerators(platform):
+    config = dataclasses.replace(CONFIG, members=1)
+    step = jax.jit(train_step(config, Placement(1, 1), PIXELS))
+    state = jax.eval_shape(lambda: jax.tree.map(lambda leaf: leaf[0], initial_state(config)))
+    text = step.trace(state, _batch(0, 0)).lower(lowering_platforms=(platform,)).as_text()
+    assert "stablehlo.convolution" in text
