@@ -1,0 +1,1 @@
+"""Experiments, one to a file: `python -m launch.train --config=configs/NAME.py`."""

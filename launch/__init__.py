@@ -1,0 +1,1 @@
+"""Programs: flags in, library calls, exit codes. Installed as `spotrust_jax.launch`."""

@@ -1,4 +1,4 @@
-"""The whole path with nothing downloaded: trains on the embedded scenes, scores the model, and writes maps to look at."""
+"""The whole path with nothing downloaded: trains on the embedded scenes, scores the model, writes maps to look at."""
 
 from pathlib import Path
 
@@ -15,6 +15,8 @@ _SHOWN = (0, 4, 10)
 
 
 def main() -> int:
+    from spotrust_jax.configs import demo
+
     import spotrust_jax
     from spotrust_jax.config import TrainConfig, from_dict
     from spotrust_jax.data.folder import FolderDataset
@@ -26,8 +28,6 @@ def main() -> int:
     from spotrust_jax.inference.outputs import write_summary
     from spotrust_jax.inference.photographs import list_photographs
     from spotrust_jax.training.loop import train
-
-    from ..configs import demo
 
     workdir = Path(_WORKDIR.value)
     scenes, maps = workdir / "scenes", workdir / "maps"

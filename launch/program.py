@@ -57,7 +57,8 @@ def devices() -> list:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--platform={_PLATFORM.value} is not on this machine: try --platform=auto") from error
     if _NUM_DEVICES.value > len(found):
-        raise InputError(f"--num_devices={_NUM_DEVICES.value} but this machine has {len(found)}: ask for fewer, or 0 for all")
+        wanted = f"--num_devices={_NUM_DEVICES.value}"
+        raise InputError(f"{wanted} but this machine has {len(found)}: ask for fewer, or 0 for all")
     return found[: _NUM_DEVICES.value or None]
 
 

@@ -17,16 +17,17 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metri
 
 def main() -> int:
     from spotrust_jax.config import TrainConfig, from_dict
-    from spotrust_jax.training.loop import TrainingDiverged, train
+    from spotrust_jax.training.loop import TrainingDivergedError, train
 
     config = from_dict(TrainConfig, _CONFIG.value.to_dict())
     try:
         progress = train(config, _WORKDIR.value, program.devices())
-    except TrainingDiverged as error:
+    except TrainingDivergedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     scores = ", ".join(f"{score:.3f}" for score in progress.best_f1)
-    print(f"{progress.epochs} epochs, {progress.steps} steps, best validation F1 {scores}: {Path(_WORKDIR.value) / 'best'}")
+    best = Path(_WORKDIR.value) / "best"
+    print(f"{progress.epochs} epochs, {progress.steps} steps, best validation F1 {scores}: {best}")
     return 0
 
 

@@ -67,12 +67,14 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
     with _manager(folder) as manager:
         step = manager.latest_step()
         if step is None:
-            raise InputError(f"{folder} has a {CONFIG_NAME} but no Orbax checkpoint: train again or give another folder")
+            raise InputError(
+                f"{folder} has a {CONFIG_NAME} but no Orbax checkpoint: give another folder, or train again"
+            )
         try:
             return manager.restore(step, args=ocp.args.StandardRestore(_template(config))), config
         except (ValueError, KeyError, FileNotFoundError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"checkpoint {folder} cannot be restored ({reason}): its files do not fit its config") from error
+            raise InputError(f"checkpoint {folder} cannot be restored, give another ({reason})") from error
 
 
 def _manager(folder: Path) -> ocp.CheckpointManager:

@@ -1,7 +1,7 @@
 """Members and replicas on one device axis: which device computes which member, and on which share of the batch.
 
-With M members on D devices there are g = gcd(M, D) groups of devices. A group holds M / g members, which its devices run
-in turn, and its D / g devices are replicas that split the batch. M = 1 is plain data parallelism.
+With M members on D devices there are g = gcd(M, D) groups of devices. A group holds M / g members, which its devices
+run in turn, and its D / g devices are replicas that split the batch. M = 1 is plain data parallelism.
 """
 
 import math

@@ -13,7 +13,7 @@ Bounding = Literal["smooth", "clamp"]
 def bound_log_variance(
     log_variance: Float[Array, "*shape"], bound: float, bounding: Bounding
 ) -> Float[Array, "*shape"]:
-    """Log variance within [-bound, bound]: "smooth" by tanh, whose gradient never vanishes, or "clamp" as the reference."""
+    """Log variance within [-bound, bound]: "smooth" by tanh, whose gradient never vanishes, or "clamp"."""
     if bounding == "clamp":
         return jnp.clip(log_variance, -bound, bound)
     return bound * jnp.tanh(log_variance / bound)

@@ -99,9 +99,7 @@ def predict_maps(
         return (merge(moments, added), log_variance + member_log_variance / members), None
 
     start = jnp.zeros(images.shape[:3])
-    (moments, log_variance), _ = jax.lax.scan(
-        add_member, (no_moments(start), start), (jnp.arange(members), variables)
-    )
+    (moments, log_variance), _ = jax.lax.scan(add_member, (no_moments(start), start), (jnp.arange(members), variables))
     return Maps(moments.mean, deviation(moments), log_variance)
 
 

@@ -14,6 +14,9 @@ from torch.nn import functional
 
 State = Mapping[str, Tensor]
 
+# On small images, threads cost more than they bring, and jax has threads of its own.
+torch.set_num_threads(1)
+
 
 def double(state: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The state in float64, by names without the prefix of released files."""

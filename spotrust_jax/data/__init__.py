@@ -1,0 +1,1 @@
+"""Photographs with labels: reading, the embedded scenes, batches and augmentation."""

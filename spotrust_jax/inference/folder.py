@@ -12,6 +12,8 @@ from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.outputs import Row, describe, write_maps
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.segmenter import Segmenter
+
+
 def analyse_photograph(
     segmenter: Segmenter,
     photograph: Photograph,
@@ -47,7 +49,7 @@ def _read_truth(folder: Path, photograph: Photograph, shape: tuple[int, int]) ->
     paths = [folder / f"{name}{extension}" for name in names for extension in sorted(IMAGE_EXTENSIONS)]
     found = next((path for path in paths if path.is_file()), None)
     if found is None:
-        raise InputError(f"photograph {photograph.path} has no ground truth in {folder}: add {photograph.path.stem}.png")
+        raise InputError(f"photograph {photograph.path} has no mask in {folder}: add {photograph.path.stem}.png")
     truth = read_mask(found)
     if truth.shape != shape:
         raise InputError(

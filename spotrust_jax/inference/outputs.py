@@ -121,7 +121,8 @@ def _beside(stem: Path, ending: str) -> Path:
 
 def _save_arrays(path: Path, prediction: Prediction) -> None:
     """float16 is exact to 0.0005 for probabilities; written beside and renamed, so that no half file is ever seen."""
-    arrays = {name: getattr(prediction, name).astype(np.float16) for name in ("probability", "epistemic", "log_variance")}
+    names = ("probability", "epistemic", "log_variance")
+    arrays = {name: getattr(prediction, name).astype(np.float16) for name in names}
     partial = path.with_name(f".{path.name}.partial.npz")
     np.savez_compressed(partial, **arrays)
     partial.replace(path)

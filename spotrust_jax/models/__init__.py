@@ -1,0 +1,1 @@
+"""The networks, as Flax Linen modules that know nothing of data, files or flags."""

@@ -109,7 +109,9 @@ class Norm(nn.Module):
     policy: Policy
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch height width channel"], train: bool) -> Float[Array, "batch height width channel"]:
+    def __call__(
+        self, x: Float[Array, "batch height width channel"], train: bool
+    ) -> Float[Array, "batch height width channel"]:
         """Normalises by the batch and updates the running statistics when `train`, else by the running statistics."""
         groups = self.policy.axis_index_groups
         norm = nn.BatchNorm(

@@ -18,7 +18,7 @@ _KEYS_A = -0.75
 def resize(
     images: Float[Array, "batch height width channel"], size: tuple[int, int], method: Interpolation
 ) -> Float[Array, "batch new_height new_width channel"]:
-    """Interpolates to `size` (height, width) as torch's `interpolate(align_corners=False)` does, without antialiasing."""
+    """Interpolates to `size` (height, width) as torch's `interpolate(align_corners=False)`, without antialiasing."""
     _, height, width, _ = images.shape
     if (height, width) == size:
         return images

@@ -138,7 +138,8 @@ class SegmenterNetwork(nn.Module):
         """The head's inputs in one pass."""
         branches = features.branches
         if self.config.draws_kernels:
-            return tuple(self._drawn(layer, x, keys, b) for b, (layer, x) in enumerate(zip(self.bayesian, branches, strict=True)))
+            layers = enumerate(zip(self.bayesian, branches, strict=True))
+            return tuple(self._drawn(layer, x, keys, branch) for branch, (layer, x) in layers)
         if keys is None or not self.config.stochastic:
             return branches
         if self.config.variant == "dropout":

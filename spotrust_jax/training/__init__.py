@@ -1,0 +1,1 @@
+"""One training run: state, step, schedule, loop and what it writes down."""

@@ -29,7 +29,7 @@ from spotrust_jax.training.step import DeviceBatch, ValidationSums, train_step, 
 _STEPS_AHEAD = 2
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDivergedError(RuntimeError):
     """The loss was not finite."""
 
 
@@ -52,7 +52,7 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
 
     Raises:
         InputError: where the data or the working directory cannot be used.
-        TrainingDiverged: at a loss that is not finite; the checkpoints are those of the epoch before.
+        TrainingDivergedError: at a loss that is not finite; the checkpoints are those of the epoch before.
     """
     workdir = Path(workdir)
     training, validation = open_dataset(config.data, "train"), open_dataset(config.data, "validation")
@@ -179,7 +179,7 @@ def _check_finite(state: MemberState, workdir: Path) -> None:
     bad = np.asarray(state.bad_step)
     if (bad >= 0).any():
         member = int(np.argmax(bad >= 0))
-        raise TrainingDiverged(
+        raise TrainingDivergedError(
             f"the loss of member {member} was not finite at step {bad[member] + 1}: {workdir} keeps the checkpoints of "
             f"the epoch before; try a smaller config.optimizer.learning_rate in another --workdir"
         )

@@ -88,9 +88,7 @@ def train_step(
     return unless_stopped
 
 
-def validation_step(
-    config: TrainConfig, placement: Placement
-) -> Callable[[MemberState, DeviceBatch], ValidationSums]:
+def validation_step(config: TrainConfig, placement: Placement) -> Callable[[MemberState, DeviceBatch], ValidationSums]:
     """Sums of one member over a validation batch, from `config.validation_samples` passes at threshold one half."""
     network = build_network(config.model)
 

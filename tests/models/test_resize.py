@@ -6,7 +6,14 @@ import pytest
 
 from spotrust_jax.models.resize import resize
 
-SIZES = [((8, 8), (16, 16)), ((19, 26), (75, 101)), ((3, 4), (19, 26)), ((1, 1), (8, 8)), ((2, 3), (5, 7)), ((5, 5), (3, 4))]
+SIZES = [
+    ((8, 8), (16, 16)),
+    ((19, 26), (75, 101)),
+    ((3, 4), (19, 26)),
+    ((1, 1), (8, 8)),
+    ((2, 3), (5, 7)),
+    ((5, 5), (3, 4)),
+]
 
 
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])

@@ -11,7 +11,7 @@ import spotrust_jax
 from spotrust_jax.config import AugmentationConfig, DataConfig, OptimizerConfig, TrainConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.training.loop import TrainingDiverged, train
+from spotrust_jax.training.loop import TrainingDivergedError, train
 
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
@@ -84,7 +84,7 @@ def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path):
     values = json.loads(path.read_text())
     values["optimizer"]["learning_rate"] = 1e30
     path.write_text(json.dumps(values))
-    with pytest.raises(TrainingDiverged, match=r"member 0 .* at step [345]"):
+    with pytest.raises(TrainingDivergedError, match=r"member 0 .* at step [345]"):
         _train(wild, tmp_path)
     epoch, state = _latest(tmp_path)
     assert epoch == 1

@@ -1,0 +1,140 @@
+"""The programs as a person runs them: one small run from training to maps, and bad input in one line."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs a program and gives its completed process; compiled programs are kept between calls."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def call(name: str, *arguments: str) -> subprocess.CompletedProcess:
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache), "XLA_FLAGS": ""}
+        command = [sys.executable, "-m", f"launch.{name}", *map(str, arguments)]
+        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of ten scenes: six to train, two to validate, two to test; one photograph is portrait and larger."""
+    from spotrust_jax.data.folder_writer import write_folder
+    from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
+
+    folder = tmp_path_factory.mktemp("data with spaces")
+    write_folder(SceneDataset(DEMO_SCENES, "train", 10), folder, "train")
+    rows = list(csv.reader((folder / "splits.csv").open()))
+    for number, row in enumerate(rows[1:]):
+        row[1] = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+        row[1] = row[1][number]
+    csv.writer((folder / "splits.csv").open("w", newline="")).writerows(rows)
+    name = rows[-1][0]
+    for kind in ("images", "masks"):
+        path = folder / kind / f"{name}.png"
+        Image.open(path).resize((150, 260), Image.Resampling.NEAREST).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(run, data, tmp_path_factory):
+    """A working directory after two steps."""
+    workdir = tmp_path_factory.mktemp("run")
+    result = run(
+        "train",
+        "--config=configs/variational.py:w18_small_v1",
+        f"--workdir={workdir}",
+        f"--config.data.path={data}",
+        "--config.model.width=4",
+        "--config.data.image_size=(64, 64)",
+        "--config.augmentation.crop_size=(64, 64)",
+        "--config.epochs=2",
+        "--config.batch_size=4",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "2 epochs, 2 steps" in result.stdout
+    return workdir
+
+
+def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained, tmp_path):
+    photographs = tmp_path / "photographs"
+    (photographs / "below").mkdir(parents=True)
+    names = sorted(path.stem for path in (data / "images").iterdir())
+    for name, place in ((names[0], "a.jpg"), (names[-1], "below/ünï 'x'.png"), (names[1], "a.png")):
+        Image.open(data / "images" / f"{name}.png").save(photographs / place)
+    (photographs / "broken.jpg").write_bytes((photographs / "a.jpg").read_bytes()[:400])
+    arguments = (f"--checkpoint={trained}/best", f"--input={photographs}", "--num_samples=3")
+    result = run("predict", *arguments, f"--output={tmp_path}/out")
+    assert result.returncode == 1
+    assert result.stderr.count("error:") == 1 and "broken.jpg" in result.stderr and "Traceback" not in result.stderr
+    assert "3 of 4 photographs analysed" in result.stdout
+    assert "warning: 1 of 4" in result.stderr  # the portrait is more than twice as large as 64 pixels
+
+    rows = {Path(row["photograph"]).name: row for row in json.loads((tmp_path / "out" / "summary.json").read_text())}
+    assert [rows[name]["status"] for name in ("a.jpg", "a.png", "broken.jpg")] == ["ok", "ok", "failed"]
+    for stem in ("a.jpg", "a.png", "below/ünï 'x'"):
+        for ending in ("mask.png", "overlay.png", "epistemic.png", "aleatoric.png", "maps.npz"):
+            assert (tmp_path / "out" / f"{stem}_{ending}").is_file()
+    arrays = np.load(tmp_path / "out" / "below" / "ünï 'x'_maps.npz")
+    assert arrays["probability"].shape == (260, 150)
+    mask = np.asarray(Image.open(tmp_path / "out" / "below" / "ünï 'x'_mask.png"))
+    np.testing.assert_array_equal(mask[..., 1] == 255, arrays["probability"] >= np.float16(0.5))
+    fraction = rows["ünï 'x'.png"]["corroded_fraction"]
+    np.testing.assert_allclose(fraction, (mask[..., 1] == 255).mean(), atol=1e-3)
+
+    # The same photograph alone, under another name: the same maps, bit for bit.
+    alone = tmp_path / "alone.png"
+    alone.write_bytes((photographs / "a.png").read_bytes())
+    arguments = (f"--checkpoint={trained}/best", f"--input={alone}", "--num_samples=3")
+    assert run("predict", *arguments, f"--output={tmp_path}/alone").returncode == 0
+    one, other = np.load(tmp_path / "alone" / "alone_maps.npz"), np.load(tmp_path / "out" / "a.png_maps.npz")
+    for name in ("probability", "epistemic", "log_variance"):
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_path):
+    common = (f"--checkpoint={trained}/best", "--num_samples=3", "--threshold=0.4")
+    result = run("evaluate", *common, f"--data={data}", "--split=test", f"--output={tmp_path}/scores")
+    assert result.returncode == 0, result.stderr
+    assert "iou_corrosion" in result.stdout and "2 images" in result.stdout
+    rows = list(csv.DictReader((tmp_path / "scores" / "per_image.csv").open()))
+    assert len(rows) == 2
+    images = [f"--input={data}/images", f"--ground_truth={data}/masks", f"--output={tmp_path}/maps"]
+    assert run("predict", *common, *images).returncode == 0
+    summary = {row["outputs"]: row for row in json.loads((tmp_path / "maps" / "summary.json").read_text())}
+    for row in rows:
+        assert (tmp_path / "maps" / f"{row['image']}_accuracy.png").is_file()
+        for metric in ("f1", "iou_corrosion", "accuracy"):
+            np.testing.assert_allclose(float(row[metric]), summary[row["image"]][metric], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "words"),
+    [
+        ("train", ["--config=configs/nothing.py", "--workdir=x"], "configs/nothing.py does not exist"),
+        ("train", ["--config=configs/demo.py", "--workdir=x", "--config.model.presett=w18"], "did you mean preset"),
+        ("train", ["--config=configs/demo.py", "--workdir=x", "--config.model.preset=w19"], "w18_small_v1"),
+        ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=tpu"], "tpu is not on this machine"),
+        ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=cpu", "--nonsense"], "nonsense"),
+        ("train", ["--config=configs/dropout.py", "--workdir=x"], "data.path is empty"),
+        ("predict", ["--checkpoint=.", "--input=README.md", "--output=x"], "is not a checkpoint"),
+        ("evaluate", ["--checkpoint=.", "--data=nowhere", "--output=x"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_two(run, program, arguments, words):
+    result = run(program, *arguments)
+    assert result.returncode == 2
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1 and words in lines[0], result.stderr
+    assert "Traceback" not in result.stderr

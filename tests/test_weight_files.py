@@ -1,0 +1,313 @@
+import builtins
+import json
+import pickle
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.hypes import choose_hypes, read_hypes
+from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.weight_files import list_weight_files, read_state
+
+# The network of the paper, as its hypes files describe it.
+W48 = {
+    "data": {"pop_mean": [0.6, 0.5, 0.4], "pop_std0": [0.1, 0.2, 0.3], "class_weights": [1.0, 7.035]},
+    "arch": {
+        "config": "HRNet_var",
+        "num_classes": 1,
+        "image_shape": [3, 480, 640],
+        "ALIGN_CORNERS": False,
+        "EXTRA": {
+            "FINAL_CONV_KERNEL": 1,
+            "STAGE1": {"NUM_MODULES": 1, "NUM_BLOCKS": [4], "NUM_CHANNELS": [64]},
+            "STAGE2": {"NUM_MODULES": 1, "NUM_BLOCKS": [4] * 2, "NUM_CHANNELS": [48, 96]},
+            "STAGE3": {"NUM_MODULES": 4, "NUM_BLOCKS": [4] * 3, "NUM_CHANNELS": [48, 96, 192]},
+            "STAGE4": {"NUM_MODULES": 3, "NUM_BLOCKS": [4] * 4, "NUM_CHANNELS": [48, 96, 192, 384]},
+        },
+    },
+}
+TENSORS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "a.count": np.array(7)}
+
+
+class WritesAFile:
+    """Unpickling this creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+def as_torch(tensors: dict[str, np.ndarray]) -> dict:
+    torch = pytest.importorskip("torch")
+    return {name: torch.from_numpy(array) for name, array in tensors.items()}
+
+
+def save_torch(path: Path, contents: object) -> Path:
+    pytest.importorskip("torch").save(contents, path)
+    return path
+
+
+def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+
+
+def edited(field: str, value: object) -> dict:
+    """The hypes of the paper with one field changed, or without it where the value is None."""
+    hypes = json.loads(json.dumps(W48))
+    *parents, last = field.split(".")
+    section = hypes
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    if value is None:
+        del section[last]
+    return hypes
+
+
+def write_json(path: Path, values: object) -> Path:
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.mark.parametrize("entry", [None, "state_dict", "model", "model_state"])
+def test_torch_state_is_found_bare_or_as_an_entry(tmp_path, entry):
+    state = as_torch(TENSORS)
+    extra = {
+        "epoch": 3,
+        "score": np.float64(0.7),
+        "optimizer": {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1}]},
+    }
+    path = save_torch(tmp_path / "w.pt", state if entry is None else {entry: state, **extra})
+    found = read_state(path)
+    assert_same(found.tensors, TENSORS)
+    assert found.ignored == ([] if entry is None else list(extra))
+
+
+def test_numpy_1_scalars_are_read(tmp_path):
+    torch, path = pytest.importorskip("torch"), tmp_path / "w.pt"
+    contents = {"state_dict": as_torch(TENSORS), "score": np.float32(0.5)}
+    torch.save(contents, path, _use_new_zipfile_serialization=False)
+    # Released files come from numpy 1, which had its core under another name.
+    path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+    assert b"numpy.core.multiarray" in path.read_bytes()
+    assert_same(read_state(path).tensors, TENSORS)
+
+
+def test_half_precision_becomes_single(tmp_path):
+    torch = pytest.importorskip("torch")
+    values = torch.tensor([0.5, -1.25, 3.0])
+    state = {"half": values.half(), "brain": values.bfloat16(), "double": values.double()}
+    found = read_state(save_torch(tmp_path / "w.pth", state)).tensors
+    expected = np.array([0.5, -1.25, 3.0], np.float32)
+    assert_same(found, {"half": expected, "brain": expected, "double": expected})
+
+
+def test_safetensors_are_read(tmp_path):
+    numpy = pytest.importorskip("safetensors.numpy")
+    values = np.array([0.5, -1.25, 3.0], np.float32)
+    tensors = {"half": values.astype(np.float16), "brain": values.astype(ml_dtypes.bfloat16), **TENSORS}
+    numpy.save_file(tensors, tmp_path / "w.safetensors")
+    found = read_state(tmp_path / "w.safetensors")
+    assert_same(found.tensors, {"half": values, "brain": values, **TENSORS})
+    assert found.ignored == []
+
+
+@pytest.mark.parametrize("write", ["zip", "legacy", "bare pickle"])
+def test_foreign_objects_are_never_unpickled(tmp_path, write):
+    torch = pytest.importorskip("torch")
+    path, created = tmp_path / "w.pt", tmp_path / "created"
+    contents = {"state_dict": as_torch(TENSORS), "score": WritesAFile(created)}
+    if write == "bare pickle":
+        path.write_bytes(pickle.dumps(WritesAFile(created)))
+    else:
+        torch.save(contents, path, _use_new_zipfile_serialization=write == "zip")
+    with pytest.raises(InputError, match=r"w\.pt") as caught:
+        read_state(path)
+    assert "\n" not in str(caught.value)
+    assert not created.exists()
+    # The file does what it says where it is not refused.
+    pickle.loads(pickle.dumps(WritesAFile(created))).close()
+    assert created.exists()
+
+
+def test_reading_leaves_torch_as_strict_as_it_was(tmp_path):
+    torch = pytest.importorskip("torch")
+    before = torch.serialization.get_safe_globals()
+    read_state(save_torch(tmp_path / "w.pt", {"state_dict": as_torch(TENSORS), "score": np.float64(0.7)}))
+    assert set(torch.serialization.get_safe_globals()) == set(before)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize("damage", ["empty", "text", "half"])
+def test_damaged_files_are_one_line(tmp_path, name, damage):
+    path = tmp_path / name
+    if path.suffix == ".pt":
+        save_torch(path, as_torch(TENSORS))
+    else:
+        pytest.importorskip("safetensors.numpy").save_file(TENSORS, path)
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "text": b"hello world\n" * 9, "half": whole[: len(whole) // 2]}[damage])
+    with pytest.raises(InputError, match=f"{name}.*get it again") as caught:
+        read_state(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("contents", [{}, [1, 2], {"epoch": 1, "net": {"deep": {"er": 1}}}, 3.5])
+def test_file_without_state_is_an_error(tmp_path, contents):
+    with pytest.raises(InputError, match="holds no state dict"):
+        read_state(save_torch(tmp_path / "w.pt", contents))
+
+
+def test_missing_file_is_an_error(tmp_path):
+    for path in (tmp_path / "none.pt", tmp_path):
+        with pytest.raises(InputError, match="is not there"):
+            read_state(path)
+
+
+@pytest.mark.parametrize(("name", "package"), [("w.pt", "torch"), ("w.safetensors", "safetensors")])
+def test_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, name, package):
+    (tmp_path / name).write_bytes(b"")
+    original = builtins.__import__
+
+    def without_package(wanted, *args, **kwargs):
+        if wanted.split(".")[0] == package:
+            raise ImportError(wanted)
+        return original(wanted, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_package)
+    with pytest.raises(InputError, match=rf'{package}: pip install "spotrust-jax\[convert\]"'):
+        read_state(tmp_path / name)
+
+
+def test_sources_keep_their_order_and_globs_are_sorted(tmp_path):
+    for name in ("fold2.pt", "fold0.pt", "fold1.pt", "odd[1].pt"):
+        (tmp_path / name).touch()
+    given = [f"{tmp_path}/odd[1].pt", f"{tmp_path}/fold*.pt", f"{tmp_path}/elsewhere.pt"]
+    names = [path.name for path in list_weight_files(given)]
+    assert names == ["odd[1].pt", "fold0.pt", "fold1.pt", "fold2.pt", "elsewhere.pt"]
+    with pytest.raises(InputError, match="matches no file"):
+        list_weight_files([f"{tmp_path}/nothing*.pt"])
+    with pytest.raises(InputError, match="--source"):
+        list_weight_files([])
+
+
+def test_hypes_of_the_paper(tmp_path):
+    hypes = read_hypes(write_json(tmp_path / "h.json", W48))
+    assert hypes.model == ModelConfig("variational", "w48")
+    assert (hypes.mean, hypes.deviation) == ((0.6, 0.5, 0.4), (0.1, 0.2, 0.3))
+    assert (hypes.inference_size, hypes.positive_weight) == (640, 7.035)
+
+
+@pytest.mark.parametrize(("name", "variant"), [("HRNet", "deterministic"), ("HRNet_do", "dropout")])
+def test_hypes_name_the_variant(tmp_path, name, variant):
+    assert read_hypes(write_json(tmp_path / "h.json", edited("arch.config", name))).model.variant == variant
+
+
+def test_hypes_with_another_width_and_kernel(tmp_path):
+    hypes = edited("arch.EXTRA.FINAL_CONV_KERNEL", 3)
+    for stage in (2, 3, 4):
+        hypes["arch"]["EXTRA"][f"STAGE{stage}"]["NUM_CHANNELS"] = [5, 10, 20, 40][:stage]
+    model = read_hypes(write_json(tmp_path / "h.json", hypes)).model
+    assert (model.preset, model.width, model.final_kernel) == ("w18", 5, 3)
+
+
+def test_hypes_of_the_small_presets(tmp_path):
+    small = {
+        "w18_small_v1": ([1], [32], (1, 1, 1), 2, 16),
+        "w18_small_v2": ([2], [64], (1, 3, 2), 2, 18),
+    }
+    for preset, (blocks, channels, modules, per_branch, width) in small.items():
+        hypes = edited("arch.EXTRA.STAGE1", {"NUM_BLOCKS": blocks, "NUM_CHANNELS": channels})
+        for stage, count in zip((2, 3, 4), modules, strict=True):
+            hypes["arch"]["EXTRA"][f"STAGE{stage}"] = {
+                "NUM_MODULES": count,
+                "NUM_BLOCKS": [per_branch] * stage,
+                "NUM_CHANNELS": [width * 2**branch for branch in range(stage)],
+            }
+        assert read_hypes(write_json(tmp_path / "h.json", hypes)).model == ModelConfig("variational", preset)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("arch.config", "UNet"),
+        ("arch.num_classes", 2),
+        ("arch.ALIGN_CORNERS", True),
+        ("arch.image_shape", [3, 480]),
+        ("arch.image_shape", [3, 0, 0]),
+        ("arch.EXTRA.FINAL_CONV_KERNEL", 5),
+        ("arch.EXTRA.STAGE1.NUM_BLOCKS", [3]),
+        ("arch.EXTRA.STAGE3.NUM_MODULES", 5),
+        ("arch.EXTRA.STAGE4.NUM_CHANNELS", [48, 96, 192, 400]),
+        ("arch.EXTRA.STAGE2.NUM_CHANNELS", ["48"]),
+        ("arch.EXTRA.STAGE4.NUM_BLOCKS", [4, 4, 4, 5]),
+        ("data.pop_mean", [0.5, 0.5]),
+        ("data.pop_mean", "0.5"),
+        ("data.class_weights", [1.0, 0.0]),
+    ],
+)
+def test_bad_hypes_field_is_named(tmp_path, field, value):
+    for hypes in (edited(field, value), edited(field, None)):
+        path = write_json(tmp_path / "h.json", hypes)
+        with pytest.raises(InputError) as caught:
+            read_hypes(path)
+        assert str(path) in str(caught.value)
+        assert field in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_zero_deviation_is_an_error_until_overridden(tmp_path):
+    path = write_json(tmp_path / "h.json", edited("data.pop_std0", [0.2, 0.0, 0.2]))
+    with pytest.raises(InputError, match=r"pop_std0.*--mean.*--std"):
+        read_hypes(path)
+    hypes = choose_hypes(path, None, None, mean=["0.1", "0.2", "0.3"], deviation=["0.4", "0.5", "0.6"])
+    assert (hypes.mean, hypes.deviation) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    with pytest.raises(InputError, match="--std"):
+        read_hypes(path, deviation=(0.2, 0.0, 0.2))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
+def test_hypes_that_are_no_json(tmp_path, text):
+    (tmp_path / "h.json").write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=r"h\.json is not"):
+        read_hypes(tmp_path / "h.json")
+
+
+def test_missing_hypes_file(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_hypes(tmp_path / "none.json")
+
+
+def test_without_hypes_the_flags_say_which_network():
+    hypes = choose_hypes(None, "w32", "dropout")
+    assert hypes.model == ModelConfig("dropout", "w32")
+    # The statistics that torchvision documents for ImageNet.
+    assert (hypes.mean, hypes.deviation) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((None, None, None), "--hypes"),
+        ((None, "w48", None), "--variant"),
+        (("h.json", "w48", None), "--preset"),
+        ((None, "w49", "dropout"), "w49"),
+    ],
+)
+def test_contradicting_or_missing_flags(arguments, named):
+    with pytest.raises(InputError, match=named):
+        choose_hypes(*arguments)
+
+
+@pytest.mark.parametrize("texts", [["1", "2"], ["a", "b", "c"], ["nan", "1", "1"]])
+def test_statistics_must_be_three_numbers(texts):
+    with pytest.raises(InputError, match="--mean"):
+        choose_hypes(None, "w48", "dropout", mean=texts)
