@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.models.hrnet import FeatureMap, Stem
-from spotrust_jax.models.layers import HE_FAN_OUT, OUTPUT, Conv, ConvNorm, Norm, Policy, convolve
+from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, convolve, he_fan_out, nearly_zero
 from spotrust_jax.models.resize import Interpolation, resize
+from spotrust_jax.random_streams import bernoulli, normal
 
 Estimator = Literal["local_reparameterization", "kernel"]
 DropoutMask = Literal["element", "channel"]
@@ -34,7 +35,7 @@ class NoiseKeys(NamedTuple):
 
 def normal_init(mean: float, deviation: float) -> nn.initializers.Initializer:
     """Initialiser of independent normal draws."""
-    return lambda key, shape, dtype=jnp.float32: mean + deviation * jax.random.normal(key, shape, dtype)
+    return lambda key, shape, dtype=jnp.float32: mean + deviation * normal(key, shape, dtype)
 
 
 class BayesianConv(nn.Module):
@@ -63,8 +64,8 @@ class BayesianConv(nn.Module):
     def draw(self, x: FeatureMap, key: Key[Array, ""]) -> FeatureMap:
         """Output at one draw of the weights."""
         kernel_key, bias_key = jax.random.split(key)
-        kernel = self.kernel_mean + nn.softplus(self.kernel_rho) * jax.random.normal(kernel_key, self.kernel_mean.shape)
-        bias = self.bias_mean + nn.softplus(self.bias_rho) * jax.random.normal(bias_key, self.bias_mean.shape)
+        kernel = self.kernel_mean + nn.softplus(self.kernel_rho) * normal(kernel_key, self.kernel_mean.shape)
+        bias = self.bias_mean + nn.softplus(self.bias_rho) * normal(bias_key, self.bias_mean.shape)
         return self._convolve(x, kernel, bias)
 
     def _convolve(self, x: FeatureMap, kernel: Float[Array, "3 3 _in _out"], bias: Float[Array, "_out"]) -> FeatureMap:
@@ -74,7 +75,7 @@ class BayesianConv(nn.Module):
 
 def cell_noise(keys: Key[Array, "batch"], like: FeatureMap, branch: int) -> FeatureMap:
     """Standard normal noise, independent at every cell and channel; one stream per image and branch."""
-    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, branch), like.shape[1:], like.dtype))(keys)
+    return jax.vmap(lambda key: normal(jax.random.fold_in(key, branch), like.shape[1:], like.dtype))(keys)
 
 
 def dropout(x: FeatureMap, keys: NoiseKeys, branch: int, *, rate: float, mask: DropoutMask) -> FeatureMap:
@@ -84,7 +85,7 @@ def dropout(x: FeatureMap, keys: NoiseKeys, branch: int, *, rate: float, mask: D
     """
     per_image = keys.cells if mask == "element" else keys.masks
     shape = x.shape[1:] if mask == "element" else (1, 1, x.shape[-1])
-    keep = jax.vmap(lambda key: jax.random.bernoulli(jax.random.fold_in(key, branch), 1.0 - rate, shape))(per_image)
+    keep = jax.vmap(lambda key: bernoulli(jax.random.fold_in(key, branch), 1.0 - rate, shape))(per_image)
     return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))
 
 
@@ -103,7 +104,7 @@ class BranchwiseConv(nn.Module):
         """Branches to one map of as many channels as they have together, at the finest branch's size."""
         channels = [x.shape[-1] for x in branches]
         total = sum(channels)
-        kernel = self.param("kernel", HE_FAN_OUT, (1, 1, total, total))
+        kernel = self.param("kernel", he_fan_out, (1, 1, total, total))
         bias = self.param("bias", nn.initializers.zeros_init(), (total,))
         kernel, bias = nn.dtypes.promote_dtype(kernel, bias, dtype=jnp.dtype(self.policy.dtype))
         size, start, out = branches[0].shape[1:3], 0, bias[None, None, None, :]
@@ -128,7 +129,7 @@ class SegmentationHead(nn.Module):
         """Logits of corrosion at `size` (height, width), float32."""
         x = BranchwiseConv(self.interpolation, self.policy, name="mix")(branches)
         x = nn.relu(Norm(self.policy, name="norm")(x, train))
-        x = Conv(1, self.final_kernel, self.policy, use_bias=True, kernel_init=OUTPUT, name="logit")(x)
+        x = Conv(1, self.final_kernel, self.policy, use_bias=True, kernel_init=nearly_zero, name="logit")(x)
         return resize(x.astype(jnp.float32), size, self.interpolation)[..., 0]
 
 
@@ -142,5 +143,5 @@ class AleatoricNetwork(nn.Module):
         """Log variance at the image's size, float32, unbounded."""
         x = Stem(self.policy, name="stem")(images, train)
         x = ConvNorm(64, 1, self.policy, use_bias=True, name="unit")(x, train)
-        x = Conv(1, 1, self.policy, use_bias=True, kernel_init=OUTPUT, name="log_variance")(x)
+        x = Conv(1, 1, self.policy, use_bias=True, kernel_init=nearly_zero, name="log_variance")(x)
         return resize(x.astype(jnp.float32), images.shape[1:3], "bilinear")[..., 0]

@@ -6,12 +6,20 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
-# He's initialisation counts what a cell feeds (fan out), as for the published HRNet.
-HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-# The two output layers start near zero: every pixel undecided, every log variance near 0.
-OUTPUT = nn.initializers.normal(0.01)
+from spotrust_jax.random_streams import normal
+
+
+def he_fan_out(key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Float[Array, "..."]:
+    """He's initialisation of a kernel [side, side, in, out] by what a cell feeds, as for the published HRNet."""
+    fan_out = shape[0] * shape[1] * shape[3]
+    return (2.0 / fan_out) ** 0.5 * normal(key, shape, dtype)
+
+
+def nearly_zero(key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Float[Array, "..."]:
+    """For the two output layers: every pixel undecided at the start, every log variance near 0."""
+    return 0.01 * normal(key, shape, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Conv(nn.Module):
     policy: Policy
     stride: int = 1
     use_bias: bool = False
-    kernel_init: nn.initializers.Initializer = HE_FAN_OUT
+    kernel_init: nn.initializers.Initializer = he_fan_out
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
