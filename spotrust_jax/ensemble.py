@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 AXIS = "devices"
@@ -45,7 +46,7 @@ class Placement(NamedTuple):
     def spread(self, tree: PyTree) -> PyTree:
         """Leaves [members, ...] to [devices, members_per_device, ...], the same on all replicas."""
 
-        def one(leaf: jax.Array) -> jax.Array:
+        def one(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
             grouped = leaf.reshape(self.groups, 1, self.members_per_device, *leaf.shape[1:])
             copies = jnp.broadcast_to(grouped, (self.groups, self.replicas, *grouped.shape[2:]))
             return copies.reshape(self.devices, self.members_per_device, *leaf.shape[1:])
@@ -59,7 +60,7 @@ class Placement(NamedTuple):
     def split(self, tree: PyTree) -> PyTree:
         """Leaves [members, batch, ...] to [devices, members_per_device, batch / replicas, ...]."""
 
-        def one(leaf: jax.Array) -> jax.Array:
+        def one(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
             share = leaf.shape[1] // self.replicas
             parts = leaf.reshape(self.groups, self.members_per_device, self.replicas, share, *leaf.shape[2:])
             return parts.swapaxes(1, 2).reshape(self.devices, self.members_per_device, share, *leaf.shape[2:])
