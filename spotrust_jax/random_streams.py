@@ -6,7 +6,8 @@ import zlib
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, Num
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Integer, Key, Num
 
 
 def stream(key: Key[Array, "*shape"], name: str) -> Key[Array, "*shape"]:
@@ -14,7 +15,7 @@ def stream(key: Key[Array, "*shape"], name: str) -> Key[Array, "*shape"]:
     return fold_each(key, zlib.crc32(name.encode()))
 
 
-def fold_each(keys: Key[Array, "*shape"], data: int | Int[Array, ""]) -> Key[Array, "*shape"]:
+def fold_each(keys: Key[Array, "*shape"], data: int | Integer[Array, ""]) -> Key[Array, "*shape"]:
     """Folds the same number into one key or each of several."""
     fold = jax.random.fold_in
     for _ in range(keys.ndim):
@@ -22,12 +23,12 @@ def fold_each(keys: Key[Array, "*shape"], data: int | Int[Array, ""]) -> Key[Arr
     return fold(keys, data)
 
 
-def fold_indices(key: Key[Array, ""], indices: Int[Array, "batch"]) -> Key[Array, "batch"]:
+def fold_indices(key: Key[Array, ""], indices: Integer[Array, "batch"]) -> Key[Array, "batch"]:
     """One key for each index."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
 
 
-def normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Float[Array, "..."]:
+def normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
     """Standard normal numbers: jax's own, drawn flat, because its generator compiles several times faster so."""
     return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 

@@ -27,7 +27,7 @@ def _members(variant: str, count: int):
     config = VARIANTS[variant]
     one = initial_variables(config, jax.random.key(7))
     # The last layer starts near zero, which would leave every probability at one half.
-    one["params"]["head"]["logit"]["kernel"] = 2.0 * jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
+    one["params"]["head"]["logit"]["kernel"] = 0.05 * jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
     stacked = jax.tree.map(lambda leaf: jnp.stack([leaf * (1 + 0.1 * m) for m in range(count)]), one)
     return build_network(config), stacked
 

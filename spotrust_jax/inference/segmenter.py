@@ -55,9 +55,7 @@ class Segmenter:
     variables: Variables
     config: CheckpointConfig
 
-    def predict(
-        self, image: Num[Any, "*batch height width 3"], *, key: Key[Array, ""], num_samples: int = 24
-    ) -> Prediction:
+    def predict(self, image: Num[Any, "..."], *, key: Key[Array, ""], num_samples: int = 24) -> Prediction:
         """Maps of one image, or of a batch of one size.
 
         Args:

@@ -6,18 +6,19 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.random_streams import normal
 
 
-def he_fan_out(key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Float[Array, "..."]:
+def he_fan_out(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
     """He's initialisation of a kernel [side, side, in, out] by what a cell feeds, as for the published HRNet."""
     fan_out = shape[0] * shape[1] * shape[3]
     return (2.0 / fan_out) ** 0.5 * normal(key, shape, dtype)
 
 
-def nearly_zero(key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Float[Array, "..."]:
+def nearly_zero(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
     """For the two output layers: every pixel undecided at the start, every log variance near 0."""
     return 0.01 * normal(key, shape, dtype)
 

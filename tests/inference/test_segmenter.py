@@ -19,7 +19,7 @@ def segmenter():
     """A small variational network with random weights."""
     model = ModelConfig("variational", "w18_small_v1", width=4)
     variables = initial_variables(model, jax.random.key(1))
-    variables["params"]["head"]["logit"]["kernel"] = jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
+    variables["params"]["head"]["logit"]["kernel"] = 0.05 * jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
     config = CheckpointConfig(model, 1, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), inference_size=64)
     return Segmenter(jax.tree.map(lambda leaf: leaf[None], variables), config)
 
