@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -44,18 +43,22 @@ class Placement(NamedTuple):
         return tuple(tuple(range(start, start + self.replicas)) for start in starts)
 
     def spread(self, tree: PyTree) -> PyTree:
-        """Leaves [members, ...] to [devices, members_per_device, ...], the same on all replicas."""
+        """Leaves [members, ...], on the host, to [devices, members_per_device, ...], the same on all replicas."""
 
-        def one(leaf: jax.Array | np.ndarray) -> jax.Array | np.ndarray:
+        def one(leaf: np.ndarray) -> np.ndarray:
             grouped = leaf.reshape(self.groups, 1, self.members_per_device, *leaf.shape[1:])
-            copies = jnp.broadcast_to(grouped, (self.groups, self.replicas, *grouped.shape[2:]))
+            copies = np.broadcast_to(grouped, (self.groups, self.replicas, *grouped.shape[2:]))
             return copies.reshape(self.devices, self.members_per_device, *leaf.shape[1:])
 
         return jax.tree.map(one, tree)
 
     def gather(self, tree: PyTree) -> PyTree:
-        """The reverse of `spread`: takes each group's first replica."""
-        return jax.tree.map(lambda leaf: leaf[:: self.replicas].reshape(self.members, *leaf.shape[2:]), tree)
+        """The reverse of `spread`, from the devices to the host: takes each group's first replica."""
+
+        def one(leaf: np.ndarray) -> np.ndarray:
+            return leaf[:: self.replicas].reshape(self.members, *leaf.shape[2:])
+
+        return jax.tree.map(one, jax.device_get(tree))
 
     def split(self, tree: PyTree) -> PyTree:
         """Leaves [members, batch, ...] to [devices, members_per_device, batch / replicas, ...]."""

@@ -30,7 +30,7 @@ def test_every_device_works_and_every_example_is_seen_once(members, devices):
 def test_average_over_replicas_is_the_mean_over_the_whole_batch(members, devices):
     placement = Placement(members, devices)
     batch = np.random.default_rng(0).normal(size=(members, placement.round_up(5))).astype(np.float32)
-    state = jnp.arange(members, dtype=jnp.float32)
+    state = np.arange(members, dtype=np.float32)
 
     def member_mean(state, batch):
         return state + average(jnp.mean(batch), placement)

@@ -1,7 +1,7 @@
 """What every data set yields: one labelled photograph."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -16,6 +16,7 @@ class Example(NamedTuple):
     group: str
 
 
+@runtime_checkable
 class Dataset(Protocol):
     """A sequence of examples, read when asked for. `names` are unique and in the order of the indices."""
 

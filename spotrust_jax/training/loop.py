@@ -70,25 +70,25 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
 
     with Journal(workdir) as journal, _bar(config, steps, done) as bar:
         for epoch in range(done, config.epochs):
-            if bool(jnp.all(state.schedule.stopped)):
+            if state.schedule.stopped.all():
                 break
             started = time.monotonic()
             state, losses = _run_epoch(step, state, batches, placement, steps, bar)
             _check_finite(state, workdir)
             scores = _scores(_validate(validate, state, validation, config, placement, batch_size))
-            improved = scores["f1_corrosion"] > np.asarray(state.best_f1)
-            state = finish(state, jnp.asarray(scores["f1_corrosion"]), jnp.asarray(scores[config.plateau.metric]))
+            improved = scores["f1_corrosion"] > state.best_f1
+            state = jax.device_get(finish(state, scores["f1_corrosion"], scores[config.plateau.metric]))
             if improved.any():
                 save_model(workdir / "best", state.best, _checkpoint_config(config), step=epoch + 1)
             states.save(epoch + 1, state)
             seconds = time.monotonic() - started
-            rates = config.optimizer.learning_rate * np.asarray(state.schedule.reduction.scale)
+            rates = config.optimizer.learning_rate * state.schedule.reduction.scale
             rows = {"loss": losses, **{f"validation_{k}": v for k, v in scores.items()}, "learning_rate": rates}
             journal.epoch(epoch + 1, (epoch + 1) * steps, rows, seconds)
             bar.set_postfix(loss=f"{np.mean(losses):.3f}", f1=f"{np.mean(scores['f1_corrosion']):.3f}")
             done = epoch + 1
         states.close()
-    return Progress(done, done * steps, tuple(np.asarray(state.best_f1).tolist()))
+    return Progress(done, done * steps, tuple(state.best_f1.tolist()))
 
 
 def finish_epoch(
@@ -171,12 +171,12 @@ def _run_epoch(
         if len(losses) > _STEPS_AHEAD:
             losses[-1 - _STEPS_AHEAD].block_until_ready()
         bar.update()
-    mean_loss = np.mean([placement.gather(np.asarray(loss)) for loss in losses], axis=0)
+    mean_loss = np.mean([placement.gather(loss) for loss in losses], axis=0)
     return placement.gather(spread), mean_loss
 
 
 def _check_finite(state: MemberState, workdir: Path) -> None:
-    bad = np.asarray(state.bad_step)
+    bad = state.bad_step
     if (bad >= 0).any():
         member = int(np.argmax(bad >= 0))
         raise TrainingDivergedError(
@@ -195,8 +195,8 @@ def _validate(
         # Keys of validation noise follow the example, not its place in a batch.
         device_batch = device_batch._replace(indices=device_batch.indices + number * batch_size)
         parts.append(validate(spread, device_batch))
-    gathered = [jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), placement.gather(part)) for part in parts]
-    return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0), *gathered)
+    gathered = [placement.gather(part) for part in parts]
+    return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *gathered)
 
 
 def _scores(sums: ValidationSums) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.models.segmenter import Variables, initial_variables
@@ -17,7 +17,7 @@ class MemberState(NamedTuple):
     """Everything that training changes, for one member.
 
     Attributes:
-        key: the member's own key; all its randomness derives from it.
+        key_data: the member's own key, as data that numpy and Orbax can hold; all its randomness derives from it.
         step: steps taken.
         variables: `params` and `batch_stats`.
         optimizer: Adam's moments.
@@ -27,7 +27,7 @@ class MemberState(NamedTuple):
         bad_step: first step whose loss was not finite, or -1.
     """
 
-    key: Key[Array, ""]
+    key_data: UInt32[Array, "_words"]
     step: Int[Array, ""]
     variables: Variables
     optimizer: optax.OptState
@@ -35,6 +35,11 @@ class MemberState(NamedTuple):
     best: Variables
     best_f1: Float[Array, ""]
     bad_step: Int[Array, ""]
+
+    @property
+    def key(self) -> Key[Array, ""]:
+        """The member's own key."""
+        return jax.random.wrap_key_data(self.key_data)
 
 
 def member_key(seed: int, member: int | Int[Array, ""]) -> Key[Array, ""]:
@@ -48,20 +53,29 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def initial_state(config: TrainConfig) -> MemberState:
-    """State of all members, leaves [members, ...]."""
+    """State of all members, numpy leaves [members, ...]."""
+    return jax.device_get(jax.jit(lambda: _all_members(config))())
 
-    def one(member: Int[Array, ""]) -> MemberState:
-        key = member_key(config.seed, member)
-        variables = initial_variables(config.model, stream(key, "initial"))
-        return MemberState(
-            key=key,
-            step=jnp.zeros((), jnp.int32),
-            variables=variables,
-            optimizer=make_optimizer(config).init(variables["params"]),
-            schedule=initial_schedule(config.plateau, config.optimizer.learning_rate),
-            best=variables,
-            best_f1=jnp.asarray(-1.0),
-            bad_step=jnp.asarray(-1, jnp.int32),
-        )
 
-    return jax.jit(lambda: jax.lax.map(one, jnp.arange(config.members)))()
+def state_shapes(config: TrainConfig) -> MemberState:
+    """The shapes and types of `initial_state`, without computing anything."""
+    return jax.eval_shape(lambda: _all_members(config))
+
+
+def _all_members(config: TrainConfig) -> MemberState:
+    return jax.lax.map(lambda member: _one_member(config, member), jnp.arange(config.members))
+
+
+def _one_member(config: TrainConfig, member: Int[Array, ""]) -> MemberState:
+    key = member_key(config.seed, member)
+    variables = initial_variables(config.model, stream(key, "initial"))
+    return MemberState(
+        key_data=jax.random.key_data(key),
+        step=jnp.zeros((), jnp.int32),
+        variables=variables,
+        optimizer=make_optimizer(config).init(variables["params"]),
+        schedule=initial_schedule(config.plateau, config.optimizer.learning_rate),
+        best=variables,
+        best_f1=jnp.asarray(-1.0),
+        bad_step=jnp.asarray(-1, jnp.int32),
+    )
