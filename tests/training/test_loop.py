@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -73,8 +74,8 @@ def test_another_configuration_is_refused(finished):
         _train(other, finished[0])
 
 
-def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    _train(dataclasses.replace(CONFIG, epochs=1), tmp_path)
+def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(finished, tmp_path, monkeypatch):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
 
     def poisoned(states, config):
         epoch, state = restore(states, config)
@@ -82,9 +83,9 @@ def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(tmp_path, mo
 
     restore = RunStates.restore
     monkeypatch.setattr(RunStates, "restore", poisoned)
-    with pytest.raises(TrainingDivergedError, match="member 0 was not finite at step 3"):
-        _train(CONFIG, tmp_path)
+    with pytest.raises(TrainingDivergedError, match="member 0 was not finite at step 5"):
+        _train(dataclasses.replace(CONFIG, epochs=3), workdir)
     monkeypatch.undo()
-    epoch, state = _latest(tmp_path)
-    assert epoch == 1
+    epoch, state = _latest(workdir)
+    assert epoch == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables))

@@ -17,8 +17,8 @@ CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
     data=DataConfig(image_size=(SIZE, SIZE)),
     augmentation=AugmentationConfig(crop_size=(SIZE, SIZE)),
-    # Biases in front of batch norm have no gradient but rounding noise, which Adam would turn into full steps.
-    optimizer=OptimizerConfig(learning_rate=0.003, eps=1e-4),
+    # Adam turns rounding noise of vanishing gradients into full steps; with a large eps it is gradient descent.
+    optimizer=OptimizerConfig(learning_rate=0.03, eps=0.1),
     members=2,
     batch_size=BATCH,
 )
@@ -55,7 +55,7 @@ def test_members_and_replicas_on_devices_equal_members_in_turn(in_turn):
     state, losses = _run(2, 4)
     np.testing.assert_allclose(losses, in_turn[1], rtol=1e-4)
     for one, other in zip(jax.tree.leaves(state.variables), jax.tree.leaves(in_turn[0].variables), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-3)
+        np.testing.assert_allclose(one, other, atol=2e-5, rtol=1e-3)
 
 
 def test_a_single_network_begins_as_the_first_member_of_an_ensemble():
