@@ -20,6 +20,8 @@ def get_config():
     config.augmentation.crop_size = (128, 128)
     # A sixth of a scene is corroded, so the paper's weight of 7 would find too much.
     config.loss.positive_weight = 1.5
+    # A wide range lets the attenuation run away in so short a training.
+    config.loss.log_variance_bound = 3.0
     config.batch_size = 8
     # Few steps leave no time to learn from strong changes.
     config.augmentation.scale = (0.7, 1.0)
