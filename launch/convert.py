@@ -56,5 +56,9 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
+def run() -> None:
     program.run(main)
+
+
+if __name__ == "__main__":
+    run()

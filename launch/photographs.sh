@@ -5,13 +5,14 @@ set -euo pipefail
 data=$1 unlike=$2 runs=$3
 
 train() { # name, config file, further settings
-    local name=$1 config=$2
+    local name=$1 config=$2 start=$SECONDS
     shift 2
-    /usr/bin/env time -f "$name: %e seconds, %M KiB" python -m launch.train \
+    python -m launch.train \
         --config="configs/$config.py:w18_small_v1" --workdir="$runs/$name" --config.data.path="$data" \
         --config.data.image_size='(256, 256)' --config.augmentation.crop_size='(256, 256)' \
         --config.epochs=36 --config.loss.positive_weight=4.0 \
         --config.plateau.factor=0.7 --config.plateau.minimum_rate=3e-5 --config.plateau.stop_after=0 "$@"
+    echo "$name: $((SECONDS - start)) seconds"
 }
 
 train ensemble ensemble

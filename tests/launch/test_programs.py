@@ -138,3 +138,20 @@ def test_bad_input_is_one_line_and_code_two(run, program, arguments, words):
     lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert len(lines) == 1 and words in lines[0], result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
+    pytest.importorskip("torch")
+    command = [sys.executable, "-c", "from spotrust_jax.cli import main; main()"]
+    arguments = [
+        f"--source={golden}/dropout.state",
+        f"--hypes={golden}/dropout.hypes.json",
+        f"--output={tmp_path}/model",
+    ]
+    done = subprocess.run([*command, "convert", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1551 tensors matched, 0 missing" in done.stdout and "optimizer" in done.stdout
+    assert (tmp_path / "model" / "config.json").is_file()
+    wrong = subprocess.run([*command, "predikt"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert "convert,demo,evaluate,predict,train" in wrong.stderr
