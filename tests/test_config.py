@@ -1,0 +1,44 @@
+"""Strict reading of configurations."""
+
+import pytest
+
+from spotrust_jax.config import TrainConfig, from_dict, paper_config, require_field, to_dict
+from spotrust_jax.errors import InputError
+
+
+def test_comes_back_as_it_was():
+    assert from_dict(TrainConfig, to_dict(TrainConfig())) == TrainConfig()
+    assert from_dict(TrainConfig, paper_config().to_dict()) == TrainConfig()
+
+
+def test_defaults_are_the_papers():
+    config = TrainConfig()
+    assert config.optimizer.learning_rate == 0.003
+    plateau = config.plateau
+    assert (plateau.factor, plateau.patience, plateau.threshold, plateau.minimum_rate) == (0.9, 2, 0.1, 1e-4)
+    assert config.loss.positive_weight == 7.035 and config.data.image_size == (480, 640)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"batchsize": 4}, r"config\.batchsize does not exist: did you mean batch_size\?"),
+        ({"batch_size": "four"}, r"config\.batch_size is 'four': give a value of type int"),
+        ({"batch_size": True}, "type int"),
+        ({"data": {"image_size": [64]}}, r"config\.data\.image_size is \[64\]: give 2 values"),
+        ({"data": 3}, "section"),
+        ({"model": {"variant": "bayesian"}}, "'deterministic', 'variational', 'dropout'"),
+        ({"model": {"dropout_rate": 1.0}}, "dropout_rate"),
+    ],
+)
+def test_what_cannot_be_is_one_line(values, words):
+    with pytest.raises(InputError, match=words) as caught:
+        from_dict(TrainConfig, values)
+    assert "\n" not in str(caught.value)
+
+
+def test_fields_are_found_by_their_path():
+    require_field(TrainConfig, "config.model.preset")
+    require_field(TrainConfig, "config.data.mean[0]")
+    with pytest.raises(InputError, match=r"config\.plateau\.patienc does not exist: did you mean patience"):
+        require_field(TrainConfig, "config.plateau.patienc")
