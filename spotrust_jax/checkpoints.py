@@ -15,6 +15,7 @@ from etils import epath
 
 from spotrust_jax.config import from_dict, to_dict
 from spotrust_jax.errors import InputError
+from spotrust_jax.losses import Bounding
 from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shapes
 
 FORMAT = 1
@@ -31,6 +32,7 @@ class CheckpointConfig:
         mean, deviation: channel statistics that images in [0, 1] are normalised by.
         inference_size: long side, in pixels, that the model was trained at.
         positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
+        log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
         threshold: probability from which a pixel counts as corrosion.
         format: version of this layout.
     """
@@ -41,6 +43,8 @@ class CheckpointConfig:
     deviation: tuple[float, float, float]
     inference_size: int
     positive_weight: float = 1.0
+    log_variance_bound: float = 10.0
+    log_variance_bounding: Bounding = "clamp"
     threshold: float = 0.5
     format: int = FORMAT
 

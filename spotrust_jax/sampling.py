@@ -3,6 +3,7 @@
 Knows nothing of files, sizes on disk or calibration; see inference/ for those.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -77,6 +78,7 @@ def predict_maps(
     image_keys: Key[Array, "batch"],
     *,
     num_samples: int,
+    bound: Callable[[Array], Array] = lambda log_variance: log_variance,
 ) -> Maps:
     """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
 
@@ -88,6 +90,7 @@ def predict_maps(
         images: normalised.
         image_keys: the noise of image i is a function of image_keys[i], member and pass alone.
         num_samples: passes of each member, at least 1.
+        bound: brings the network's second output into the range that training gave it, member by member.
     """
     members = jax.tree.leaves(variables)[0].shape[0]
 
@@ -96,7 +99,7 @@ def predict_maps(
         member, member_variables = inputs
         keys = fold_each(image_keys, member)
         added, member_log_variance = member_moments(network, member_variables, images, keys, num_samples=num_samples)
-        return (merge(moments, added), log_variance + member_log_variance / members), None
+        return (merge(moments, added), log_variance + bound(member_log_variance) / members), None
 
     start = jnp.zeros(images.shape[:3])
     (moments, log_variance), _ = jax.lax.scan(add_member, (no_moments(start), start), (jnp.arange(members), variables))

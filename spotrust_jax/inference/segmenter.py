@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Float32, Key, Num
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.errors import InputError
+from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.segmenter import Variables, build_network
 from spotrust_jax.random_streams import content_keys
 from spotrust_jax.sampling import Maps, predict_maps
@@ -96,6 +97,9 @@ def compiled_maps(config: CheckpointConfig) -> Any:
     """The jitted function of variables, images, keys and number of passes; one program for each shape."""
     network = build_network(config.model)
     mean, deviation = np.float32(config.mean), np.float32(config.deviation)
+    bound = functools.partial(
+        bound_log_variance, bound=config.log_variance_bound, bounding=config.log_variance_bounding
+    )
 
     @functools.partial(jax.jit, static_argnums=3)
     def maps(
@@ -105,7 +109,7 @@ def compiled_maps(config: CheckpointConfig) -> Any:
         normal: Float[Array, "batch height width 3"] = (images / scale - mean[None, None, None]) / deviation[
             None, None, None
         ]
-        return predict_maps(network, variables, normal, keys, num_samples=num_samples)
+        return predict_maps(network, variables, normal, keys, num_samples=num_samples, bound=bound)
 
     return maps
 

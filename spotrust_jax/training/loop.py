@@ -220,6 +220,8 @@ def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
         deviation=config.data.deviation,
         inference_size=max(config.data.image_size),
         positive_weight=config.loss.positive_weight,
+        log_variance_bound=config.loss.log_variance_bound,
+        log_variance_bounding=config.loss.log_variance_bounding,
     )
 
 

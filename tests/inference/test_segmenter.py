@@ -1,5 +1,7 @@
 """The public way in: images of all kinds, batches, bad input, and lowering for accelerators."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +48,14 @@ def test_uint8_equals_float(segmenter, images, together):
     # Noise follows the content, and these are other bytes: only what has no noise is equal.
     floats = segmenter.predict(images / np.float32(255), key=KEY, num_samples=4)
     np.testing.assert_allclose(floats.log_variance, together.log_variance, atol=1e-5)
+
+
+def test_log_variance_is_the_bounded_one_of_the_loss(segmenter, images, together):
+    # Random weights stay far inside the default clamp at 10, so `together` has the network's own output.
+    smooth = dataclasses.replace(segmenter.config, log_variance_bound=0.01, log_variance_bounding="smooth")
+    bounded = Segmenter(segmenter.variables, smooth).predict(images, key=KEY, num_samples=4)
+    expected = 0.01 * np.tanh(together.log_variance.astype(np.float64) / 0.01)
+    np.testing.assert_allclose(bounded.log_variance, expected, atol=1e-6)
 
 
 def test_mask_is_at_the_threshold(together):
