@@ -20,6 +20,14 @@ install_import_hook("spotrust_jax", "beartype.beartype")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory) -> str:
+    """Folder of compiled programs, so that none is compiled twice in a session, also not by the programs it starts."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    return jax.config.jax_compilation_cache_dir
+
+
 def _shared(folder: str) -> Path:
     path = REPOSITORY.parent / "shared" / folder
     if not path.is_dir():

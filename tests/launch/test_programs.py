@@ -15,12 +15,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(compilation_cache):
     """Runs a program and gives its completed process; compiled programs are kept between calls."""
-    cache = tmp_path_factory.mktemp("cache")
 
     def call(name: str, *arguments: str) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache), "XLA_FLAGS": ""}
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache, "XLA_FLAGS": ""}
         command = [sys.executable, "-m", f"launch.{name}", *map(str, arguments)]
         return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
