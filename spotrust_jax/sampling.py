@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from spotrust_jax.models.heads import NoiseKeys
+from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.segmenter import Features, SegmenterNetwork, Variables
-from spotrust_jax.random_streams import fold_each, stream
+from spotrust_jax.random_streams import fold_each
 
 # Passes decoded at once. Small batches of passes stay in a CPU's cache; accelerators want more work at a time.
 PASSES_AT_ONCE = {"cpu": 2, "gpu": 8, "tpu": 8}
@@ -68,7 +68,7 @@ def deviation(moments: Moments) -> Float[Array, "*shape"]:
 def pass_keys(image_keys: Key[Array, "batch"], sample: int | Int[Array, ""]) -> NoiseKeys:
     """Keys of one pass over a batch, from one key for each image."""
     keys = fold_each(image_keys, sample)
-    return NoiseKeys(weights=stream(keys[0], "weights"), masks=stream(keys, "masks"), cells=stream(keys, "cells"))
+    return noise_keys(keys[0], keys)
 
 
 def predict_maps(

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Key
 from spotrust_jax.models.hrnet import FeatureMap, Stem
 from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, convolve, he_fan_out, nearly_zero
 from spotrust_jax.models.resize import Interpolation, resize
-from spotrust_jax.random_streams import bernoulli, normal
+from spotrust_jax.random_streams import bernoulli, normal, stream
 
 Estimator = Literal["local_reparameterization", "kernel"]
 DropoutMask = Literal["element", "channel"]
@@ -31,6 +31,12 @@ class NoiseKeys(NamedTuple):
     weights: Key[Array, ""]
     masks: Key[Array, "batch"]
     cells: Key[Array, "batch"]
+
+
+def noise_keys(key: Key[Array, ""], image_keys: Key[Array, "batch"]) -> NoiseKeys:
+    """Keys of one pass by the names of their streams: `key` for what the whole call shares, one more for each image."""
+    masks, cells = stream(image_keys, "masks"), stream(image_keys, "cells")
+    return NoiseKeys(weights=stream(key, "weights"), masks=masks, cells=cells)
 
 
 def normal_init(mean: float, deviation: float) -> nn.initializers.Initializer:

@@ -11,7 +11,7 @@ from spotrust_jax.config import DataConfig, TrainConfig
 from spotrust_jax.data.augmentation import augment
 from spotrust_jax.ensemble import AXIS, Placement, average, total
 from spotrust_jax.losses import attenuated_cross_entropy, variational_kl
-from spotrust_jax.models.heads import NoiseKeys
+from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network
 from spotrust_jax.random_streams import fold_indices, stream
@@ -142,8 +142,7 @@ def _augmented(
 def _noise_keys(state: MemberState, batch: DeviceBatch) -> NoiseKeys:
     """Noise by member, step and place in the whole batch, so that the number of devices does not matter."""
     key = _step_key(state, "noise")
-    keys = fold_indices(key, batch.indices)
-    return NoiseKeys(weights=stream(key, "weights"), masks=stream(keys, "masks"), cells=stream(keys, "cells"))
+    return noise_keys(key, fold_indices(key, batch.indices))
 
 
 def _step_key(state: MemberState, name: str) -> Key[Array, ""]:
