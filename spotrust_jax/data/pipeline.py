@@ -10,12 +10,8 @@ import grain
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from spotrust_jax.config import DataConfig
 from spotrust_jax.data.example import Dataset, Example
-from spotrust_jax.data.folder import FolderDataset
 from spotrust_jax.data.images import resize_image, resize_mask
-from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.errors import InputError
 
 
 class Batch(NamedTuple):
@@ -24,15 +20,6 @@ class Batch(NamedTuple):
     images: UInt8[np.ndarray, "batch height width 3"]
     masks: Bool[np.ndarray, "batch height width"]
     valid: Bool[np.ndarray, "batch"]
-
-
-def open_dataset(config: DataConfig, split: str) -> Dataset:
-    """The split of the configured data set: "train" or "validation" (folders may have "test" too)."""
-    if config.source == "scenes":
-        return SceneDataset(DEMO_SCENES, split, config.scenes[0] if split == "train" else config.scenes[1])
-    if not config.path:
-        raise InputError("config.data.path is empty: give the folder of your data set, --config.data.path=DIR")
-    return FolderDataset(config.path, split)
 
 
 def training_batches(

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool
 
+from spotrust_jax.errors import InputError
+
 FindingKind = Literal[
     "unreadable_image",  # missing, empty, truncated, damaged, too large: the photograph cannot be used
     "missing_mask",
@@ -40,6 +42,14 @@ class Finding(NamedTuple):
     left_out: bool
 
 
+class UnusableError(InputError):
+    """A photograph or its label cannot be used, for a reason that a finding can name."""
+
+    def __init__(self, kind: FindingKind, message: str):
+        super().__init__(message)
+        self.kind: FindingKind = kind
+
+
 class LabelMask(NamedTuple):
     """A label as pixels, true where there is corrosion, and what was noteworthy about it."""
 
@@ -52,7 +62,7 @@ class Label(Protocol):
     """A label that has not been read yet."""
 
     def read(self, height: int, width: int) -> LabelMask:
-        """The label of a photograph of this size, upright; an `InputError` where it cannot be used.
+        """The label of a photograph of this size, upright; an `UnusableError` where it cannot be used.
 
         A label that has a size of its own is returned at that size, for the caller to compare.
         """
