@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from spotrust_jax.checkpoints import CheckpointConfig, save_model
 from spotrust_jax.config import TrainConfig, to_dict
-from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.datasets import open_dataset
+from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.pipeline import Batch, training_batches, validation_batches
 from spotrust_jax.ensemble import Placement, over_members
 from spotrust_jax.errors import InputError
