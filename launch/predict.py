@@ -7,30 +7,25 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import program
+from . import analysis_flags, program
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the maps.", required=True)
 _GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Folder of masks, with the photographs' stems.")
-_NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Stochastic passes of each network.", lower_bound=1)
-_THRESHOLD = flags.DEFINE_float("threshold", None, "Probability of corrosion; the model's own if not given.", 0.0, 1.0)
-_SCALE = flags.DEFINE_string("scale", "trained", "Long side for the analysis: trained, native or PIXELS.")
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the stochastic passes.")
 
 
 def main() -> int:
     from tqdm import tqdm
 
     import spotrust_jax
-    from spotrust_jax.inference.analysis import Analysis, much_larger, parse_scale
+    from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.folder import analyse_photograph
     from spotrust_jax.inference.outputs import write_summary
     from spotrust_jax.inference.photographs import list_photographs
 
     segmenter = spotrust_jax.load(_CHECKPOINT.value)
-    analysis = Analysis(parse_scale(_SCALE.value, segmenter.config.inference_size), _NUM_SAMPLES.value, _SEED.value)
-    threshold = segmenter.config.threshold if _THRESHOLD.value is None else _THRESHOLD.value
+    analysis, threshold = analysis_flags.analysis(segmenter.config), analysis_flags.threshold(segmenter.config)
     output, truths = Path(_OUTPUT.value), _ground_truth()
     # What an earlier run wrote below the input is no photograph.
     photographs = [p for p in list_photographs(_INPUT.value) if output.resolve() not in p.path.resolve().parents]

@@ -4,11 +4,14 @@ import importlib
 import pkgutil
 import sys
 
+# What the programs share.
+_NOT_PROGRAMS = ("analysis_flags", "program")
+
 
 def main() -> None:
     """Hands the rest of the command line to the program named first."""
     launch = importlib.import_module("spotrust_jax.launch")
-    names = sorted(info.name for info in pkgutil.iter_modules(launch.__path__) if info.name != "program")
+    names = sorted(info.name for info in pkgutil.iter_modules(launch.__path__) if info.name not in _NOT_PROGRAMS)
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         wrong = f"spotrust has no command {sys.argv[1]!r}. " if len(sys.argv) > 1 else ""
         print(f"{wrong}usage: spotrust {{{','.join(names)}}} --flag=value ...", file=sys.stderr)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Key, UInt8
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.photographs import fit_image, inference_shape, restore_map
 from spotrust_jax.inference.segmenter import Prediction, Segmenter
+from spotrust_jax.models.hrnet import COARSEST_CELL
 
 # A photograph this many times larger than the scale of analysis loses detail that a user may not expect to lose.
 _MUCH_LARGER = 2
@@ -40,8 +41,9 @@ def parse_scale(text: str, trained: int) -> int | None:
         return trained
     if text == "native":
         return None
-    if not text.isdigit() or int(text) < 32:
-        raise InputError(f"--scale={text} is not a scale: give trained, native or a number of pixels from 32 up")
+    if not text.isdigit() or int(text) < COARSEST_CELL:
+        choices = f"trained, native or a number of pixels from {COARSEST_CELL} up"
+        raise InputError(f"--scale={text} is not a scale: give {choices}")
     return int(text)
 
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from spotrust_jax.data.images import IMAGE_EXTENSIONS, resize_image
 from spotrust_jax.errors import InputError
+from spotrust_jax.models.hrnet import COARSEST_CELL
 
-_MULTIPLE = 32  # pixels; the coarsest branch has one cell for so many, and few shapes mean few compilations
+_MULTIPLE = COARSEST_CELL  # pixels; few shapes mean few compilations
 
 
 class Photograph(NamedTuple):

@@ -8,16 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Key, Num
+from jaxtyping import Array, Bool, Float32, Key, Num
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import bound_log_variance
-from spotrust_jax.models.segmenter import Variables, build_network
+from spotrust_jax.models.hrnet import COARSEST_CELL
+from spotrust_jax.models.segmenter import Variables, build_network, normalize
 from spotrust_jax.random_streams import content_keys
 from spotrust_jax.sampling import Maps, predict_maps
-
-SMALLEST_SIDE = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +95,6 @@ class Segmenter:
 def compiled_maps(config: CheckpointConfig) -> Any:
     """The jitted function of variables, images, keys and number of passes; one program for each shape."""
     network = build_network(config.model)
-    mean, deviation = np.float32(config.mean), np.float32(config.deviation)
     bound = functools.partial(
         bound_log_variance, bound=config.log_variance_bound, bounding=config.log_variance_bounding
     )
@@ -106,9 +104,7 @@ def compiled_maps(config: CheckpointConfig) -> Any:
         variables: Variables, images: Num[Array, "batch height width 3"], keys: Key[Array, "batch"], num_samples: int
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
-        normal: Float[Array, "batch height width 3"] = (images / scale - mean[None, None, None]) / deviation[
-            None, None, None
-        ]
+        normal = normalize(images / scale, config.mean, config.deviation)
         return predict_maps(network, variables, normal, keys, num_samples=num_samples, bound=bound)
 
     return maps
@@ -127,8 +123,8 @@ def _as_batch(image: np.ndarray) -> np.ndarray:
     """The image or images as [batch, height, width, 3], uint8 or float32."""
     if image.ndim not in (3, 4) or image.shape[-1] != 3:
         raise InputError(f"image has shape {image.shape}: give [height, width, 3] or [batch, height, width, 3]")
-    if min(image.shape[-3:-1]) < SMALLEST_SIDE:
-        raise InputError(f"image has shape {image.shape}: sides must be {SMALLEST_SIDE} pixels or more, enlarge it")
+    if min(image.shape[-3:-1]) < COARSEST_CELL:
+        raise InputError(f"image has shape {image.shape}: sides must be {COARSEST_CELL} pixels or more, enlarge it")
     if image.dtype != np.uint8:
         if not np.issubdtype(image.dtype, np.floating):
             raise InputError(f"image has type {image.dtype}: give uint8, or float in [0, 1]")

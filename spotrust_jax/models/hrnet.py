@@ -14,6 +14,9 @@ FeatureMap = Float[Array, "batch _height _width _channel"]
 
 BOTTLENECK_EXPANSION = 4
 
+COARSEST_CELL = 32
+"""Pixels of the image along each side of one cell of the coarsest branch, and the smallest side of an image."""
+
 
 class Stem(nn.Module):
     """Two 3x3 convolutions of stride two: an image becomes 64 channels at a quarter of its size."""

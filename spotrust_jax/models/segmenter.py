@@ -170,3 +170,12 @@ def initial_variables(config: ModelConfig, key: Key[Array, ""]) -> Variables:
 def _initialise(config: ModelConfig) -> Callable[[Key[Array, ""]], Variables]:
     network = build_network(config)
     return lambda key: network.init(key, jnp.zeros((1, 32, 32, 3)))
+
+
+def normalize(
+    images: Float[Array, "batch height width 3"],
+    mean: tuple[float, float, float],
+    deviation: tuple[float, float, float],
+) -> Float[Array, "batch height width 3"]:
+    """Images in [0, 1] by the channel statistics that the network was trained with."""
+    return (images - jnp.asarray(mean)[None, None, None]) / jnp.asarray(deviation)[None, None, None]

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
-from spotrust_jax.config import DataConfig, TrainConfig
+from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.augmentation import augment
 from spotrust_jax.ensemble import AXIS, Placement, average, total
 from spotrust_jax.losses import attenuated_cross_entropy, variational_kl
 from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
-from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network
+from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
 from spotrust_jax.random_streams import fold_indices, stream
 from spotrust_jax.sampling import deviation, member_moments
 from spotrust_jax.training.state import MemberState, make_optimizer
@@ -37,12 +37,6 @@ class ValidationSums(NamedTuple):
     true_negative: Float[Array, ""]
     loss: Float[Array, ""]
     epistemic: Float[Array, ""]
-
-
-def normalize(images: Float[Array, "batch height width 3"], config: DataConfig) -> Float[Array, "batch height width 3"]:
-    """Images in [0, 1] by the channel statistics."""
-    mean, channel_deviation = jnp.asarray(config.mean), jnp.asarray(config.deviation)
-    return (images - mean[None, None, None]) / channel_deviation[None, None, None]
 
 
 def train_step(
@@ -94,7 +88,7 @@ def validation_step(config: TrainConfig, placement: Placement) -> Callable[[Memb
 
     def sums(state: MemberState, batch: DeviceBatch) -> ValidationSums:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
-        images = normalize(batch.images / 255.0, config.data)
+        images = normalize(batch.images / 255.0, config.data.mean, config.data.deviation)
         moments, log_variance = member_moments(
             network, state.variables, images, keys, num_samples=config.validation_samples
         )
@@ -136,7 +130,7 @@ def _augmented(
 ) -> tuple[Float[Array, "batch height width 3"], Float[Array, "batch height width"]]:
     keys = fold_indices(_step_key(state, "augmentation"), batch.indices)
     images, labels = augment(keys, batch.images, batch.masks, config.augmentation)
-    return normalize(images, config.data), labels
+    return normalize(images, config.data.mean, config.data.deviation), labels
 
 
 def _noise_keys(state: MemberState, batch: DeviceBatch) -> NoiseKeys:
