@@ -7,6 +7,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
@@ -21,6 +22,8 @@ MAX_PIXELS = 500_000_000
 
 # Only formats that photographs and masks come in: Pillow would start Ghostscript for a file that is PostScript.
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")
+
+_JPEG = ("JPEG", "MPO")
 
 _SAVE_AS = "save it with 0 for background and 255 for corrosion"
 
@@ -64,9 +67,33 @@ def read_mask(path: str | os.PathLike) -> Bool[np.ndarray, "height width"]:
             return levels
         corrosion = levels == 255
         if not (corrosion | (levels == 0)).all():
-            remedy = f"JPEG blurs labels, {_SAVE_AS} as PNG" if image.format in ("JPEG", "MPO") else _SAVE_AS
+            remedy = f"JPEG blurs labels, {_SAVE_AS} as PNG" if image.format in _JPEG else _SAVE_AS
             raise InputError(f"mask {path} has values {_value_set(levels)}, expected 0 and 255: {remedy}")
         return corrosion
+
+
+class LabelPixels(NamedTuple):
+    """What a label's file holds: numbers [height, width] (bool where it has one bit) or colours [height, width, 3]."""
+
+    values: Shaped[np.ndarray, "height width *channel"]
+    # Whether it was saved as JPEG, which blurs both.
+    jpeg: bool
+
+
+def read_label_pixels(
+    path: str | os.PathLike, *, palette_indices: bool = False, max_pixels: int = MAX_PIXELS
+) -> LabelPixels:
+    """Read a mask whatever its values mean; a palette's colours, or with `palette_indices` their numbers.
+
+    A file that is missing, damaged, no image, partly transparent or larger than `max_pixels` is an `InputError`.
+    """
+    with _opened("mask", path, max_pixels) as image:
+        jpeg = image.format in _JPEG
+        if palette_indices and image.mode == "P":
+            return LabelPixels(np.array(image), jpeg)
+        _check_opaque(image, path)
+        one_channel = image.mode != "P" and len(image.getbands()) == 1
+        return LabelPixels(np.array(image if one_channel else image.convert("RGB")), jpeg)
 
 
 def resize_image(image: UInt8[np.ndarray, "_ _ 3"], height: int, width: int) -> UInt8[np.ndarray, "{height} {width} 3"]:
@@ -103,14 +130,14 @@ class _WithoutPillowLimit:
                 Image.MAX_IMAGE_PIXELS = self._limit
 
 
-_without_pillow_limit = _WithoutPillowLimit()
+without_pillow_limit = _WithoutPillowLimit()
 
 
 @contextlib.contextmanager
 def _opened(kind: str, path: str | os.PathLike, max_pixels: int) -> Iterator[Image.Image]:
     """The image with only its header read; whatever goes wrong until the end of the block becomes one line."""
     try:
-        with _without_pillow_limit, Image.open(path, formats=_FORMATS) as image:
+        with without_pillow_limit, Image.open(path, formats=_FORMATS) as image:
             _check_size(kind, path, image, max_pixels)
             yield image
     except InputError:
@@ -167,9 +194,13 @@ def _to_eight_bits(image: Image.Image, path: str | os.PathLike) -> UInt8[np.ndar
     return 255 - grey if white_is_zero else grey
 
 
-def _mask_levels(image: Image.Image, path: str | os.PathLike) -> Shaped[np.ndarray, "height width"]:
+def _check_opaque(image: Image.Image, path: str | os.PathLike) -> None:
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
         raise InputError(f"mask {path} is partly transparent: {_SAVE_AS}, without transparency")
+
+
+def _mask_levels(image: Image.Image, path: str | os.PathLike) -> Shaped[np.ndarray, "height width"]:
+    _check_opaque(image, path)
     if image.mode != "P" and len(image.getbands()) == 1:
         return np.array(image)
     colours = np.asarray(image.convert("RGB"))

@@ -1,0 +1,211 @@
+"""Finding photographs and labels below a folder: names, splits and paths. No file is opened here."""
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from spotrust_jax.data.images import IMAGE_EXTENSIONS
+from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
+from spotrust_jax.errors import InputError
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+_IMAGE_TYPES = ", ".join(sorted(IMAGE_EXTENSIONS))
+
+
+class Reading(NamedTuple):
+    """What a reader found: photographs whose label can be read, and what is wrong with the others."""
+
+    photographs: list[LabelledPhotograph]
+    findings: list[Finding]
+
+
+class Layout(NamedTuple):
+    """Two folders whose files belong together by their names."""
+
+    images: Path
+    labels: Path
+    split: str | None
+
+
+class Pair(NamedTuple):
+    """A photograph and the file that holds its label."""
+
+    image: Path
+    label: Path
+    split: str | None
+
+
+def name_of(image: Path) -> str:
+    """A photograph's name: the file's without extension."""
+    return composed(image.stem)
+
+
+def composed(text: str) -> str:
+    """Text whose accents are part of their letters: file systems and programs differ in this."""
+    return unicodedata.normalize("NFC", text)
+
+
+def relative(root: Path, path: Path) -> str:
+    """Path below `root`, with forward slashes."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def split_named(word: str) -> str | None:
+    """The split that a folder or a table means: "valid" is validation."""
+    return _SPLITS.get(word.strip().casefold())
+
+
+def split_within(name: str) -> str | None:
+    """The split that is one of a file name's words, as in `instances_train2017`."""
+    return next((_SPLITS[word] for word in re.findall("[a-z]+", name.casefold()) if word in _SPLITS), None)
+
+
+def files_below(folder: Path, extensions: Iterable[str]) -> list[Path]:
+    """Files with one of the lower-case extensions in and below a folder, in the order of their paths, none hidden."""
+    extensions, seen, found = frozenset(extensions), set(), []
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:  # a link back up
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = (Path(parent, name) for name in files if not name.startswith("."))
+        found += [file for file in visible if file.suffix.lower() in extensions]
+    return sorted(found)
+
+
+def layouts(root: Path, label_folders: tuple[str, ...]) -> list[Layout]:
+    """The folders images/ beside one of the label folders, in `root` and in its folders named after splits."""
+    parts = [(root, None)] + [(part, split_named(part.name)) for part in sorted(root.iterdir()) if part.is_dir()]
+    found = [
+        Layout(part / "images", _label_folder(part, label_folders), split)
+        for part, split in parts
+        if (split or part == root) and (part / "images").is_dir()
+    ]
+    # A part without labels is kept, so that its photographs are missed.
+    return found if any(layout.labels.is_dir() for layout in found) else []
+
+
+def paired(root: Path, layout: Layout, extensions: Iterable[str], what: str) -> tuple[list[Pair], list[Finding]]:
+    """Photographs and labels with the same path below their folders, and what has no partner or too many.
+
+    `what` says in a finding what a label is here. Splits may also be folders below images/.
+    """
+    images, labels = _by_stem(layout.images, IMAGE_EXTENSIONS), _by_stem(layout.labels, extensions)
+    pairs, findings = [], []
+    for stem in sorted(images.keys() | labels.keys()):
+        of_stem, label = images.get(stem, []), labels.get(stem, [])
+        if len(of_stem) > 1:
+            findings += [_doubled(root, file, of_stem) for file in of_stem]
+        elif len(label) > 1:
+            findings.append(_doubled(root, label[0], label))
+        elif not label:
+            expected = f"{relative(root, layout.labels)}/{stem}"
+            findings.append(missing_label(root, of_stem[0], f"no {what} {expected} (one of {', '.join(extensions)})"))
+        elif not of_stem:
+            findings.append(missing_image(root, label[0], f"{relative(root, layout.images)}/{stem}"))
+        else:
+            pairs.append(Pair(of_stem[0], label[0], layout.split or split_named(stem.split("/")[0])))
+    return pairs, findings
+
+
+def missing_label(root: Path, image: Path, reason: str) -> Finding:
+    """The finding for a photograph without a label; `reason` says what is not there."""
+    file = relative(root, image)
+    return Finding("missing_mask", file, f"{file} has {reason}: label it or remove the photograph", True)
+
+
+def missing_image(root: Path, label: Path, expected: str) -> Finding:
+    """The finding for a label without a photograph."""
+    file = relative(root, label)
+    reason = f"{file} is the label of {expected}, which is not there"
+    return Finding("missing_image", file, f"{reason}: add the photograph ({_IMAGE_TYPES}) or remove the label", True)
+
+
+def unlabelled(root: Path, folders: Iterable[Path], known: Iterable[Path], reason: str) -> list[Finding]:
+    """Findings for the photographs of these folders, not below them, that are not known."""
+    known = {os.path.abspath(file) for file in known}
+    files = {os.path.abspath(file): file for folder in folders for file in _photographs_of(folder)}
+    return [missing_label(root, file, reason) for path, file in sorted(files.items()) if path not in known]
+
+
+def unique(root: Path, photographs: list[LabelledPhotograph]) -> Reading:
+    """The photographs whose names occur once, and findings for the others."""
+    of_name = defaultdict(list)
+    for photograph in photographs:
+        of_name[photograph.name].append(photograph)
+    findings = [
+        _doubled(root, photograph.image, [other.image for other in of_name[photograph.name]])
+        for photograph in photographs
+        if len(of_name[photograph.name]) > 1
+    ]
+    return Reading([each for each in photographs if len(of_name[each.name]) == 1], list(dict.fromkeys(findings)))
+
+
+def located(root: Path, folder: Path, text: str) -> Path | None:
+    """The file that a table or a label in `folder` names, or None; an `UnusableError` where it lies outside `root`."""
+    inside = False
+    for variant in dict.fromkeys((text, text.replace("\\", "/"))):  # labelled on Windows
+        path = Path(os.path.normpath(folder / variant))
+        if Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
+            inside = True
+            if file := _existing(path):
+                return file
+    if not inside:
+        remedy = "copy the file into the source and name it by a path relative to the table or label"
+        raise UnusableError("outside_source", f"{text!r} lies outside {root}: {remedy}")
+    return None
+
+
+def _label_folder(part: Path, names: tuple[str, ...]) -> Path:
+    return next((part / name for name in names if (part / name).is_dir()), part / names[0])
+
+
+def _existing(path: Path) -> Path | None:
+    """The file, also where its folder spells accents in the other of Unicode's two ways."""
+    if os.path.isfile(path):
+        return path
+    if path.name.isascii() or not os.path.isdir(path.parent):
+        return None
+    files = sorted(path.parent.iterdir())
+    return next((file for file in files if composed(file.name) == composed(path.name)), None)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"folder {error.filename} cannot be read ({error.strerror}): check its permissions") from error
+
+
+def _by_stem(folder: Path, extensions: Iterable[str]) -> dict[str, list[Path]]:
+    """Files by their path below the folder, without extension."""
+    files = defaultdict(list)
+    for file in files_below(folder, extensions) if folder.is_dir() else ():
+        stem = Path(relative(folder, file.parent), file.stem).as_posix()
+        files[composed(stem)].append(file)
+    return files
+
+
+def _photographs_of(folder: Path) -> Iterator[Path]:
+    for file in folder.iterdir():
+        if file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".") and file.is_file():
+            yield file
+
+
+def _doubled(root: Path, file: Path, files: list[Path]) -> Finding:
+    name = relative(root, file)
+    if len(set(files)) == 1:
+        return Finding("duplicate_name", name, f"{name} is labelled more than once: remove one of the labels", True)
+    listed = " and ".join(sorted(relative(root, each) for each in files))
+    return Finding("duplicate_name", name, f"{listed} have one name: rename or remove one of them", True)

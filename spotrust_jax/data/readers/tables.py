@@ -1,0 +1,85 @@
+"""A source's splits.csv: which photograph is in which split, and which must stay together."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from spotrust_jax.data.readers.listing import Reading, composed, relative, split_named
+from spotrust_jax.data.source import Finding, LabelledPhotograph
+from spotrust_jax.data.split_names import is_split
+from spotrust_jax.errors import InputError
+
+TABLE = "splits.csv"
+
+_SPACES = " \t"  # others may be part of a name
+
+
+class _Row(NamedTuple):
+    line: int
+    name: str
+    split: str
+    group: str
+
+
+def with_splits(root: Path, reading: Reading) -> Reading:
+    """Splits and groups as splits.csv gives them, where the source has one (columns name, split and perhaps group).
+
+    Photographs that it does not name once, with a split, are left out. A table that cannot be read is an `InputError`.
+    """
+    if not (root / TABLE).is_file():
+        return reading
+    rows = _rows(root / TABLE)
+    named = Counter(row.name for row in rows)
+    present = {photograph.name for photograph in reading.photographs}
+    # A photograph that was left out already is not missed a second time.
+    known = present | {Path(finding.file).stem for finding in reading.findings}
+    findings = [finding for row in rows if (finding := _problem(row, named, known))]
+    good = {row.name: row for row in rows if named[row.name] == 1 and _split(row)}
+    kept = [_with(photograph, good[photograph.name]) for photograph in reading.photographs if photograph.name in good]
+    for photograph in reading.photographs:
+        if photograph.name not in named:
+            file = relative(root, photograph.image)
+            message = f"{TABLE} does not name {photograph.name}: add a row name,split,group or remove the photograph"
+            findings.append(Finding("table", file, message, True))
+    return Reading(kept, reading.findings + list(dict.fromkeys(findings)))
+
+
+def _with(photograph: LabelledPhotograph, row: _Row) -> LabelledPhotograph:
+    return photograph._replace(split=_split(row), group=row.group or photograph.name)
+
+
+def _split(row: _Row) -> str | None:
+    return row.split if is_split(row.split) else split_named(row.split)
+
+
+def _problem(row: _Row, named: Counter, known: set[str]) -> Finding | None:
+    """What is wrong with a row, the rows of one name together."""
+    if row.name not in known:
+        reason = f"{TABLE} line {row.line} names {row.name!r}, which has no photograph with a label"
+        remedy = "add it or remove the row (names have no extension, and keep their leading zeros)"
+        return Finding("table", row.name or TABLE, f"{reason}: {remedy}", True)
+    if named[row.name] > 1:
+        return Finding("table", row.name, f"{TABLE} names {row.name!r} more than once: remove the other rows", True)
+    if not _split(row):
+        reason = f"{TABLE} line {row.line} has the split {row.split!r} for {row.name!r}"
+        return Finding("table", row.name, f"{reason}: use train, validation or test", True)
+    return None
+
+
+def _rows(table: Path) -> list[_Row]:
+    """The rows that are not blank, without a spreadsheet's byte order mark and spaces."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            header = [cell.strip(_SPACES) for cell in next(reader, [])]
+            rows = [(reader.line_num, [cell.strip(_SPACES) for cell in row]) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table} cannot be read ({error}): save it as comma-separated text in UTF-8") from error
+    if not {"name", "split"} <= set(header):
+        raise InputError(f"{table} has the columns {header}: its first line must be name,split,group")
+    dictionaries = [(line, dict(zip(header, row, strict=False))) for line, row in rows if any(row)]
+    return [
+        _Row(line, composed(row.get("name", "")), row.get("split", ""), row.get("group", ""))
+        for line, row in dictionaries
+    ]

@@ -1,0 +1,120 @@
+"""Recognising formats, splits.csv, names and groups: what all readers have in common."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spotrust_jax.data.readers import FORMATS, read_source
+from spotrust_jax.errors import InputError
+
+MASK = np.full((6, 8), 255, np.uint8)
+SHAPES = {"shapes": [], "imagePath": "a.jpg"}
+COCO = {"images": [], "annotations": [], "categories": []}
+
+
+def refused(root, *words, **options):
+    with pytest.raises(InputError) as caught:
+        read_source(root, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_sources_that_are_not_there(tmp_path, put):
+    refused(tmp_path / "none", "none does not exist", "check the path")
+    refused(put("a.jpg"), "a.jpg is a file", "give the folder")
+    refused(tmp_path, "there is no format 'voc'", *FORMATS, format="voc")
+    looked_for = ("images/ and masks/", "Image and Mask", "labelme", "COCO", "YOLO")
+    refused(tmp_path, "in no format that is known", *looked_for)
+    refused(tmp_path, "no folders images and masks", format="folder")
+    refused(tmp_path, "no folders images and labels", format="yolo")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    refused(tmp_path, "has no photographs")
+
+
+def test_masks_go_before_polygons(tmp_path, put):
+    put("images/a.jpg")
+    put("labels/a.txt", "")
+    assert read_source(tmp_path).format == "yolo"
+    put("images/a.json", SHAPES)
+    refused(tmp_path, "labelme and yolo", "--format")
+    put("masks/a.png", MASK)
+    assert read_source(tmp_path).format == "folder"
+    assert read_source(tmp_path, "labelme").format == "labelme"
+    put("t.tsv", "Image\tMask\nimages/a.jpg\tmasks/a.png\n")
+    refused(tmp_path, "folder and tsv", "--format")
+    assert read_source(tmp_path / "t.tsv").format == "tsv"
+
+
+def test_broken_json_is_recognised(tmp_path, put):
+    put("a.json", '{"images": [], "annotations": [')
+    refused(tmp_path, "no usable COCO file", "a.json is not JSON")
+
+
+def test_table_of_splits(tmp_path, put, found):
+    for name in ("09", "089", "090", "a.b", "c", "d", "e"):
+        put(f"images/{name}.jpg")
+        if name != "e":
+            put(f"masks/{name}.png", MASK)
+    rows = ["name,split,group", "09,train,tank", "089,val,", " 090 , test , pipe ", "a.b,training,x", "a.b,test,x"]
+    put("splits.csv", "\ufeff" + "\r\n".join([*rows, "c,trian,", "zzz,train,", "e,train,", ",,"]))
+    source = read_source(tmp_path)
+    assert [(name, split, group) for name, _, _, split, group in source.photographs] == [
+        ("089", "validation", "089"),
+        ("09", "train", "tank"),
+        ("090", "test", "pipe"),
+    ]
+    assert sorted(found(source.findings)) == sorted(
+        [
+            ("missing_mask", "images/e.jpg", True),
+            ("table", "a.b", True),
+            ("table", "c", True),
+            ("table", "images/d.jpg", True),
+            ("table", "zzz", True),
+        ]
+    )
+    put("splits.csv", "file,part\n")
+    refused(tmp_path, "splits.csv has the columns", "name,split,group")
+    put("splits.csv", b"\xff\xfe")
+    refused(tmp_path, "splits.csv cannot be read", "UTF-8")
+
+
+def test_training_part_alone_is_not_split(tmp_path, put):
+    put("train/images/a.jpg")
+    put("train/masks/a.png", MASK)
+    assert read_source(tmp_path).photographs[0].split is None
+    put("splits.csv", "name,split\na,train\n")
+    assert read_source(tmp_path).photographs[0].split == "train"
+
+
+def test_order_of_files_does_not_matter(tmp_path, put):
+    for folder, order in (("one", "abcd"), ("two", "dbca")):
+        for name in order:
+            put(f"{folder}/images/{name}.jpg")
+            put(f"{folder}/masks/{name}.png", MASK)
+    one, two = (read_source(tmp_path / folder) for folder in ("one", "two"))
+    assert [each.name for each in one.photographs] == [each.name for each in two.photographs] == list("abcd")
+
+
+def test_links(tmp_path, put, names):
+    put("disk/images/a.jpg")
+    put("disk/masks/a.png", MASK)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "images").symlink_to(tmp_path / "disk" / "images")
+    (tmp_path / "set" / "masks").symlink_to(tmp_path / "disk" / "masks")
+    (tmp_path / "disk" / "images" / "loop").symlink_to(tmp_path / "disk" / "images")
+    assert names(read_source(tmp_path / "set")) == ["a"]
+
+
+def test_relative_and_odd_paths(tmp_path, put, names, monkeypatch):
+    put('it\'s a "set" é/images/a b.jpg')
+    put('it\'s a "set" é/masks/a b.png', MASK)
+    put('it\'s a "set" é/t.tsv', "Image\tMask\nimages/a b.jpg\tmasks/a b.png\n../t.jpg\tmasks/a b.png\n")
+    monkeypatch.chdir(tmp_path / 'it\'s a "set" é')
+    assert names(read_source(Path("."), "folder")) == ["a b"]
+    source = read_source(Path("t.tsv"))
+    assert names(source) == ["a b"]
+    assert [finding.kind for finding in source.findings] == ["outside_source"]
