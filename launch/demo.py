@@ -19,6 +19,7 @@ def main() -> int:
 
     import spotrust_jax
     from spotrust_jax.config import TrainConfig, from_dict
+    from spotrust_jax.data.card import DatasetCard
     from spotrust_jax.data.folder import FolderDataset
     from spotrust_jax.data.folder_writer import write_folder
     from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
@@ -32,7 +33,8 @@ def main() -> int:
     workdir = Path(_WORKDIR.value)
     scenes, maps = workdir / "scenes", workdir / "maps"
     train(from_dict(TrainConfig, demo.get_config().to_dict()), workdir, program.devices())
-    write_folder(SceneDataset(DEMO_SCENES, "test", _SCORED), scenes, "test")
+    card = DatasetCard("demo_scenes", "Test scenes of the demo")
+    write_folder({"test": SceneDataset(DEMO_SCENES, "test", _SCORED)}, scenes, card)
     segmenter = spotrust_jax.load(workdir / "best")
     analysis = Analysis(segmenter.config.inference_size)
     print(write_evaluations(workdir, [evaluate("demo", segmenter, FolderDataset(scenes, "test"), analysis)]))

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Mapping
+from types import UnionType
 from typing import Any, Literal
 
 from ml_collections import ConfigDict
@@ -15,6 +16,9 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.segmenter import ModelConfig
 
+# Three numbers, or none of them where the data set's own are meant.
+Channels = tuple[float, float, float] | tuple[()]
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -22,15 +26,20 @@ class DataConfig:
 
     # "folder": photographs under `path`; "scenes": the embedded synthetic scenes.
     source: Literal["folder", "scenes"] = "folder"
-    # A folder with images/, masks/ and, optionally, splits.csv.
+    # A folder with images/, masks/ and, optionally, splits.csv, or one that launch.prepare_data wrote for tfds.
     path: str = ""
+    # Number of the fold that validates while the others train; -1 where the data set is not divided into folds.
+    fold: int = -1
     # (height, width) that photographs are resized to for training and validation.
     image_size: tuple[int, int] = (480, 640)
+    # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
+    scenes_version: Literal["demo-1", "survey-1"] = "demo-1"
     # Numbers of scenes in the training and the validation split.
     scenes: tuple[int, int] = (256, 64)
-    # Channel statistics that images in [0, 1] are normalised by; the defaults are the paper's photographs'.
-    mean: tuple[float, float, float] = (0.5993, 0.5458, 0.5339)
-    deviation: tuple[float, float, float] = (0.1923, 0.2072, 0.2216)
+    # Channel statistics that images in [0, 1] are normalised by; () takes those of the training split. (The paper's
+    # photographs have 0.5993, 0.5458, 0.5339 and 0.1923, 0.2072, 0.2216.)
+    mean: Channels = ()
+    deviation: Channels = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +51,27 @@ class AugmentationConfig:
     # Range of the crop's share of the image's area, and of its aspect ratio.
     scale: tuple[float, float] = (0.5, 1.0)
     ratio: tuple[float, float] = (0.75, 4 / 3)
-    # Probability of each of the two flips.
+    # Probability of each of the two flips, and of a turn by 90, 180 or 270 degrees (by 180 if the crop is not square).
     flip: float = 0.5
+    turns: float = 0.0
     # Largest relative change of brightness, contrast and saturation, and largest turn of the hue circle.
     brightness: float = 0.3
     contrast: float = 0.3
     saturation: float = 0.2
     hue: float = 0.05
+    # Probability of losing all colour, and of a Gaussian blur with a standard deviation in a range of pixels.
+    greyscale: float = 0.1
+    blur: float = 0.3
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "turns", "greyscale", "blur"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"augmentation.{name} is {getattr(self, name)}: give a probability from 0 to 1")
+        for name in ("scale", "ratio", "blur_sigma"):
+            smallest, largest = getattr(self, name)
+            if not 0 < smallest <= largest:
+                raise InputError(f"augmentation.{name} is {(smallest, largest)}: give a smallest and a largest above 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +155,12 @@ def require_field(kind: type, path: str) -> None:
     where, *names = path.split(".")
     for name in names:
         hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
-        # An index into a tuple, as in data.mean[0], is checked where it is set.
-        name = name.split("[")[0]
+        # An index into a tuple, as in data.image_size[0], is checked where it is set.
+        name, index, _ = name.partition("[")
         if name not in hints:
             raise InputError(f"{where}.{name} does not exist{_nearest(name, list(hints))}")
+        if index and isinstance(hints[name], UnionType):
+            raise InputError(f"{where}.{name} has no single values to set: give all, --{where}.{name}='(R, G, B)'")
         kind, where = hints[name], f"{where}.{name}"
 
 
@@ -153,6 +178,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise InputError(f"{where} is {value!r}: give a section of fields")
         return from_dict(hint, value, where)
+    if isinstance(hint, UnionType):  # Channels
+        given, _ = typing.get_args(hint)
+        return () if value in ((), []) else _convert(given, value, where)
     if typing.get_origin(hint) is Literal:
         if value not in typing.get_args(hint):
             raise InputError(f"{where} is {value!r}: choose one of {', '.join(map(repr, typing.get_args(hint)))}")

@@ -39,6 +39,8 @@ def test_what_cannot_be_is_one_line(values, words):
 
 def test_fields_are_found_by_their_path():
     require_field(TrainConfig, "config.model.preset")
-    require_field(TrainConfig, "config.data.mean[0]")
+    require_field(TrainConfig, "config.data.image_size[0]")
+    with pytest.raises(InputError, match=r"config\.data\.mean has no single values to set: give all"):
+        require_field(TrainConfig, "config.data.mean[0]")
     with pytest.raises(InputError, match=r"config\.plateau\.patienc does not exist: did you mean patience"):
         require_field(TrainConfig, "config.plateau.patienc")

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from spotrust_jax.data.example import Example
 from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, read_mask
+from spotrust_jax.data.split_names import NO_FOLD, SPLITS, chosen_splits, is_split
 from spotrust_jax.errors import InputError
 
-_SPLITS = ("train", "validation", "test")
 _TRAIN_SHARE = 0.6  # of the paper: 280 images were split 6:4
 
 
@@ -24,15 +24,15 @@ class FolderDataset:
 
     `path` holds images/ and masks/ with the same stems and, where the user has one, splits.csv with the columns `name`
     (the stem, as text), `split` and perhaps `group` (what must not be torn apart, the name itself where there is none).
-    `split` is "train", "validation", "test" or "all". Without splits.csv six in ten photographs, chosen by a hash of
-    their names, are for training and the others for validation. Masks without a photograph are not used.
+    `split` is one of that table's, or "all". Where the table has fold_0, fold_1, ... in place of train and validation,
+    "validation" is the one with the number `fold`, and "train" all others. Without splits.csv six in ten photographs,
+    chosen by a hash of their names, are for training and the others for validation. Masks without a photograph are not
+    used.
 
     Whatever can be seen without decoding an image is checked here: an `InputError` names the file and the remedy.
     """
 
-    def __init__(self, path: str | Path, split: str):
-        if split not in (*_SPLITS, "all"):
-            raise InputError(f"there is no split {split!r}: use train, validation, test or all")
+    def __init__(self, path: str | Path, split: str, fold: int = NO_FOLD):
         path = Path(path)
         if not path.is_dir():
             raise InputError(f"data set {path} does not exist or is not a folder: check the path")
@@ -44,11 +44,9 @@ class FolderDataset:
         if missing := self._images.keys() - self._masks.keys():
             raise InputError(f"{path / 'masks'} has no mask for {_listed(missing)}: add it or remove the photograph")
         self._entries = _entries(path, self._images, split)
-        self.names = tuple(sorted(name for name, entry in self._entries.items() if split in (entry.split, "all")))
-        if not self.names:
-            sizes = Counter(entry.split for entry in self._entries.values())
-            existing = ", ".join(f"{name} ({size})" for name, size in sorted(sizes.items()))
-            raise InputError(f"data set {path} has no photographs in split {split}: use one of {existing}, or all")
+        sizes = Counter(entry.split for entry in self._entries.values())
+        splits = chosen_splits(sizes, split, fold, path)
+        self.names = tuple(sorted(name for name, entry in self._entries.items() if entry.split in splits))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -87,7 +85,8 @@ def _contents(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"folder {folder} is missing: a data set has the folders images and masks") from None
+        layout = "a data set has the folders images and masks, or launch.prepare_data wrote it for tfds"
+        raise InputError(f"folder {folder} is missing: {layout}") from None
     except OSError as error:
         raise InputError(f"folder {folder} cannot be read ({error.strerror}): check its permissions") from error
 
@@ -112,8 +111,10 @@ def _checked_table(table: Path, names: set[str]) -> dict[str, _Entry]:
     """The rows of splits.csv, which name each photograph once and nothing else."""
     entries: dict[str, _Entry] = {}
     for name, split, group in _rows(table):
-        if split not in _SPLITS:
-            raise InputError(f"{table} has the split {split!r} for {name!r}: use train, validation or test")
+        name = name if name in names else name.strip()  # a spreadsheet's spaces, but for those of the file
+        if not is_split(split):
+            remedy = f"use {', '.join(SPLITS)}, or fold_0, fold_1, ..."
+            raise InputError(f"{table} has the split {split!r} for {name!r}: {remedy}")
         if name in entries:
             raise InputError(f"{table} names {name!r} twice: remove one of the rows")
         entries[name] = _Entry(split, group or name)
@@ -126,16 +127,17 @@ def _checked_table(table: Path, names: set[str]) -> dict[str, _Entry]:
 
 
 def _rows(table: Path) -> list[tuple[str, str, str]]:
-    """Name, split and group of each row that is not blank; a spreadsheet's byte order mark and spaces are dropped."""
+    """Name, split and group of each row that is not blank; a spreadsheet's byte order mark is dropped."""
     try:
         text = table.read_text("utf-8-sig")
-        header, *rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text))] or [[]]
+        header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table} cannot be read ({error}): save it as comma-separated text in UTF-8") from error
+    header = [cell.strip() for cell in header]
     if not {"name", "split"} <= set(header):
         raise InputError(f"{table} has the columns {header}: its first line must be name,split,group")
-    dictionaries = [dict(zip(header, row, strict=False)) for row in rows if any(row)]
-    return [(row.get("name", ""), row.get("split", ""), row.get("group", "")) for row in dictionaries]
+    filled = [dict(zip(header, row, strict=False)) for row in rows if any(cell.strip() for cell in row)]
+    return [(row.get("name", ""), row.get("split", "").strip(), row.get("group", "").strip()) for row in filled]
 
 
 def _listed(names: Iterable[str]) -> str:

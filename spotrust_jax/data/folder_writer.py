@@ -1,21 +1,53 @@
 """Writes any data set as the folder that data/folder.py reads."""
 
 import csv
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
 
+from spotrust_jax.data.card import CARD_NAME, DatasetCard, card_to_dict, check_writable
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.errors import InputError
 
 
-def write_folder(dataset: Dataset, folder: Path, split: str) -> None:
-    """Writes images/ and masks/ as PNG, and splits.csv, which puts every example into `split`."""
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for example in dataset:
-        Image.fromarray(example.image).save(folder / "images" / f"{example.name}.png")
-        Image.fromarray(example.mask).convert("L").save(folder / "masks" / f"{example.name}.png")
+def write_folder(splits: Mapping[str, Dataset], folder: Path, card: DatasetCard) -> None:
+    """Writes images/ and masks/ as PNG, the card as dataset.json, and splits.csv last.
+
+    What is there under the same names is replaced, so an interrupted run can be repeated.
+
+    Raises:
+        InputError: where names cannot be file names, or the folder has other photographs already.
+    """
+    check_writable(splits, card)
+    names = {name for dataset in splits.values() for name in dataset.names}
+    _check_names(names)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        _check_empty_but_for(folder / kind, names)
+    rows = []
+    for split, dataset in splits.items():
+        for example in dataset:
+            Image.fromarray(example.image).save(folder / "images" / f"{example.name}.png")
+            Image.fromarray(example.mask).convert("L").save(folder / "masks" / f"{example.name}.png")
+            rows.append((example.name, split, example.group))
+    (folder / CARD_NAME).write_text(json.dumps(card_to_dict(card), indent=2) + "\n", "utf-8")
     with (folder / "splits.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["name", "split", "group"])
-        writer.writerows([name, split, name] for name in dataset.names)
+        writer.writerows(sorted(rows))
+
+
+def _check_names(names: set[str]) -> None:
+    for name in sorted(names):
+        # A leading dot would hide the file, and one alone would name a folder.
+        if not name or name.startswith(".") or "/" in name or "\\" in name:
+            raise InputError(f"the name {name!r} cannot be that of a file: rename the photograph")
+
+
+def _check_empty_but_for(folder: Path, names: set[str]) -> None:
+    files = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
+    others = sorted(files - {f"{name}.png" for name in names})
+    if others:
+        raise InputError(f"{folder} has other files already, such as {others[0]}: give an empty folder for the output")

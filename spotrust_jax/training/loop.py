@@ -1,24 +1,27 @@
 """The training run: epochs of steps, validation, schedule, best model, resume, and what is written down meanwhile."""
 
+import dataclasses
+import functools
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from spotrust_jax.checkpoints import CheckpointConfig, save_model
-from spotrust_jax.config import TrainConfig, to_dict
-from spotrust_jax.data.datasets import open_dataset
+from spotrust_jax.config import DataConfig, TrainConfig, to_dict
+from spotrust_jax.data.datasets import open_dataset, training_statistics
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.pipeline import Batch, training_batches, validation_batches
-from spotrust_jax.ensemble import Placement, over_members
+from spotrust_jax.data.pipeline import Batch, placed_ahead, steps_per_epoch, training_batches, validation_batches
+from spotrust_jax.ensemble import AXIS, Placement, over_members
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.journal import Journal
 from spotrust_jax.training.plateau import advance
@@ -57,17 +60,18 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
     """
     workdir = Path(workdir)
     training, validation = open_dataset(config.data, "train"), open_dataset(config.data, "validation")
-    _claim(workdir, config)
+    config = _claim(workdir, config, training)
     placement = Placement(config.members, len(devices))
     states = RunStates(workdir)
     done, state = states.restore(config) or (0, initial_state(config))
     batch_size = placement.round_up(config.batch_size)
-    steps = max(len(training) // batch_size, 1)
+    steps = steps_per_epoch(len(training), batch_size)
     pixels = len(training) * config.augmentation.crop_size[0] * config.augmentation.crop_size[1]
     step = over_members(train_step(config, placement, pixels), placement, devices, donate=True)
     validate = over_members(validation_step(config, placement), placement, devices)
     finish = jax.jit(jax.vmap(lambda state, f1, metric: finish_epoch(state, f1, metric, config)))
-    batches = _member_batches(training, config, batch_size, first=done * steps)
+    place = functools.partial(_on_devices, placement=placement, devices=devices)
+    batches = placed_ahead(_member_batches(training, config, batch_size, first=done * steps), place)
 
     with Journal(workdir) as journal, _bar(config, steps, done) as bar:
         for epoch in range(done, config.epochs):
@@ -76,7 +80,7 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
             started = time.monotonic()
             state, losses = _run_epoch(step, state, batches, placement, steps, bar)
             _check_finite(state, workdir)
-            scores = _scores(_validate(validate, state, validation, config, placement, batch_size))
+            scores = _scores(_validate(validate, state, validation, config, placement, batch_size, place))
             improved = scores["f1_corrosion"] > state.best_f1
             state = jax.device_get(finish(state, scores["f1_corrosion"], scores[config.plateau.metric]))
             if improved.any():
@@ -110,13 +114,17 @@ def _choose(condition: Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
-def _claim(workdir: Path, config: TrainConfig) -> None:
-    """Writes the configuration down, or makes sure that the one already there is the same but for its epochs."""
+def _claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
+    """Writes the configuration down, or makes sure that the one already there is the same but for its epochs.
+
+    The result has channel statistics: if none are given, those of the run that is resumed, or of the training split.
+    """
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / "config.json"
+    earlier = json.loads(path.read_text()) if path.is_file() else {}
+    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), training))
     values = json.loads(json.dumps(to_dict(config)))
-    if path.is_file():
-        earlier = json.loads(path.read_text())
+    if earlier:
         changed = [name for name in _differences(earlier, values) if name != "epochs"]
         if changed:
             raise InputError(
@@ -124,6 +132,17 @@ def _claim(workdir: Path, config: TrainConfig) -> None:
                 f"give another --workdir, or the same configuration to resume"
             )
     path.write_text(json.dumps(values, indent=2) + "\n")
+    return config
+
+
+def _with_statistics(data: DataConfig, earlier: dict | None, training: Dataset) -> DataConfig:
+    if data.mean and data.deviation:
+        return data
+    if earlier:
+        mean, deviation = tuple(earlier["mean"]), tuple(earlier["deviation"])
+    else:
+        mean, deviation = training_statistics(data, training)
+    return dataclasses.replace(data, mean=data.mean or mean, deviation=data.deviation or deviation)
 
 
 def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
@@ -150,24 +169,25 @@ def _member_batches(dataset: Dataset, config: TrainConfig, batch_size: int, firs
         )
         for member in range(config.members)
     ]
-    while True:
-        yield [next(batches) for batches in streams]
+    for batches in zip(*streams, strict=True):
+        # Keys of training noise follow the step and the place in its batch, which together are the global index.
+        yield [batch._replace(indices=batch.indices % batch_size) for batch in batches]
 
 
-def _on_devices(batches: Sequence[Batch], placement: Placement) -> DeviceBatch:
-    """Batches of all members to leaves [devices, members_per_device, share of the batch, ...]."""
-    images, masks, valid = (np.stack(leaves) for leaves in zip(*batches, strict=True))
-    indices = np.broadcast_to(np.arange(valid.shape[1], dtype=np.int32), valid.shape)
-    return placement.split(DeviceBatch(images, masks, valid, indices))
+def _on_devices(batches: Sequence[Batch], placement: Placement, devices: Sequence[jax.Device]) -> DeviceBatch:
+    """Batches of all members to leaves [devices, members_per_device, share of the batch, ...], each on its device."""
+    batch = Batch(*(np.stack(leaves) for leaves in zip(*batches, strict=True)))
+    spread = placement.split(DeviceBatch(*batch)._replace(indices=batch.indices.astype(np.int32)))
+    return jax.device_put(spread, NamedSharding(Mesh(np.array(devices), AXIS), PartitionSpec(AXIS)))
 
 
 def _run_epoch(
-    step: Any, state: MemberState, batches: Iterator[list[Batch]], placement: Placement, steps: int, bar: tqdm
+    step: Any, state: MemberState, batches: Iterator[DeviceBatch], placement: Placement, steps: int, bar: tqdm
 ) -> tuple[MemberState, np.ndarray]:
     """The state after `steps` steps, and each member's mean loss."""
     spread, losses = placement.spread(state), []
     for _ in range(steps):
-        spread, loss = step(spread, _on_devices(next(batches), placement))
+        spread, loss = step(spread, next(batches))
         losses.append(loss)
         if len(losses) > _STEPS_AHEAD:
             losses[-1 - _STEPS_AHEAD].block_until_ready()
@@ -187,15 +207,19 @@ def _check_finite(state: MemberState, workdir: Path) -> None:
 
 
 def _validate(
-    validate: Any, state: MemberState, dataset: Dataset, config: TrainConfig, placement: Placement, batch_size: int
+    validate: Any,
+    state: MemberState,
+    dataset: Dataset,
+    config: TrainConfig,
+    placement: Placement,
+    batch_size: int,
+    place: Callable[[list[Batch]], DeviceBatch],
 ) -> ValidationSums:
     """Sums of every member over the validation split, float64."""
-    spread, parts = placement.spread(state), []
-    for number, batch in enumerate(validation_batches(dataset, batch_size=batch_size, size=config.data.image_size)):
-        device_batch = _on_devices([batch] * placement.members, placement)
-        # Keys of validation noise follow the example, not its place in a batch.
-        device_batch = device_batch._replace(indices=device_batch.indices + number * batch_size)
-        parts.append(validate(spread, device_batch))
+    spread = placement.spread(state)
+    batches = validation_batches(dataset, batch_size=batch_size, size=config.data.image_size)
+    placed = placed_ahead(([batch] * placement.members for batch in batches), place)
+    parts = [validate(spread, batch) for batch in placed]
     gathered = [placement.gather(part) for part in parts]
     return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *gathered)
 

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.errors import InputError
+from tests.random_photographs import CARD, Photographs
 
 NAMES = ("09", "089", "090", "a.b", "Ünder score")
 
@@ -178,7 +180,7 @@ def test_two_files_of_one_name(tmp_path):
 
 def test_splits_that_are_not_there(tmp_path):
     make(tmp_path)
-    assert_refused(tmp_path, "val", "'val'", "use train, validation, test or all")
+    assert_refused(tmp_path, "val", "split val", "use one of train (3), validation (2), or all")
     assert_refused(tmp_path, "test", str(tmp_path), "add splits.csv", "validation")
     make(tmp_path, table="name,split\n" + "".join(f"{name},train\n" for name in NAMES))
     assert_refused(tmp_path, "test", str(tmp_path), "no photographs in split test", "train (5)")
@@ -195,7 +197,7 @@ def test_table_and_photographs_must_agree(tmp_path):
     make(tmp_path, table=TABLE + "09,test,,\n")
     assert_refused(tmp_path, "train", table, "'09' twice", "remove one")
     make(tmp_path, table=TABLE.replace("validation", "val"))
-    assert_refused(tmp_path, "train", table, "'val' for '089'", "use train, validation or test")
+    assert_refused(tmp_path, "train", table, "'val' for '089'", "use train, validation, test, ")
 
 
 def test_tables_that_are_none(tmp_path):
@@ -207,7 +209,7 @@ def test_tables_that_are_none(tmp_path):
     make(tmp_path, table=TABLE.encode("utf-16"))
     assert_refused(tmp_path, "train", table, "UTF-8")
     make(tmp_path, table="name,split\n09\n")
-    assert_refused(tmp_path, "train", table, "'' for '09'", "use train, validation or test")
+    assert_refused(tmp_path, "train", table, "'' for '09'", "use train, validation, test, ")
 
 
 def test_labelled_photographs(corrosion_photos):
@@ -224,3 +226,53 @@ def test_labelled_photographs(corrosion_photos):
         assert example.mask.mean() == pytest.approx(float(row["corrosion_fraction"]), abs=5.1e-5)
         with Image.open(corrosion_photos / "images" / f"{example.name}.jpg") as image:
             np.testing.assert_array_equal(example.image, np.asarray(image))
+
+
+def test_folds_of_the_table(tmp_path):
+    splits = dict(zip(NAMES, ("fold_0", "fold_10", "fold_2", "fold_0", "test"), strict=True))
+    make(tmp_path, table="name,split\n" + "".join(f"{name},{split}\n" for name, split in splits.items()))
+    assert FolderDataset(tmp_path, "validation", 0).names == ("09", "a.b")
+    assert FolderDataset(tmp_path, "train", 0).names == ("089", "090")
+    assert FolderDataset(tmp_path, "train", 10).names == ("09", "090", "a.b")
+    assert FolderDataset(tmp_path, "test", 2).names == FolderDataset(tmp_path, "test").names == ("Ünder score",)
+    assert FolderDataset(tmp_path, "fold_2").names == ("090",)
+    assert len(FolderDataset(tmp_path, "all")) == 5
+    assert_refused(tmp_path, "train", "divided into folds", "config.data.fold=0 to 10")
+    assert_refused(tmp_path, "val", "use one of fold_0 (2), fold_10 (1)")
+    with pytest.raises(InputError, match="no fold 1: use one of fold_0, fold_2, fold_10"):
+        FolderDataset(tmp_path, "train", 1)
+    with pytest.raises(InputError, match="not divided into folds"):
+        FolderDataset(make(tmp_path / "whole"), "train", 0)
+
+
+def test_spaces_of_file_names_are_kept(tmp_path):
+    make(tmp_path, ["a ", "b"], "name,split\na ,train\n b ,validation\n")
+    assert FolderDataset(tmp_path, "train").names == ("a ",)
+    assert FolderDataset(tmp_path, "validation").names == ("b",)
+
+
+def test_what_is_written_comes_back(tmp_path):
+    splits = {"train": Photographs(["09", "089 ", "a.b, c"]), "unlike_test": Photographs(["Ünder 'score\"", "\u202f"])}
+    write_folder(splits, tmp_path, CARD)
+    write_folder(splits, tmp_path, CARD)  # as after an interrupted run
+    for split, photographs in splits.items():
+        dataset = FolderDataset(tmp_path, split)
+        assert sorted(photographs.names) == list(dataset.names)
+        for example in dataset:
+            original = photographs[photographs.names.index(example.name)]
+            assert example.group == original.group
+            np.testing.assert_array_equal(example.image, original.image)
+            np.testing.assert_array_equal(example.mask, original.mask)
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "below/a", "..\\a"])
+def test_names_that_are_no_files_are_not_written(tmp_path, name):
+    with pytest.raises(InputError, match=r"cannot be|of one line"):
+        write_folder({"train": Photographs([name])}, tmp_path, CARD)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_photographs_are_not_mixed_in(tmp_path):
+    make(tmp_path, ["a", "b"])
+    with pytest.raises(InputError, match=r"images has other files already, such as b\.png: give an empty folder"):
+        write_folder({"train": Photographs("a")}, tmp_path, CARD)

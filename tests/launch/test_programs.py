@@ -29,11 +29,12 @@ def run(compilation_cache):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A folder of ten scenes: six to train, two to validate, two to test; one photograph is portrait and larger."""
+    from spotrust_jax.data.card import DatasetCard
     from spotrust_jax.data.folder_writer import write_folder
     from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 
     folder = tmp_path_factory.mktemp("data with spaces")
-    write_folder(SceneDataset(DEMO_SCENES, "train", 10), folder, "train")
+    write_folder({"train": SceneDataset(DEMO_SCENES, "train", 10)}, folder, DatasetCard("scenes"))
     rows = list(csv.reader((folder / "splits.csv").open()))
     for number, row in enumerate(rows[1:]):
         row[1] = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2

@@ -10,10 +10,12 @@ import pytest
 
 import spotrust_jax
 from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
+from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.training.loop import TrainingDivergedError, train
+from spotrust_jax.training.loop import TrainingDivergedError, _claim, train
 from spotrust_jax.training.run_state import RunStates
+from tests.random_photographs import Photographs
 
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
@@ -66,6 +68,22 @@ def test_best_model_predicts_and_journal_is_there(finished):
     best = max(row["validation_f1_corrosion"] for row in rows)
     np.testing.assert_allclose(progress.best_f1, [best], atol=1e-6)
     assert any((workdir / "events").iterdir())
+
+
+def test_channel_statistics_are_those_of_the_training_scenes(finished):
+    pixels = np.stack([scene.image for scene in SceneDataset(DEMO_SCENES, "train", 8)]).reshape(-1, 3) / 255
+    config = spotrust_jax.load(finished[0] / "best").config
+    np.testing.assert_allclose(config.mean, pixels.mean(0), rtol=1e-9)
+    np.testing.assert_allclose(config.deviation, pixels.std(0), rtol=1e-9)
+
+
+def test_channel_statistics_survive_a_resume_but_not_an_override(tmp_path):
+    first = _claim(tmp_path, CONFIG, Photographs("ab"))
+    assert _claim(tmp_path, CONFIG, Photographs("cd")) == first
+    assert _claim(tmp_path, first, Photographs("cd")) == first
+    given = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, mean=(0.5, 0.5, 0.5)))
+    with pytest.raises(InputError, match=r"data\.mean differ"):
+        _claim(tmp_path, given, Photographs("ab"))
 
 
 def test_another_configuration_is_refused(finished):

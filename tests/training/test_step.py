@@ -15,7 +15,7 @@ from spotrust_jax.training.step import DeviceBatch, train_step
 SIZE, BATCH, STEPS, PIXELS = 64, 4, 3, 100_000
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
-    data=DataConfig(image_size=(SIZE, SIZE)),
+    data=DataConfig(image_size=(SIZE, SIZE), mean=(0.6, 0.55, 0.53), deviation=(0.19, 0.21, 0.22)),
     augmentation=AugmentationConfig(crop_size=(SIZE, SIZE)),
     # Adam turns rounding noise of vanishing gradients into full steps; with a large eps it is gradient descent.
     optimizer=OptimizerConfig(learning_rate=0.03, eps=0.1),
