@@ -1,0 +1,139 @@
+"""From a source to a data set on disk: audit, splits, channel statistics, and the writing of whatever is usable.
+
+The parts are in audit.py, splits.py, card.py and the two writers; here is only their order, and what may be written.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from spotrust_jax.data.audit import Audit, Record, audit, by_split, with_splits
+from spotrust_jax.data.audit_report import AUDIT_NAME, describe, write_audit
+from spotrust_jax.data.card import DatasetCard, channel_statistics
+from spotrust_jax.data.example import Dataset, Example
+from spotrust_jax.data.folder_writer import write_folder
+from spotrust_jax.data.images import MAX_PIXELS, read_image
+from spotrust_jax.data.source import LabelledPhotograph, Source
+from spotrust_jax.data.splits import check_division
+from spotrust_jax.errors import InputError
+
+_UNFINISHED = ".unfinished"
+
+
+class SourceDataset:
+    """The audited photographs of one split, in the order of their names, read from the source when asked for."""
+
+    def __init__(self, source: Source, records: list[Record], *, max_pixels: int = MAX_PIXELS):
+        self.names = tuple(sorted(record.name for record in records))
+        self._photographs: dict[str, LabelledPhotograph] = {p.name: p for p in source.photographs}
+        self._groups = {record.name: record.group for record in records}
+        self._max_pixels = max_pixels
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        name = self.names[index]
+        photograph = self._photographs[name]
+        image = read_image(photograph.image, max_pixels=self._max_pixels)
+        return Example(name, image, photograph.label.read(*image.shape[:2]).mask, self._groups[name])
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[index] for index in range(len(self)))
+
+
+def prepare(
+    source: Source,
+    output: Path,
+    card: DatasetCard,
+    *,
+    to: Literal["tfds", "folder"] = "tfds",
+    folds: int = 0,
+    train_share: float = 0.6,
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
+    strict: bool = False,
+    report: Callable[[str], None] = print,
+) -> Audit:
+    """Audits the source, reports for people, and writes the usable photographs with audit.json into `output`.
+
+    The data set appears under its name only when it is whole; the channel statistics of the training split become part
+    of the card. The source is only read.
+
+    Raises:
+        InputError: where `output` is taken or lies in the source, nothing is usable or can be divided, or, if `strict`,
+            anything was found. In the last three cases audit.json is written, and nothing else.
+    """
+    check_division(folds, train_share)
+    make_output(output, source.root)
+    audited = audit(source, max_pixels=max_pixels)
+    try:
+        audited = with_splits(audited, folds=folds, train_share=train_share, seed=seed)
+        problem = _problem(audited, strict)
+    except InputError as error:
+        problem = str(error)
+    report(describe(audited))
+    if problem:
+        raise InputError(f"{problem} (all findings: {write_audit(audited, output)})")
+    with _appearing_whole(output) as folder:
+        write_audit(audited, folder)
+        _write(source, audited, folder, card, to, max_pixels)
+    return audited
+
+
+def make_output(output: Path, root: Path) -> None:
+    """Makes the folder; an `InputError` where it lies in the source, or holds anything but an earlier audit."""
+    if output.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"output {output} lies in the source {root}, which is never written to: choose another folder")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        taken = [entry for entry in os.listdir(output) if entry != AUDIT_NAME]
+    except OSError as error:
+        raise InputError(f"output {output} cannot be used ({error.strerror}): choose another folder") from error
+    if taken:
+        remedy = "choose another folder, or delete this one first"
+        raise InputError(f"output {output} is not empty, it holds {min(taken)}: {remedy}")
+
+
+def _problem(audited: Audit, strict: bool) -> str:
+    """Why nothing may be written, or an empty text."""
+    if not audited.records:
+        return f"{audited.root} has no usable photograph: mend what the audit lists"
+    if strict and audited.findings:
+        return f"{audited.root} has {len(audited.findings)} finding(s): mend them, or leave out --strict"
+    return ""
+
+
+def _write(source: Source, audited: Audit, folder: Path, card: DatasetCard, to: str, max_pixels: int) -> None:
+    splits: dict[str, Dataset] = {
+        split: SourceDataset(source, records, max_pixels=max_pixels)
+        for split, records in by_split(audited.records).items()
+    }
+    if "train" in splits:
+        card = card._replace(statistics=channel_statistics(splits["train"]))
+    if to == "folder":
+        write_folder(splits, folder, card)
+    else:
+        from spotrust_jax.data.tfds_builder import write_tfds  # noqa: PLC0415 (imports half of tfds)
+
+        write_tfds(splits, folder, card)
+
+
+@contextlib.contextmanager
+def _appearing_whole(output: Path) -> Iterator[Path]:
+    """A hidden folder whose contents move to `output` at the end, and are removed if anything goes wrong before.
+
+    It lies in `output`, which may be a mounted volume or a link, so that moving is renaming.
+    """
+    folder = output / _UNFINISHED
+    folder.mkdir()
+    try:
+        yield folder
+        # Folders go first, since files such as splits.csv say that a data set is there.
+        for entry in sorted(folder.iterdir(), key=lambda entry: (entry.is_file(), entry.name)):
+            entry.replace(output / entry.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

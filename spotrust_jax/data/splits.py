@@ -1,0 +1,99 @@
+"""Which photograph goes into which split: as the source says, by ratio, or in folds; groups are never torn apart.
+
+Depends on names, groups and the seed alone, never on the order of files.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from spotrust_jax.data.split_names import SPLITS
+from spotrust_jax.errors import InputError
+
+
+class Candidate(NamedTuple):
+    """What the division goes by. `split` is the source's, `corroded` says whether there is any corrosion."""
+
+    name: str
+    group: str
+    split: str | None
+    corroded: bool
+
+
+class _Group(NamedTuple):
+    name: str
+    members: tuple[Candidate, ...]
+    corroded: bool
+
+
+def split_order(split: str) -> tuple[int, int, str]:
+    """Sort key: what trains first, so folds by number or train, then validation, test and what is unlike both."""
+    return (SPLITS.index(split) if split in SPLITS else -1, len(split), split)
+
+
+def check_division(folds: int, train_share: float) -> None:
+    """Raises an `InputError` for what no photographs can be divided by."""
+    if not 0 < train_share < 1:
+        raise InputError(f"--train_share={train_share} is not between 0 and 1: 0.6 puts six in ten into training")
+    if folds < 0 or folds == 1:
+        raise InputError(f"--folds={folds} cannot be made: give 2 or more, or 0 for train and validation")
+
+
+def to_divide(candidates: Sequence[Candidate], folds: int) -> set[str]:
+    """Names of those that the source does not place for good.
+
+    With folds these are all but the test split's, otherwise those without a split.
+    """
+    return {candidate.name for candidate in candidates if (candidate.split != "test" if folds else not candidate.split)}
+
+
+def divide(
+    candidates: Iterable[Candidate], *, folds: int = 0, train_share: float = 0.6, seed: int = 0
+) -> dict[str, str]:
+    """The split of each candidate by name: train and validation, or fold_0 to fold_K with K + 1 = `folds`.
+
+    Each group is whole; the numbers of photographs, and among them of those with corrosion, are as close to the shares
+    as dealing the groups one by one, the largest first, gets them. The seed decides between groups of one size.
+
+    Raises:
+        InputError: for a share outside (0, 1), one fold, or fewer groups than splits.
+    """
+    check_division(folds, train_share)
+    groups = _grouped(candidates)
+    shares = _shares(len(groups), folds, train_share)
+    return {member.name: split for group, split in _dealt(groups, shares, seed) for member in group.members}
+
+
+def _grouped(candidates: Iterable[Candidate]) -> list[_Group]:
+    members: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        members[candidate.group].append(candidate)
+    return [_Group(name, tuple(of), any(member.corroded for member in of)) for name, of in members.items()]
+
+
+def _shares(groups: int, folds: int, train_share: float) -> dict[str, float]:
+    if groups < max(folds, 2):
+        wanted = f"{folds} folds" if folds else "train and validation"
+        remedy = "take more photographs, or name fewer groups in splits.csv"
+        raise InputError(f"{groups} group(s) of photographs cannot be divided into {wanted}: {remedy}")
+    if folds:
+        return {f"fold_{fold}": 1 / folds for fold in range(folds)}
+    train_share = min(max(train_share, 1 / groups), 1 - 1 / groups)  # neither split may stay empty
+    return {"train": train_share, "validation": 1 - train_share}
+
+
+def _dealt(groups: Sequence[_Group], shares: Mapping[str, float], seed: int) -> Iterable[tuple[_Group, str]]:
+    """Each group to the split that then lacks most, in photographs of its kind and in all."""
+    filled, seen = Counter(), Counter()
+    for group in sorted(groups, key=lambda group: (-len(group.members), not group.corroded, _shuffled(group, seed))):
+        kinds = ("all", group.corroded)
+        seen.update(dict.fromkeys(kinds, len(group.members)))
+        lacks = {split: sum(share * seen[k] - filled[split, k] for k in kinds) for split, share in shares.items()}
+        split = max(lacks, key=lacks.__getitem__)
+        filled.update({(split, kind): len(group.members) for kind in kinds})
+        yield group, split
+
+
+def _shuffled(group: _Group, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}/{group.name}".encode("utf-8", "surrogateescape")).digest()
