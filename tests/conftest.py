@@ -24,7 +24,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def compilation_cache(tmp_path_factory) -> str:
     """Folder of compiled programs, so that none is compiled twice in a session, also not by the programs it starts."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+        folder = tmp_path_factory.getbasetemp()
+        # A worker's folder lies in the session's, which all workers share.
+        folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+        jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     return jax.config.jax_compilation_cache_dir
 
 
