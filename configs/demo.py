@@ -26,6 +26,7 @@ def get_config():
     # Few steps leave no time to learn from strong changes.
     config.augmentation.scale = (0.7, 1.0)
     config.augmentation.brightness = config.augmentation.contrast = 0.15
+    config.augmentation.greyscale = config.augmentation.blur = 0.0
     # Eight epochs of 32 steps: the rate falls by the plateau rule in nearly every one.
     config.epochs = 8
     config.plateau.factor = 0.6

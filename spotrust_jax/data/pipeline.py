@@ -1,53 +1,154 @@
 """Examples to batches: shuffled for ever by seed for training, in order and padded for validation.
 
-Training batch k is a function of seed and k alone, so a run goes on from any step with the batches it would have had.
+Training batch k is a function of seed and k alone, so a run goes on from any step with the batches it would have had,
+however many threads, worker processes or training processes share the work.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import collections
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import grain
 import numpy as np
-from jaxtyping import Bool, UInt8
+from absl import flags
+from jaxtyping import Bool, Int64, UInt8
 
-from spotrust_jax.data.example import Dataset, Example
+from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.images import resize_image, resize_mask
+from spotrust_jax.errors import InputError
+
+_Item = TypeVar("_Item")
+_Placed = TypeVar("_Placed")
+
+# Batches that are read at the same time, and that are kept ready, by each worker process or by the only process.
+_THREADS, _READY = 4, 8
 
 
 class Batch(NamedTuple):
-    """Examples of one size; where `valid` is false an example only fills up the batch."""
+    """Examples of one size; where `valid` is false an example is blank and only fills up the batch.
+
+    `indices` are places in the endless order of training, where batch k begins at k times the batch size, or places in
+    the split that is validated.
+    """
 
     images: UInt8[np.ndarray, "batch height width 3"]
     masks: Bool[np.ndarray, "batch height width"]
     valid: Bool[np.ndarray, "batch"]
+    indices: Int64[np.ndarray, "batch"]
 
 
 def training_batches(
-    dataset: Dataset, *, seed: int, batch_size: int, size: tuple[int, int], first: int = 0
+    dataset: Dataset,
+    *,
+    seed: int,
+    batch_size: int,
+    size: tuple[int, int],
+    first: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    num_workers: int = 0,
 ) -> Iterator[Batch]:
-    """Endless batches from number `first` on: every epoch in an order of its own, batches running over its end."""
-    examples = grain.MapDataset.source(dataset).seed(seed).shuffle().repeat()
-    sized = examples.map(lambda example: _sized(example, size))
-    batches = sized.batch(batch_size, batch_fn=_stack)[first:]
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
-    return iter(batches.to_iter_dataset(options))
+    """Endless batches from number `first` on: every epoch in an order of its own, batches running over its end.
+
+    Each of `process_count` processes gets its own rows of the same batches: in order of the processes they are the
+    batch that one process alone would get. `num_workers` processes read ahead, beside a few threads in each; without
+    any, the threads do so here.
+
+    Raises:
+        ValueError: where the processes cannot share the batch evenly.
+    """
+    rows = _rows(batch_size, process_index, process_count)
+    order = grain.MapDataset.range(len(dataset)).seed(seed).shuffle().repeat().batch(batch_size)
+
+    def read(number: int, batch: np.ndarray) -> Batch:
+        return _read(dataset, batch[rows], number * batch_size + rows, size)
+
+    batches = _read_ahead(order.map_with_index(read)[first:])
+    return _closing(_in_workers(batches, num_workers) if num_workers else batches)
 
 
-def validation_batches(dataset: Dataset, *, batch_size: int, size: tuple[int, int]) -> Iterator[Batch]:
-    """Every example once, in order; the last batch is filled up with copies that are not `valid`."""
-    for start in range(0, len(dataset), batch_size):
-        indices = range(start, min(start + batch_size, len(dataset)))
-        examples = [_sized(dataset[index], size) for index in indices]
-        filling = [examples[0]] * (batch_size - len(examples))
-        batch = _stack(examples + filling)
-        yield batch._replace(valid=np.arange(batch_size) < len(examples))
+def validation_batches(
+    dataset: Dataset, *, batch_size: int, size: tuple[int, int], process_index: int = 0, process_count: int = 1
+) -> Iterator[Batch]:
+    """Every example once, in order; the last batch is filled up with blank examples that are not `valid`.
+
+    Processes share each batch as in training, so that all of them get the same number of batches.
+    """
+    rows = _rows(batch_size, process_index, process_count)
+    starts = grain.MapDataset.range(0, len(dataset), batch_size)
+    return _closing(_read_ahead(starts.map(lambda start: _read(dataset, start + rows, start + rows, size))))
 
 
-def _sized(example: Example, size: tuple[int, int]) -> Example:
-    return example._replace(image=resize_image(example.image, *size), mask=resize_mask(example.mask, *size))
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """Steps after which training validates: whole batches in `count` examples, at least one, alike in all processes."""
+    return max(count // batch_size, 1)
 
 
-def _stack(examples: list[Example]) -> Batch:
-    images = np.stack([example.image for example in examples])
-    masks = np.stack([example.mask for example in examples])
-    return Batch(images, masks, np.ones(len(examples), bool))
+def placed_ahead(batches: Iterable[_Item], place: Callable[[_Item], _Placed], ahead: int = 2) -> Iterator[_Placed]:
+    """`place(batch)` for each batch, called `ahead` batches before it is asked for.
+
+    Where `place` starts a transfer to a device and returns, the device computes meanwhile.
+    """
+    waiting = collections.deque()
+    for batch in batches:
+        waiting.append(place(batch))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _rows(batch_size: int, process_index: int, process_count: int) -> Int64[np.ndarray, "rows"]:
+    """Places in the batch of the examples that are this process's."""
+    if batch_size % process_count:
+        raise ValueError(f"a batch of {batch_size} cannot be shared by {process_count} processes: give a multiple")
+    share = batch_size // process_count
+    return np.arange(process_index * share, (process_index + 1) * share)
+
+
+def _read(dataset: Dataset, examples: np.ndarray, indices: np.ndarray, size: tuple[int, int]) -> Batch:
+    """The examples with these numbers, those beyond the end blank."""
+    valid = examples < len(dataset)
+    images, masks = np.zeros((len(examples), *size, 3), np.uint8), np.zeros((len(examples), *size), bool)
+    for row in np.flatnonzero(valid):
+        example = dataset[int(examples[row])]
+        images[row], masks[row] = resize_image(example.image, *size), resize_mask(example.mask, *size)
+    return Batch(images, masks, valid, np.asarray(indices, np.int64))
+
+
+def _in_workers(batches: grain.IterDataset, num_workers: int) -> grain.IterDataset:
+    """Whole batches are dealt out to the workers in turn and collected in turn, so their number changes no order."""
+    _let_grain_read_its_flags()
+    # Through pipes: of shared memory, Grain's other way, pieces stay behind where a program ends early.
+    options = grain.experimental.DatasetOptions(min_shm_size=sys.maxsize)
+    piped = grain.experimental.WithOptionsIterDataset(batches, options)
+    return piped.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2))
+
+
+def _let_grain_read_its_flags() -> None:
+    """Before a program has parsed its flags, as in a notebook, those of Grain's workers count as left at their default.
+
+    Only Grain's: whoever reads another flag too early is still told so.
+    """
+    if flags.FLAGS.is_parsed():
+        return
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        if module.split(".")[0] == "grain":
+            for flag in defined:
+                flag.present = max(flag.present, 1)
+
+
+def _read_ahead(batches: grain.MapDataset) -> grain.IterDataset:
+    return batches.to_iter_dataset(grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_READY))
+
+
+def _closing(batches: grain.IterDataset) -> Iterator[Batch]:
+    """Iterates, and ends the threads and processes behind it when nobody asks for more."""
+    iterator = iter(batches)
+    try:
+        yield from iterator
+    except InputError as error:
+        # Grain adds remarks of its own to the one line.
+        raise InputError(str(error).splitlines()[0]) from error
+    finally:
+        iterator.close()

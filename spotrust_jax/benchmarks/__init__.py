@@ -1,0 +1,1 @@
+"""What `launch.benchmark` measures: functions without arguments that return measurements, listed in registry.py."""

@@ -1,0 +1,17 @@
+"""Synthetic survey scenes: steel in its surroundings, corroded with exact masks, and scenes unlike any of them.
+
+Version by version beside the demo's frozen scenes in `data/scenes.py`, which are another, simpler set.
+"""
+
+from spotrust_jax.data.synthetic.dataset import SPLIT_SEEDS, SurveySceneDataset
+from spotrust_jax.data.synthetic.scene import SURVEY_SCENES, SurveyConfig, draw_survey_scene
+from spotrust_jax.data.synthetic.unlike import draw_unlike_scene
+
+__all__ = [
+    "SPLIT_SEEDS",
+    "SURVEY_SCENES",
+    "SurveyConfig",
+    "SurveySceneDataset",
+    "draw_survey_scene",
+    "draw_unlike_scene",
+]

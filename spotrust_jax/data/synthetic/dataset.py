@@ -1,0 +1,46 @@
+"""The survey scenes as a data set, and those without steel as splits of their own."""
+
+from collections.abc import Iterator
+
+from spotrust_jax.data.example import Example
+from spotrust_jax.data.synthetic.scene import SURVEY_SCENES, SurveyConfig, draw_survey_scene
+from spotrust_jax.data.synthetic.unlike import draw_unlike_scene
+from spotrust_jax.errors import InputError
+
+SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2, "unlike_validation": 3, "unlike_test": 4}
+
+
+class SurveySceneDataset:
+    """Scenes `train_0000`, `train_0001`, ... of one split, each its own group, drawn whenever one is asked for.
+
+    The first scenes of a split are the same whatever the count. The splits `unlike_validation` and `unlike_test` show
+    no steel, and nothing in them is corroded: what a network finds there, and how sure it is, measures how it
+    behaves out of distribution.
+
+    Raises:
+        InputError: for a split that does not exist, a count below one, or a size below 32 pixels.
+    """
+
+    def __init__(self, split: str, count: int, size: int = 256, config: SurveyConfig = SURVEY_SCENES):
+        if split not in SPLIT_SEEDS:
+            raise InputError(f"survey scenes have no split {split!r}: choose one of {', '.join(SPLIT_SEEDS)}")
+        if count < 1:
+            raise InputError(f"{count} scenes were asked for in split {split}: give a count of at least 1")
+        if size < 32:
+            raise InputError(f"scenes of {size} pixels were asked for: give a size of at least 32")
+        self.names = tuple(f"{split}_{index:04d}" for index in range(count))
+        self._config = config
+        self._size = size
+        self._seed = SPLIT_SEEDS[split]
+        self._draw = draw_unlike_scene if split.startswith("unlike_") else draw_survey_scene
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        index = range(len(self))[index]
+        image, mask = self._draw(self._config, self._seed, index, self._size)
+        return Example(self.names[index], image, mask, self.names[index])
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[index] for index in range(len(self)))

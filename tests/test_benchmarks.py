@@ -1,0 +1,65 @@
+"""Benchmarks: what the timing says of work whose time is known, small runs of each line, and the program."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spotrust_jax.benchmarks import data
+from spotrust_jax.benchmarks.measurement import Measurement, summary, throughput
+from spotrust_jax.benchmarks.registry import BENCHMARKS
+from spotrust_jax.benchmarks.report import table, write_json
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def test_sleeping_takes_time_but_no_processor():
+    speed, processor = throughput("sleep", "nap", lambda: time.sleep(0.05), 10)
+    # Ten naps in at least 50 ms, on a busy machine in more.
+    assert 50 < speed.value <= 200 and speed.unit == "naps/s" and speed.low <= speed.value <= speed.high
+    assert processor.value < 1 and processor.unit == "ms/nap"
+
+
+def test_summary_is_the_median_with_its_quartiles():
+    values = np.array([5.0, 1.0, 2.0, 4.0, 3.0])
+    assert summary("x", values, "s") == Measurement("x", 3.0, "s", 2.0, 4.0)
+
+
+def test_table_and_json_say_the_same(tmp_path):
+    rows = [Measurement("one", 1234.5, "images/s", 1000.0, 2000.0), Measurement("another", 0.5, "s", 0.25, 0.75)]
+    assert table(rows).splitlines() == [
+        "name     value  unit      spread",
+        "one      1234   images/s  1000 to 2000",
+        "another  0.5    s         0.25 to 0.75",
+    ]
+    write_json(tmp_path / "new" / "out.json", rows)
+    content = json.loads((tmp_path / "new" / "out.json").read_text())
+    assert [Measurement(**row) for row in content["measurements"]] == rows
+    assert content["environment"]["device"].endswith("cpu") and content["environment"]["jax"]
+
+
+@pytest.mark.parametrize("name", ["input_pipeline", "scenes"])
+def test_each_benchmark_measures_what_it_names(name, monkeypatch):
+    monkeypatch.setattr(data, "_SIZES", (32,))
+    monkeypatch.setattr(data, "_SIDE", 64)
+    monkeypatch.setattr(data, "_PHOTOGRAPHS", 2)
+    measurements = BENCHMARKS[name]()
+    assert len({m.name for m in measurements}) == len(measurements)
+    assert any("32 x 32" in m.name for m in measurements)
+    assert all(0 < m.low <= m.value <= m.high for m in measurements)
+
+
+def test_unknown_benchmark_is_one_line():
+    command = [sys.executable, "-m", "launch.benchmark", "--only=scenes,pipelines"]
+    result = subprocess.run(
+        command, cwd=REPOSITORY, env={**os.environ, "XLA_FLAGS": ""}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == [
+        f"error: there is no benchmark 'pipelines': choose among {', '.join(BENCHMARKS)}"
+    ]
