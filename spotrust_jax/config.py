@@ -40,6 +40,8 @@ class DataConfig:
     # photographs have 0.5993, 0.5458, 0.5339 and 0.1923, 0.2072, 0.2216.)
     mean: Channels = ()
     deviation: Channels = ()
+    # Processes that read training batches ahead; 0 leaves it to threads. The batches do not depend on it.
+    num_workers: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 from PIL import Image
 
-from spotrust_jax.benchmarks.measurement import Measurement, throughput
+from spotrust_jax.benchmarks.measurement import Measurement, rate, throughput
 from spotrust_jax.config import AugmentationConfig
 from spotrust_jax.data.augmentation import augment
 from spotrust_jax.data.example import Dataset
@@ -36,12 +36,13 @@ def input_pipeline() -> list[Measurement]:
 
 
 def scenes() -> list[Measurement]:
-    """Scenes a second in one thread: the demo's, and survey scenes at several sizes."""
+    """Scenes a second in one thread, the demo's and survey scenes of several sizes; and these in two processes."""
     demo = SceneDataset(DEMO_SCENES, "train", 64)
     surveys = [(size, SurveySceneDataset("train", 64, size)) for size in _SIZES]
     named = [(f"demo scenes, {DEMO_SCENES.size} x {DEMO_SCENES.size}", demo)]
     named += [(f"survey scenes, {size} x {size}", survey) for size, survey in surveys]
-    return [measurement for name, dataset in named for measurement in _drawing(name, dataset)]
+    in_one = [measurement for name, dataset in named for measurement in _drawing(name, dataset)]
+    return in_one + [_drawing_in_two(size) for size in _SIZES]
 
 
 def _write_photographs(folder: Path) -> None:
@@ -82,3 +83,16 @@ def _drawing(name: str, dataset: Dataset) -> list[Measurement]:
 
     draw()
     return throughput(name, "scene", draw, 8)
+
+
+def _drawing_in_two(size: int) -> Measurement:
+    """As training gets its scenes from two workers: batches of ever new ones."""
+    dataset = SurveySceneDataset("train", 10_000, size)
+    batches = training_batches(dataset, seed=0, batch_size=_BATCH, size=(size, size), num_workers=2)
+    _consume(batches, _WARM_UP)
+    return rate(
+        f"survey scenes, {size} x {size}, 2 processes",
+        "scene",
+        lambda: _consume(batches, _MEASURED),
+        _MEASURED * _BATCH,
+    )

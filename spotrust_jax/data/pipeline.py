@@ -5,6 +5,7 @@ however many threads, worker processes or training processes share the work.
 """
 
 import collections
+import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -60,10 +61,7 @@ def training_batches(
     """
     rows = _rows(batch_size, process_index, process_count)
     order = grain.MapDataset.range(len(dataset)).seed(seed).shuffle().repeat().batch(batch_size)
-
-    def read(number: int, batch: np.ndarray) -> Batch:
-        return _read(dataset, batch[rows], number * batch_size + rows, size)
-
+    read = functools.partial(_read_rows, dataset, rows, size)
     batches = _read_ahead(order.map_with_index(read)[first:])
     return _closing(_in_workers(batches, num_workers) if num_workers else batches)
 
@@ -104,6 +102,11 @@ def _rows(batch_size: int, process_index: int, process_count: int) -> Int64[np.n
         raise ValueError(f"a batch of {batch_size} cannot be shared by {process_count} processes: give a multiple")
     share = batch_size // process_count
     return np.arange(process_index * share, (process_index + 1) * share)
+
+
+def _read_rows(dataset: Dataset, rows: np.ndarray, size: tuple[int, int], number: int, batch: np.ndarray) -> Batch:
+    """This process's rows of the batch with this number, which holds the numbers of its examples."""
+    return _read(dataset, batch[rows], number * len(batch) + rows, size)
 
 
 def _read(dataset: Dataset, examples: np.ndarray, indices: np.ndarray, size: tuple[int, int]) -> Batch:

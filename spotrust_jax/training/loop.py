@@ -115,7 +115,7 @@ def _choose(condition: Array, new: Any, old: Any) -> Any:
 
 
 def _claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
-    """Writes the configuration down, or makes sure that the one already there is the same but for its epochs.
+    """Writes the configuration down, or makes sure that the one already there differs in nothing that changes weights.
 
     The result has channel statistics: if none are given, those of the run that is resumed, or of the training split.
     """
@@ -125,7 +125,7 @@ def _claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig
     config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), training))
     values = json.loads(json.dumps(to_dict(config)))
     if earlier:
-        changed = [name for name in _differences(earlier, values) if name != "epochs"]
+        changed = [name for name in _differences(earlier, values) if name not in _CHANGEABLE]
         if changed:
             raise InputError(
                 f"{workdir} belongs to a run with another configuration ({', '.join(changed)} differ): "
@@ -133,6 +133,10 @@ def _claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig
             )
     path.write_text(json.dumps(values, indent=2) + "\n")
     return config
+
+
+# Fields that a resumed run may change.
+_CHANGEABLE = ("epochs", "data.num_workers")
 
 
 def _with_statistics(data: DataConfig, earlier: dict | None, training: Dataset) -> DataConfig:
@@ -166,6 +170,7 @@ def _member_batches(dataset: Dataset, config: TrainConfig, batch_size: int, firs
             batch_size=batch_size,
             size=config.data.image_size,
             first=first,
+            num_workers=config.data.num_workers,
         )
         for member in range(config.members)
     ]
