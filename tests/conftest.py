@@ -31,15 +31,6 @@ def compilation_cache(tmp_path_factory) -> str:
     return jax.config.jax_compilation_cache_dir
 
 
-# Test files that compile much, the slowest first.
-_SLOWEST = ("test_step.py", "test_loop.py", "test_programs.py", "test_golden.py", "test_sampling.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slowest files first, so that two processes end at about the same time."""
-    items.sort(key=lambda item: _SLOWEST.index(item.path.name) if item.path.name in _SLOWEST else len(_SLOWEST))
-
-
 def _shared(folder: str) -> Path:
     path = REPOSITORY.parent / "shared" / folder
     if not path.is_dir():
