@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
-from PIL import ExifTags, Image
+from PIL import Image
 from tqdm import tqdm
 
 from spotrust_jax.data.duplicates import joined_groups, perceptual_hashes, similar_pairs
-from spotrust_jax.data.images import MAX_PIXELS, read_image, without_pillow_limit
+from spotrust_jax.data.images import MAX_PIXELS, orientation, read_image, size_text, without_pillow_limit
 from spotrust_jax.data.source import Finding, FindingKind, LabelledPhotograph, Source, UnusableError
 from spotrust_jax.data.split_names import is_split
 from spotrust_jax.data.splits import Candidate, divide, split_order, to_divide
@@ -165,7 +165,7 @@ def _record(
 
 def _mismatch(path: Path, image: UInt8[np.ndarray, "_ _ 3"], mask: Bool[np.ndarray, "_ _"]) -> str:
     """Why label and photograph do not fit; a label drawn on the photograph before its EXIF turn is said to be one."""
-    sizes = f"its label has {_size(mask.shape)} pixels, the photograph {_size(image.shape)} (width x height)"
+    sizes = f"its label has {size_text(mask.shape)} pixels, the photograph {size_text(image.shape)} (width x height)"
     if mask.shape == image.shape[1::-1] and _is_turned(path):
         cause = "the label has the size of the photograph as stored, before the turn that its EXIF orientation asks for"
         return f"{sizes}: {cause}; turn the label as the photograph is shown"
@@ -175,7 +175,7 @@ def _mismatch(path: Path, image: UInt8[np.ndarray, "_ _ 3"], mask: Bool[np.ndarr
 def _is_turned(path: Path) -> bool:
     """Whether the EXIF orientation exchanges width and height."""
     with contextlib.suppress(Exception), without_pillow_limit, Image.open(path) as image:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return orientation(image) >= 5
     return False
 
 
@@ -293,7 +293,3 @@ def _in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[0]}"

@@ -3,17 +3,16 @@
 Single files are read in images.py; resizing, augmentation and batches come later, in the input pipeline.
 """
 
-import csv
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, read_mask
+from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, read_mask, size_text
 from spotrust_jax.data.split_names import NO_FOLD, SPLITS, chosen_splits, is_split
+from spotrust_jax.data.split_table import TABLE, read_split_table
 from spotrust_jax.errors import InputError
 
 _TRAIN_SHARE = 0.6  # of the paper: 280 images were split 6:4
@@ -55,7 +54,7 @@ class FolderDataset:
         name = self.names[index]
         image, mask = read_image(self._images[name]), read_mask(self._masks[name])
         if image.shape[:2] != mask.shape:
-            sizes = f"{_size(mask.shape)} pixels, its photograph {self._images[name]} {_size(image.shape)}"
+            sizes = f"{size_text(mask.shape)} pixels, its photograph {self._images[name]} {size_text(image.shape)}"
             remedy = "export the mask at the size of the photograph as it is shown upright"
             raise InputError(f"mask {self._masks[name]} has {sizes} (width x height): {remedy}")
         return Example(name, image, mask, self._entries[name].group)
@@ -92,7 +91,7 @@ def _contents(folder: Path) -> list[Path]:
 
 
 def _entries(path: Path, names: Iterable[str], split: str) -> dict[str, _Entry]:
-    table = path / "splits.csv"
+    table = path / TABLE
     if table.exists():
         return _checked_table(table, set(names))
     if split == "test":
@@ -110,7 +109,8 @@ def _hashed_split(names: Iterable[str]) -> dict[str, _Entry]:
 def _checked_table(table: Path, names: set[str]) -> dict[str, _Entry]:
     """The rows of splits.csv, which name each photograph once and nothing else."""
     entries: dict[str, _Entry] = {}
-    for name, split, group in _rows(table):
+    for row in read_split_table(table):
+        name, split, group = row.name, row.split.strip(), row.group.strip()
         name = name if name in names else name.strip()  # a spreadsheet's spaces, but for those of the file
         if not is_split(split):
             remedy = f"use {', '.join(SPLITS)}, or fold_0, fold_1, ..."
@@ -126,26 +126,8 @@ def _checked_table(table: Path, names: set[str]) -> dict[str, _Entry]:
     return entries
 
 
-def _rows(table: Path) -> list[tuple[str, str, str]]:
-    """Name, split and group of each row that is not blank; a spreadsheet's byte order mark is dropped."""
-    try:
-        text = table.read_text("utf-8-sig")
-        header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} cannot be read ({error}): save it as comma-separated text in UTF-8") from error
-    header = [cell.strip() for cell in header]
-    if not {"name", "split"} <= set(header):
-        raise InputError(f"{table} has the columns {header}: its first line must be name,split,group")
-    filled = [dict(zip(header, row, strict=False)) for row in rows if any(cell.strip() for cell in row)]
-    return [(row.get("name", ""), row.get("split", "").strip(), row.get("group", "").strip()) for row in filled]
-
-
 def _listed(names: Iterable[str]) -> str:
     """Up to three names and, where there are more, how many in all."""
     names = sorted(names)
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown}, ... ({len(names)} in all)"
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[0]}"

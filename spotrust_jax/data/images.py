@@ -49,7 +49,7 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> UInt
         if image.mode == "F":
             raise InputError(f"photograph {path} has floating-point values of unknown range: save it with 8 or 16 bits")
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
+        turn = _UPRIGHT.get(orientation(image))
         rgb = _to_rgb(image, path)
         return np.array(rgb if turn is None else rgb.transpose(turn))
 
@@ -166,7 +166,7 @@ def _check_size(kind: str, path: str | os.PathLike, image: Image.Image, max_pixe
         raise InputError(f"{kind} {path} has {size}, more than {max_pixels:,}: save it smaller or cut it into parts")
 
 
-def _orientation(image: Image.Image) -> object:
+def orientation(image: Image.Image) -> object:
     """The EXIF orientation, 1 to 8 in a sound file; damaged metadata are no reason to lose the photograph."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -216,3 +216,8 @@ def _mask_levels(image: Image.Image, path: str | os.PathLike) -> Shaped[np.ndarr
 def _value_set(levels: Shaped[np.ndarray, "height width"]) -> str:
     values = [str(value) for value in np.unique(levels).tolist()]
     return "{" + ", ".join(values[:6] + ["..."] * (len(values) > 6)) + "}"
+
+
+def size_text(shape: tuple[int, ...]) -> str:
+    """Width x height, as people write it, of an array [height, width, ...]."""
+    return f"{shape[1]} x {shape[0]}"

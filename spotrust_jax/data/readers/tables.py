@@ -1,25 +1,14 @@
 """A source's splits.csv: which photograph is in which split, and which must stay together."""
 
-import csv
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 from spotrust_jax.data.readers.listing import Reading, composed, relative, split_named
 from spotrust_jax.data.source import Finding, LabelledPhotograph
 from spotrust_jax.data.split_names import is_split
-from spotrust_jax.errors import InputError
-
-TABLE = "splits.csv"
+from spotrust_jax.data.split_table import TABLE, SplitRow, read_split_table
 
 _SPACES = " \t"  # others may be part of a name
-
-
-class _Row(NamedTuple):
-    line: int
-    name: str
-    split: str
-    group: str
 
 
 def with_splits(root: Path, reading: Reading) -> Reading:
@@ -45,15 +34,15 @@ def with_splits(root: Path, reading: Reading) -> Reading:
     return Reading(kept, reading.findings + list(dict.fromkeys(findings)))
 
 
-def _with(photograph: LabelledPhotograph, row: _Row) -> LabelledPhotograph:
+def _with(photograph: LabelledPhotograph, row: SplitRow) -> LabelledPhotograph:
     return photograph._replace(split=_split(row), group=row.group or photograph.name)
 
 
-def _split(row: _Row) -> str | None:
+def _split(row: SplitRow) -> str | None:
     return row.split if is_split(row.split) else split_named(row.split)
 
 
-def _problem(row: _Row, named: Counter, known: set[str]) -> Finding | None:
+def _problem(row: SplitRow, named: Counter, known: set[str]) -> Finding | None:
     """What is wrong with a row, the rows of one name together."""
     if row.name not in known:
         reason = f"{TABLE} line {row.line} names {row.name!r}, which has no photograph with a label"
@@ -67,19 +56,7 @@ def _problem(row: _Row, named: Counter, known: set[str]) -> Finding | None:
     return None
 
 
-def _rows(table: Path) -> list[_Row]:
-    """The rows that are not blank, without a spreadsheet's byte order mark and spaces."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = [cell.strip(_SPACES) for cell in next(reader, [])]
-            rows = [(reader.line_num, [cell.strip(_SPACES) for cell in row]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} cannot be read ({error}): save it as comma-separated text in UTF-8") from error
-    if not {"name", "split"} <= set(header):
-        raise InputError(f"{table} has the columns {header}: its first line must be name,split,group")
-    dictionaries = [(line, dict(zip(header, row, strict=False))) for line, row in rows if any(row)]
-    return [
-        _Row(line, composed(row.get("name", "")), row.get("split", ""), row.get("group", ""))
-        for line, row in dictionaries
-    ]
+def _rows(table: Path) -> list[SplitRow]:
+    """The rows without a spreadsheet's spaces, and with names as file names are composed."""
+    rows = [SplitRow(row.line, *(cell.strip(_SPACES) for cell in row[1:])) for row in read_split_table(table, _SPACES)]
+    return [row._replace(name=composed(row.name)) for row in rows]

@@ -44,11 +44,16 @@ def _leaves(sheet: Sheet, pitch: float) -> tuple[np.ndarray, np.ndarray]:
     wander = np.float32(0.06) * spread(sheet, sheet.noise.broad)
     u, v = (sheet.x + wander) / np.float32(pitch), (sheet.y - wander) / np.float32(pitch)
     column, row = np.floor(u), np.floor(v)
-    turn = 6.3 * np.modf(np.abs(np.sin(column * 12.9898 + row * 78.233)) * 437.5)[0] + np.float32(sheet.between(0, 6))
+    turn = 6.3 * _scattered(column, row) + np.float32(sheet.between(0, 6))
     a, b = u - column - np.float32(0.5), v - row - np.float32(0.5)
     along, across = a * np.cos(turn) + b * np.sin(turn), b * np.cos(turn) - a * np.sin(turn)
     leaf = step(0.24 - np.abs(across) - 0.9 * along * along, 0.05)
     return leaf, np.clip(4 * across, -1, 1) - np.exp(-np.abs(across) / 0.02)
+
+
+def _scattered(column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """A number from 0 to 1 for each cell of a grid, as if it were random."""
+    return np.modf(np.abs(np.sin(column * 12.9898 + row * 78.233)) * 437.5)[0]
 
 
 def _water(sheet: Sheet) -> np.ndarray:
@@ -70,7 +75,7 @@ def _brick(sheet: Sheet) -> np.ndarray:
     a = u / (np.float32(2.6) * height) + 0.5 * (row % 2)
     column = np.floor(a)
     inside = np.minimum((0.5 - np.abs(a - column - 0.5)) * 2.6, 0.5 - np.abs(v / height - row - 0.5))
-    fired = np.modf(np.abs(np.sin(column * 12.9898 + row * 78.233)) * 437.5)[0]
+    fired = _scattered(column, row)
     rough = 0.12 * spread(sheet, sheet.noise.grain) + 0.1 * spread(sheet, sheet.noise.ragged)
     bricks = colours.colour_of(sheet, _BRICKS) * (0.7 + 0.5 * fired + rough)
     mortar = colours.colour_of(sheet, colours.GREY + colours.PALE) * (1 + 0.5 * rough)
