@@ -1,5 +1,9 @@
-"""Trains what a config file describes, or goes on with it where it stopped: the same command resumes."""
+"""Trains what a config file describes, or goes on with it where it stopped: the same command resumes.
 
+Asked to stop (SIGTERM, or a preemption notice), it saves and exits with code 75.
+"""
+
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -8,27 +12,36 @@ from ml_collections import config_flags
 
 from spotrust_jax.errors import InputError
 
-from . import program
+from . import distributed, program
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, configs/NAME.py[:argument].", lock_config=True)
 flags.mark_flag_as_required("config")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metrics.", required=True)
+_STRICT_BATCH = flags.DEFINE_bool("strict_batch", False, "Whether to refuse a batch that devices cannot split evenly.")
 
 
 def main() -> int:
     from spotrust_jax.config import TrainConfig, from_dict
-    from spotrust_jax.training.loop import TrainingDivergedError, train
+    from spotrust_jax.training.loop import train
 
-    config = from_dict(TrainConfig, _CONFIG.value.to_dict())
-    try:
-        progress = train(config, _WORKDIR.value, program.devices())
-    except TrainingDivergedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    devices = program.devices()
+    config = _with_whole_shares(from_dict(TrainConfig, _CONFIG.value.to_dict()), len(devices))
+    progress = train(config, _WORKDIR.value, devices)
     scores = ", ".join(f"{score:.3f}" for score in progress.best_f1)
     best = Path(_WORKDIR.value) / "best"
     print(f"{progress.epochs} epochs, {progress.steps} steps, best validation F1 {scores}: {best}")
     return 0
+
+
+def _with_whole_shares(config, devices: int):
+    """The configuration with a batch that the devices can split; `train` refuses any other."""
+    from spotrust_jax.ensemble import Placement
+
+    whole = Placement(config.members, devices).round_up(config.batch_size)
+    if _STRICT_BATCH.value or whole == config.batch_size:
+        return config
+    print(f"batch of {config.batch_size} rounded up to {whole}, which {devices} devices can split", file=sys.stderr)
+    return dataclasses.replace(config, batch_size=whole)
 
 
 def complete_arguments(arguments: list[str]) -> list[str]:
@@ -52,7 +65,7 @@ def _complete(argument: str) -> str:
 
 
 def run() -> None:
-    program.run(main, complete_arguments)
+    program.run(main, complete_arguments, distributed.join)
 
 
 if __name__ == "__main__":

@@ -51,13 +51,25 @@ class CheckpointConfig:
 
 def save_model(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig, step: int = 0) -> None:
     """Writes variables [members, ...] and configuration; an older step in `folder` goes only once this one is whole."""
-    folder = Path(folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{CONFIG_NAME}.partial"
-    partial.write_text(json.dumps(to_dict(config), indent=2) + "\n")
-    partial.replace(folder / CONFIG_NAME)
-    with _manager(folder) as manager:
+    write_config(folder, config)
+    with model_manager(folder) as manager:
         manager.save(step, args=ocp.args.StandardSave(variables), force=True)
+
+
+def write_config(folder: str | os.PathLike, config: CheckpointConfig) -> None:
+    """Writes the configuration in one step, once however many processes call."""
+    if jax.process_index() == 0:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{CONFIG_NAME}.partial"
+        partial.write_text(json.dumps(to_dict(config), indent=2) + "\n")
+        partial.replace(folder / CONFIG_NAME)
+
+
+def model_manager(folder: str | os.PathLike, *, in_background: bool = False) -> ocp.CheckpointManager:
+    """Orbax's manager of a folder with one model, to which `StandardSave` gives variables [members, ...]."""
+    options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=in_background)
+    return ocp.CheckpointManager(epath.Path(folder).resolve(), options=options)
 
 
 def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
@@ -68,7 +80,7 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
     """
     folder = Path(folder).resolve()
     config = _read_config(folder)
-    with _manager(folder) as manager:
+    with model_manager(folder) as manager:
         step = manager.latest_step()
         if step is None:
             raise InputError(
@@ -79,11 +91,6 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
         except (ValueError, KeyError, FileNotFoundError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"checkpoint {folder} cannot be restored, give another ({reason})") from error
-
-
-def _manager(folder: Path) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=False)
-    return ocp.CheckpointManager(epath.Path(folder), options=options)
 
 
 def _read_config(folder: Path) -> CheckpointConfig:

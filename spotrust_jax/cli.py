@@ -5,7 +5,7 @@ import pkgutil
 import sys
 
 # What the programs share.
-_NOT_PROGRAMS = ("analysis_flags", "program")
+_NOT_PROGRAMS = ("analysis_flags", "distributed", "program")
 
 
 def main() -> None:

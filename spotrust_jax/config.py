@@ -30,6 +30,8 @@ class DataConfig:
     path: str = ""
     # Number of the fold that validates while the others train; -1 where the data set is not divided into folds.
     fold: int = -1
+    # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
+    fold_of_member: bool = False
     # (height, width) that photographs are resized to for training and validation.
     image_size: tuple[int, int] = (480, 640)
     # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
@@ -115,6 +117,23 @@ class PlateauConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What a run keeps and shows on its way; none of it changes the weights."""
+
+    # Steps after which the state is saved within an epoch as well; 0 saves at the end of epochs only.
+    checkpoint_steps: int = 500
+    # Epochs after which the model is kept for good as WORKDIR/epoch_NUMBER, beside the best; 0 for none.
+    keep_epochs: int = 0
+    # Epochs after which TensorBoard gets pictures of validation photographs with their maps; 0 for none.
+    panel_epochs: int = 5
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if value < 0:
+                raise InputError(f"run.{name} is {value}: give a number from 0 up")
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """One experiment."""
 
@@ -124,6 +143,7 @@ class TrainConfig:
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     plateau: PlateauConfig = PlateauConfig()
+    run: RunConfig = RunConfig()
     # Networks trained from different initialisations; more than one make an ensemble.
     members: int = 1
     # Examples of one step, over all devices, for each member.

@@ -1,5 +1,11 @@
-"""The one exception that a user's mistake raises, so that launchers can print it as a single line."""
+"""Errors that are the user's to mend or to know, each told in one line."""
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used: the message names the file or argument, the value and the remedy."""
+    """Input that cannot be used: what is wrong, the value or file, and the remedy. Programs exit with code 2."""
+
+
+class RunError(RuntimeError):
+    """A run that failed or was stopped on its way. Programs exit with `exit_code`."""
+
+    exit_code = 1

@@ -61,7 +61,7 @@ def _is_tfds(path: Path) -> bool:
 
 def _scenes(config: DataConfig, split: str) -> Dataset:
     if config.fold != NO_FOLD:
-        raise InputError(f"config.data.fold is {config.fold}, but scenes have no folds: leave it at {NO_FOLD}")
+        raise InputError(f"config.data.fold is {config.fold}, but scenes have no folds: leave folds out")
     count = config.scenes[0] if split == "train" else config.scenes[1]
     if config.scenes_version == "demo-1":
         return SceneDataset(DEMO_SCENES, split, count)

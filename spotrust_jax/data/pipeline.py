@@ -7,7 +7,7 @@ however many threads, worker processes or training processes share the work.
 import collections
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import grain
@@ -46,20 +46,16 @@ def training_batches(
     batch_size: int,
     size: tuple[int, int],
     first: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
+    rows: Sequence[int] | None = None,
     num_workers: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches from number `first` on: every epoch in an order of its own, batches running over its end.
 
-    Each of `process_count` processes gets its own rows of the same batches: in order of the processes they are the
-    batch that one process alone would get. `num_workers` processes read ahead, beside a few threads in each; without
-    any, the threads do so here.
-
-    Raises:
-        ValueError: where the processes cannot share the batch evenly.
+    `rows` are the places of the batch that are read here, all of them unless given: several training processes read
+    each its own of the same batches. `num_workers` processes read ahead, beside a few threads in each; without any,
+    the threads do so here.
     """
-    rows = _rows(batch_size, process_index, process_count)
+    rows = _places(rows, batch_size)
     order = grain.MapDataset.range(len(dataset)).seed(seed).shuffle().repeat().batch(batch_size)
     read = functools.partial(_read_rows, dataset, rows, size)
     batches = _read_ahead(order.map_with_index(read)[first:])
@@ -67,13 +63,13 @@ def training_batches(
 
 
 def validation_batches(
-    dataset: Dataset, *, batch_size: int, size: tuple[int, int], process_index: int = 0, process_count: int = 1
+    dataset: Dataset, *, batch_size: int, size: tuple[int, int], rows: Sequence[int] | None = None
 ) -> Iterator[Batch]:
     """Every example once, in order; the last batch is filled up with blank examples that are not `valid`.
 
-    Processes share each batch as in training, so that all of them get the same number of batches.
+    `rows` as in training: whatever they are, there are equally many batches.
     """
-    rows = _rows(batch_size, process_index, process_count)
+    rows = _places(rows, batch_size)
     starts = grain.MapDataset.range(0, len(dataset), batch_size)
     return _closing(_read_ahead(starts.map(lambda start: _read(dataset, start + rows, start + rows, size))))
 
@@ -96,16 +92,12 @@ def placed_ahead(batches: Iterable[_Item], place: Callable[[_Item], _Placed], ah
     yield from waiting
 
 
-def _rows(batch_size: int, process_index: int, process_count: int) -> Int64[np.ndarray, "rows"]:
-    """Places in the batch of the examples that are this process's."""
-    if batch_size % process_count:
-        raise ValueError(f"a batch of {batch_size} cannot be shared by {process_count} processes: give a multiple")
-    share = batch_size // process_count
-    return np.arange(process_index * share, (process_index + 1) * share)
+def _places(rows: Sequence[int] | None, batch_size: int) -> Int64[np.ndarray, "rows"]:
+    return np.arange(batch_size) if rows is None else np.asarray(rows, np.int64)
 
 
 def _read_rows(dataset: Dataset, rows: np.ndarray, size: tuple[int, int], number: int, batch: np.ndarray) -> Batch:
-    """This process's rows of the batch with this number, which holds the numbers of its examples."""
+    """These rows of the batch with this number, which holds the numbers of its examples."""
     return _read(dataset, batch[rows], number * len(batch) + rows, size)
 
 

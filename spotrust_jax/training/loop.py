@@ -1,39 +1,42 @@
-"""The training run: epochs of steps, validation, schedule, best model, resume, and what is written down meanwhile."""
+"""The training run: epochs of steps, validation, schedule, best model, and going on where it was interrupted."""
 
-import dataclasses
+import collections
+import contextlib
 import functools
-import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Bool, Float
 from tqdm import tqdm
 
-from spotrust_jax.checkpoints import CheckpointConfig, save_model
-from spotrust_jax.config import DataConfig, TrainConfig, to_dict
-from spotrust_jax.data.datasets import open_dataset, training_statistics
-from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.pipeline import Batch, placed_ahead, steps_per_epoch, training_batches, validation_batches
-from spotrust_jax.ensemble import AXIS, Placement, over_members
-from spotrust_jax.errors import InputError
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import TrainConfig
+from spotrust_jax.ensemble import DeviceGrid
+from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.training.feed import MemberData, TrainingFeed, epoch_steps, open_data, validation_feed
+from spotrust_jax.training.interruption import InterruptedRunError, Interruption
 from spotrust_jax.training.journal import Journal
-from spotrust_jax.training.plateau import advance
-from spotrust_jax.training.run_state import RunStates
-from spotrust_jax.training.state import MemberState, initial_state
-from spotrust_jax.training.step import DeviceBatch, ValidationSums, train_step, validation_step
+from spotrust_jax.training.memory import check_memory, told_when_full
+from spotrust_jax.training.programs import Programs, compile_programs
+from spotrust_jax.training.run_state import Position, RunStates
+from spotrust_jax.training.state import MemberState, initial_state, state_shapes
+from spotrust_jax.training.summary import SUMMARY_NAME, write_summary
+from spotrust_jax.training.validation import Picture, validate
+from spotrust_jax.training.workdir import claim
 
 # Steps that the host may run ahead of the devices.
 _STEPS_AHEAD = 2
 
+# Validation photographs in TensorBoard.
+_PANELS = 4
 
-class TrainingDivergedError(RuntimeError):
+
+class TrainingDivergedError(RunError):
     """The loss was not finite."""
 
 
@@ -54,192 +57,211 @@ class Progress(NamedTuple):
 def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax.Device]) -> Progress:
     """Trains, or goes on where an earlier run in `workdir` stopped, and keeps WORKDIR/best up to date.
 
+    Args:
+        config: the experiment.
+        workdir: belongs to this run and no other.
+        devices: of all processes, each of which calls this.
+
     Raises:
-        InputError: where the data or the working directory cannot be used.
-        TrainingDivergedError: at a loss that is not finite; the checkpoints are those of the epoch before.
+        InputError: where the configuration, the data or the working directory cannot be used.
+        TrainingDivergedError: at a loss that is not finite; the checkpoints are from before it.
+        InterruptedRunError: after SIGTERM or a preemption notice; the state is saved.
+        RunError: where the disk does not take what is written.
     """
-    workdir = Path(workdir)
-    training, validation = open_dataset(config.data, "train"), open_dataset(config.data, "validation")
-    config = _claim(workdir, config, training)
-    placement = Placement(config.members, len(devices))
-    states = RunStates(workdir)
-    done, state = states.restore(config) or (0, initial_state(config))
-    batch_size = placement.round_up(config.batch_size)
-    steps = steps_per_epoch(len(training), batch_size)
-    pixels = len(training) * config.augmentation.crop_size[0] * config.augmentation.crop_size[1]
-    step = over_members(train_step(config, placement, pixels), placement, devices, donate=True)
-    validate = over_members(validation_step(config, placement), placement, devices)
-    finish = jax.jit(jax.vmap(lambda state, f1, metric: finish_epoch(state, f1, metric, config)))
-    place = functools.partial(_on_devices, placement=placement, devices=devices)
-    batches = placed_ahead(_member_batches(training, config, batch_size, first=done * steps), place)
-
-    with Journal(workdir) as journal, _bar(config, steps, done) as bar:
-        for epoch in range(done, config.epochs):
-            if state.schedule.stopped.all():
-                break
-            started = time.monotonic()
-            state, losses = _run_epoch(step, state, batches, placement, steps, bar)
-            _check_finite(state, workdir)
-            scores = _scores(_validate(validate, state, validation, config, placement, batch_size, place))
-            improved = scores["f1_corrosion"] > state.best_f1
-            state = jax.device_get(finish(state, scores["f1_corrosion"], scores[config.plateau.metric]))
-            if improved.any():
-                save_model(workdir / "best", state.best, _checkpoint_config(config), step=epoch + 1)
-            states.save(epoch + 1, state)
-            seconds = time.monotonic() - started
-            rates = config.optimizer.learning_rate * state.schedule.reduction.scale
-            rows = {"loss": losses, **{f"validation_{k}": v for k, v in scores.items()}, "learning_rate": rates}
-            journal.epoch(epoch + 1, (epoch + 1) * steps, rows, seconds)
-            bar.set_postfix(loss=f"{np.mean(losses):.3f}", f1=f"{np.mean(scores['f1_corrosion']):.3f}")
-            done = epoch + 1
-        states.close()
-    return Progress(done, done * steps, tuple(state.best_f1.tolist()))
+    workdir, grid = Path(workdir), DeviceGrid(config.members, tuple(devices))
+    _check_shares(config, grid)
+    data = open_data(config)
+    config = claim(workdir, config, data[0].training)
+    with contextlib.ExitStack() as stack, told_when_full(config):
+        run = _Run(workdir, config, grid, data, stack)
+        while not run.is_over:
+            run.train_epoch()
+            run.judge_epoch()
+        run.close()
+    return run.progress
 
 
-def finish_epoch(
-    state: MemberState, f1: Float[Array, ""], metric: Float[Array, ""], config: TrainConfig
-) -> MemberState:
-    """One member after validation: schedule advanced, best weights kept. A member that has stopped stays as it is."""
-    running = ~state.schedule.stopped
-    improved = running & (f1 > state.best_f1)
-    schedule = advance(state.schedule, metric, config.plateau, config.optimizer.learning_rate)
-    return state._replace(
-        schedule=_choose(running, schedule, state.schedule),
-        best=_choose(improved, state.variables, state.best),
-        best_f1=jnp.where(improved, f1, state.best_f1),
-    )
+class _Watched(NamedTuple):
+    """The part of the state that the host looks at, one value for each member."""
+
+    stopped: Bool[np.ndarray, "members"]
+    best_f1: Float[np.ndarray, "members"]
+    bad_step: Float[np.ndarray, "members"]
+    scale: Float[np.ndarray, "members"]
+    loss_sum: Float[np.ndarray, "members"]
 
 
-def _choose(condition: Array, new: Any, old: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+class _Run:
+    """A run in progress: where it is, and what it reads from and writes to. `stack` closes these."""
 
+    def __init__(
+        self,
+        workdir: Path,
+        config: TrainConfig,
+        grid: DeviceGrid,
+        data: Sequence[MemberData],
+        stack: contextlib.ExitStack,
+    ):
+        self._workdir, self._config, self._grid, self._data = workdir, config, grid, data
+        self._steps = epoch_steps(data, config.batch_size)
+        self._interruption = stack.enter_context(Interruption())
+        self._states = RunStates(workdir, config, _checkpoint_config(config), grid)
+        stack.callback(self._states.close)
+        self._position, self._state = self._states.restore() or self._begin()
+        self._begun = self._position
+        if self._position.best_epoch:
+            self._states.save_best(self._position.best_epoch, self._state)
+        self._watched = self._watch()
+        self._feed = TrainingFeed(data, config, grid, self._position.steps, self._watched.stopped)
+        stack.callback(self._feed.close)
+        self._journal = stack.enter_context(Journal(workdir, self._position.epochs, self._position.steps))
+        self._bar = stack.enter_context(_bar(config, self._steps, self._position.steps))
 
-def _claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
-    """Writes the configuration down, or makes sure that the one already there differs in nothing that changes weights.
+    @functools.cached_property
+    def _programs(self) -> Programs:
+        """Not compiled for a run that is over."""
+        return compile_programs(self._config, self._grid, self._data)
 
-    The result has channel statistics: if none are given, those of the run that is resumed, or of the training split.
-    """
-    workdir.mkdir(parents=True, exist_ok=True)
-    path = workdir / "config.json"
-    earlier = json.loads(path.read_text()) if path.is_file() else {}
-    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), training))
-    values = json.loads(json.dumps(to_dict(config)))
-    if earlier:
-        changed = [name for name in _differences(earlier, values) if name not in _CHANGEABLE]
-        if changed:
-            raise InputError(
-                f"{workdir} belongs to a run with another configuration ({', '.join(changed)} differ): "
-                f"give another --workdir, or the same configuration to resume"
+    def _begin(self) -> tuple[Position, MemberState]:
+        """The first state, made once a step is known to fit into the memory."""
+        check_memory(self._programs.step, self._config, [self._grid.devices[index] for index in self._grid.local])
+        return Position(), self._grid.spread(initial_state(self._config))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self._position.epochs >= self._config.epochs or bool(self._watched.stopped.all())
+
+    @property
+    def progress(self) -> Progress:
+        """How far it has come."""
+        return Progress(self._position.epochs, self._position.steps, tuple(self._watched.best_f1.tolist()))
+
+    def train_epoch(self) -> None:
+        """What is left of the steps of an epoch."""
+        first, started, losses = self._position.steps, time.monotonic(), collections.deque()
+        while self._position.steps < (self._position.epochs + 1) * self._steps:
+            self._state, loss = self._programs.step(self._state, next(self._feed))
+            self._position = self._position._replace(steps=self._position.steps + 1)
+            losses.append(loss)
+            if len(losses) > _STEPS_AHEAD:
+                losses.popleft().block_until_ready()
+            self._bar.update(self._config.batch_size * self._config.members)
+            self._leave_if_asked()
+            if _is_due(self._config.run.checkpoint_steps, self._position.steps):
+                self._save()
+        self._watched = self._watch()
+        self._timing = _Timing(started, self._position.steps - first, time.monotonic() - started)
+
+    def judge_epoch(self) -> None:
+        """Validates, advances the schedules, and writes down what came out."""
+        scores, panels = self._validate()
+        before = self._watched
+        self._state = self._programs.finish(
+            self._state, self._grid.spread((scores["f1_corrosion"], scores[self._config.plateau.metric]))
+        )
+        self._watched = self._watch()
+        self._feed.stopped = self._watched.stopped.tolist()
+        epoch = self._position.epochs + 1
+        self._position = self._position._replace(epochs=epoch)
+        # Before the state: what the state knows of, the journal has.
+        self._note(before, scores, panels)
+        if (self._watched.best_f1 > before.best_f1).any():
+            self._position = self._position._replace(best_epoch=epoch)
+            self._states.save_best(epoch, self._state)
+        if _is_due(self._config.run.keep_epochs, epoch):
+            self._states.keep(epoch, self._state)
+        self._save()
+
+    def close(self) -> None:
+        """Waits for the disk, and sums up the run."""
+        self._states.wait()
+        if self._position != self._begun or not (self._workdir / SUMMARY_NAME).exists():
+            leaves = jax.tree.leaves(state_shapes(self._config).variables["params"])
+            parameters = sum(leaf.size for leaf in leaves) // self._config.members
+            write_summary(self._workdir, self._position.steps, self._watched.best_f1, parameters)
+
+    def _validate(self) -> tuple[dict[str, Float[np.ndarray, "members"]], list[Picture]]:
+        return validate(
+            self._programs.validate,
+            self._state,
+            validation_feed(self._data, self._config, self._grid),
+            self._grid,
+            between=self._leave_if_asked,
+            num_panels=_PANELS if _is_due(self._config.run.panel_epochs, self._position.epochs + 1) else 0,
+        )
+
+    def _note(self, trained: _Watched, scores: dict[str, Float[np.ndarray, "members"]], panels: list[Picture]) -> None:
+        """An epoch in the journal and on the progress bar; `trained` is what was watched before it was judged."""
+        running = np.flatnonzero(~trained.stopped).tolist()
+        images = len(running) * self._config.batch_size * self._timing.steps
+        rows = {
+            "loss": trained.loss_sum / self._steps,
+            **{f"validation_{name}": values for name, values in scores.items()},
+            "learning_rate": self._config.optimizer.learning_rate * self._watched.scale,
+            "images_per_second": np.full(self._config.members, images / self._timing.seconds),
+            "seconds": np.full(self._config.members, time.monotonic() - self._timing.started),
+        }
+        self._journal.epoch(self._position.epochs, self._position.steps, rows, running)
+        self._journal.panels(self._position.steps, panels)
+        loss, f1 = rows["loss"][running].mean(), scores["f1_corrosion"][running].mean()
+        self._bar.set_postfix(loss=f"{loss:.3f}", f1=f"{f1:.3f}")
+
+    def _save(self) -> None:
+        self._watched = self._watch()
+        self._states.save(self._position, self._state)
+
+    def _leave_if_asked(self) -> None:
+        if self._interruption.requested():
+            self._save()
+            self._states.wait()
+            raise InterruptedRunError(
+                f"stopped as asked after step {self._position.steps}: {self._workdir} has the state, the same command "
+                f"goes on"
             )
-    path.write_text(json.dumps(values, indent=2) + "\n")
-    return config
 
-
-# Fields that a resumed run may change.
-_CHANGEABLE = ("epochs", "data.num_workers")
-
-
-def _with_statistics(data: DataConfig, earlier: dict | None, training: Dataset) -> DataConfig:
-    if data.mean and data.deviation:
-        return data
-    if earlier:
-        mean, deviation = tuple(earlier["mean"]), tuple(earlier["deviation"])
-    else:
-        mean, deviation = training_statistics(data, training)
-    return dataclasses.replace(data, mean=data.mean or mean, deviation=data.deviation or deviation)
-
-
-def _differences(a: dict, b: dict, prefix: str = "") -> list[str]:
-    """Dotted names of the fields that differ."""
-    names = []
-    for name in sorted(a.keys() | b.keys()):
-        if isinstance(a.get(name), dict) and isinstance(b.get(name), dict):
-            names += _differences(a[name], b[name], f"{prefix}{name}.")
-        elif a.get(name) != b.get(name):
-            names.append(f"{prefix}{name}")
-    return names
-
-
-def _member_batches(dataset: Dataset, config: TrainConfig, batch_size: int, first: int) -> Iterator[list[Batch]]:
-    """For each step a batch of every member; each member has an order of its own."""
-    streams = [
-        training_batches(
-            dataset,
-            # Far apart, so that member 1 of one seed is not member 0 of the next.
-            seed=config.seed + 1_000_003 * member,
-            batch_size=batch_size,
-            size=config.data.image_size,
-            first=first,
-            num_workers=config.data.num_workers,
+    def _watch(self) -> _Watched:
+        """Waits for the devices; a state that has gone wrong is never saved."""
+        schedule = self._state.schedule
+        watched = _Watched(
+            *self._grid.gather(
+                (
+                    schedule.stopped,
+                    self._state.best_f1,
+                    self._state.bad_step,
+                    schedule.reduction.scale,
+                    self._state.loss_sum,
+                )
+            )
         )
-        for member in range(config.members)
-    ]
-    for batches in zip(*streams, strict=True):
-        # Keys of training noise follow the step and the place in its batch, which together are the global index.
-        yield [batch._replace(indices=batch.indices % batch_size) for batch in batches]
+        if (watched.bad_step >= 0).any():
+            member = int(np.argmax(watched.bad_step >= 0))
+            raise TrainingDivergedError(
+                f"the loss of member {member} was not finite at step {watched.bad_step[member] + 1}: {self._workdir} "
+                f"keeps the checkpoints from before; try a smaller config.optimizer.learning_rate in another --workdir"
+            )
+        return watched
 
 
-def _on_devices(batches: Sequence[Batch], placement: Placement, devices: Sequence[jax.Device]) -> DeviceBatch:
-    """Batches of all members to leaves [devices, members_per_device, share of the batch, ...], each on its device."""
-    batch = Batch(*(np.stack(leaves) for leaves in zip(*batches, strict=True)))
-    spread = placement.split(DeviceBatch(*batch)._replace(indices=batch.indices.astype(np.int32)))
-    return jax.device_put(spread, NamedSharding(Mesh(np.array(devices), AXIS), PartitionSpec(AXIS)))
+class _Timing(NamedTuple):
+    """When an epoch's steps began, how many there were (fewer after an interruption), and how long they took."""
+
+    started: float
+    steps: int
+    seconds: float
 
 
-def _run_epoch(
-    step: Any, state: MemberState, batches: Iterator[DeviceBatch], placement: Placement, steps: int, bar: tqdm
-) -> tuple[MemberState, np.ndarray]:
-    """The state after `steps` steps, and each member's mean loss."""
-    spread, losses = placement.spread(state), []
-    for _ in range(steps):
-        spread, loss = step(spread, next(batches))
-        losses.append(loss)
-        if len(losses) > _STEPS_AHEAD:
-            losses[-1 - _STEPS_AHEAD].block_until_ready()
-        bar.update()
-    mean_loss = np.mean([placement.gather(loss) for loss in losses], axis=0)
-    return placement.gather(spread), mean_loss
-
-
-def _check_finite(state: MemberState, workdir: Path) -> None:
-    bad = state.bad_step
-    if (bad >= 0).any():
-        member = int(np.argmax(bad >= 0))
-        raise TrainingDivergedError(
-            f"the loss of member {member} was not finite at step {bad[member] + 1}: {workdir} keeps the checkpoints of "
-            f"the epoch before; try a smaller config.optimizer.learning_rate in another --workdir"
+def _check_shares(config: TrainConfig, grid: DeviceGrid) -> None:
+    whole = grid.placement.round_up(config.batch_size)
+    if whole != config.batch_size:
+        raise InputError(
+            f"config.batch_size is {config.batch_size}, which {grid.placement.replicas} devices cannot split evenly: "
+            f"give {whole}, or use fewer devices"
         )
 
 
-def _validate(
-    validate: Any,
-    state: MemberState,
-    dataset: Dataset,
-    config: TrainConfig,
-    placement: Placement,
-    batch_size: int,
-    place: Callable[[list[Batch]], DeviceBatch],
-) -> ValidationSums:
-    """Sums of every member over the validation split, float64."""
-    spread = placement.spread(state)
-    batches = validation_batches(dataset, batch_size=batch_size, size=config.data.image_size)
-    placed = placed_ahead(([batch] * placement.members for batch in batches), place)
-    parts = [validate(spread, batch) for batch in placed]
-    gathered = [placement.gather(part) for part in parts]
-    return jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *gathered)
-
-
-def _scores(sums: ValidationSums) -> dict[str, np.ndarray]:
-    """Validation metrics, one value for each member, over all pixels of the split."""
-    tp, fp, fn, tn = sums[:4]
-    pixels = tp + fp + fn + tn
-    return {
-        "accuracy": (tp + tn) / pixels,
-        "f1_corrosion": 2 * tp / np.maximum(2 * tp + fp + fn, 1),
-        "iou_corrosion": tp / np.maximum(tp + fp + fn, 1),
-        "loss": sums.loss / pixels,
-        "epistemic": sums.epistemic / pixels,
-    }
+def _is_due(every: int, count: int) -> bool:
+    return every > 0 and count % every == 0
 
 
 def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
@@ -256,4 +278,13 @@ def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
 
 
 def _bar(config: TrainConfig, steps: int, done: int) -> tqdm:
-    return tqdm(total=config.epochs * steps, initial=done * steps, unit="step", mininterval=2.0, dynamic_ncols=True)
+    """Images of all members, so that it shows how many a second, and the time left."""
+    images = config.batch_size * config.members
+    return tqdm(
+        total=config.epochs * steps * images,
+        initial=done * images,
+        unit="image",
+        mininterval=2.0,
+        dynamic_ncols=True,
+        disable=jax.process_index() > 0,
+    )

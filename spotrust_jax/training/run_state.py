@@ -1,41 +1,123 @@
-"""A run in progress on disk: the state of all members, written so that it restores onto any number of devices."""
+"""A run in progress on disk: the state of all members and the best model, each complete or absent at any moment.
 
-import os
+Leaves are [members, ...], whatever the devices were, so that they restore onto any number and kind of them.
+"""
+
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from flax import serialization
 
+from spotrust_jax.checkpoints import CheckpointConfig, model_manager, save_model, write_config
 from spotrust_jax.config import TrainConfig
+from spotrust_jax.ensemble import DeviceGrid
+from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.training.state import MemberState, state_shapes
 
 
+class Position(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        epochs: epochs done, with their validation.
+        steps: steps done; those of an epoch in progress count.
+        best_epoch: the last epoch after which any member was better than ever before; 0 for none.
+    """
+
+    epochs: int = 0
+    steps: int = 0
+    best_epoch: int = 0
+
+    @property
+    def label(self) -> int:
+        """A number that every step and every validation raises."""
+        return self.steps + self.epochs
+
+
 class RunStates:
-    """The latest state of a run, under WORKDIR/latest. Leaves are [members, ...], whatever the devices were."""
+    """The latest state under WORKDIR/latest, and models under WORKDIR/best and WORKDIR/epoch_NUMBER.
 
-    def __init__(self, workdir: str | os.PathLike):
+    Writing goes on in the background: an older state goes only once a newer one is whole.
+    """
+
+    def __init__(self, workdir: Path, config: TrainConfig, model: CheckpointConfig, grid: DeviceGrid):
+        self._workdir, self._config, self._model, self._grid = workdir.resolve(), config, model, grid
         options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=True)
-        self._manager = ocp.CheckpointManager(epath.Path(Path(workdir).resolve() / "latest"), options=options)
+        self._latest = ocp.CheckpointManager(epath.Path(self._workdir / "latest"), options=options)
+        write_config(self._workdir / "best", model)
+        self._best = model_manager(self._workdir / "best", in_background=True)
 
-    def save(self, epoch: int, state: MemberState) -> None:
-        """Begins to write the state after `epoch` whole epochs; an older one goes once this one is complete."""
+    def save(self, position: Position, state: MemberState) -> None:
+        """Begins to write where the run is.
+
+        Raises:
+            RunError: where the disk does not take this state, or did not take the one before.
+        """
         # Nested dictionaries, because Orbax keeps no NamedTuples.
-        self._manager.save(epoch, args=ocp.args.StandardSave(serialization.to_state_dict(state)))
+        tree = serialization.to_state_dict(self._grid.stacked(state))
+        args = ocp.args.Composite(state=ocp.args.StandardSave(tree), position=ocp.args.JsonSave(position._asdict()))
+        self._guarded(lambda: self._latest.save(position.label, args=args, force=True))
 
-    def restore(self, config: TrainConfig) -> tuple[int, MemberState] | None:
-        """Epochs done and the state after them, or None where the run has not saved yet."""
-        epoch = self._manager.latest_step()
-        if epoch is None:
+    def save_best(self, epoch: int, state: MemberState) -> None:
+        """Begins to write the best model, found at `epoch`, unless that has been done."""
+        if epoch not in self._best.all_steps():
+            args = ocp.args.StandardSave(self._grid.stacked(state.best))
+            self._guarded(lambda: self._best.save(epoch, args=args, force=True))
+
+    def keep(self, epoch: int, state: MemberState) -> None:
+        """Writes the model as it is now, for good."""
+        variables = self._grid.stacked(state.variables)
+        self._guarded(lambda: save_model(self._workdir / f"epoch_{epoch:04d}", variables, self._model, step=epoch))
+
+    def restore(self) -> tuple[Position, MemberState] | None:
+        """Where the run was, and the state there, or None where it has not saved yet.
+
+        Raises:
+            InputError: where what is there is not the state of this configuration.
+        """
+        label = self._latest.latest_step()
+        if label is None:
             return None
-        shapes = state_shapes(config)
-        template = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), serialization.to_state_dict(shapes))
-        plain = self._manager.restore(epoch, args=ocp.args.StandardRestore(template))
-        return epoch, serialization.from_state_dict(shapes, plain)
+        shapes = state_shapes(self._config)
+        sharding = self._grid.stacked_sharding
+        template = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+            serialization.to_state_dict(shapes),
+        )
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(template), position=ocp.args.JsonRestore())
+        try:
+            restored = self._latest.restore(label, args=args)
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{self._workdir / 'latest'} is not the state of this run ({reason}): give another --workdir"
+            ) from error
+        state = serialization.from_state_dict(shapes, restored["state"])
+        return Position(**restored["position"]), self._grid.unstacked(state)
+
+    def wait(self) -> None:
+        """Returns when everything is on disk.
+
+        Raises:
+            RunError: where the disk did not take it.
+        """
+        self._guarded(self._latest.wait_until_finished)
+        self._guarded(self._best.wait_until_finished)
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Ends the threads that write."""
+        self._latest.close()
+        self._best.close()
+
+    def _guarded(self, write: Any) -> None:
+        try:
+            write()
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise RunError(
+                f"{self._workdir} could not be written ({reason}): free some space there; the same command then goes "
+                f"on from step {self._latest.latest_step() or 0}"
+            ) from error

@@ -1,5 +1,6 @@
 """What one member carries from step to step, and how it begins."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ class MemberState(NamedTuple):
         best: variables at the best validation F1 so far.
         best_f1: that F1; -1 before the first validation.
         bad_step: first step whose loss was not finite, or -1.
+        loss_sum: sum of the losses of the epoch in progress.
     """
 
     key_data: UInt32[Array, "_words"]
@@ -35,6 +37,7 @@ class MemberState(NamedTuple):
     best: Variables
     best_f1: Float[Array, ""]
     bad_step: Int[Array, ""]
+    loss_sum: Float[Array, ""]
 
     @property
     def key(self) -> Key[Array, ""]:
@@ -57,6 +60,7 @@ def initial_state(config: TrainConfig) -> MemberState:
     return jax.device_get(jax.jit(lambda: _all_members(config))())
 
 
+@functools.lru_cache(maxsize=8)
 def state_shapes(config: TrainConfig) -> MemberState:
     """The shapes and types of `initial_state`, without computing anything."""
     return jax.eval_shape(lambda: _all_members(config))
@@ -78,4 +82,5 @@ def _one_member(config: TrainConfig, member: Int[Array, ""]) -> MemberState:
         best=variables,
         best_f1=jnp.asarray(-1.0),
         bad_step=jnp.asarray(-1, jnp.int32),
+        loss_sum=jnp.zeros(()),
     )

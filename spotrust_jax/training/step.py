@@ -10,12 +10,12 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.augmentation import augment
 from spotrust_jax.ensemble import AXIS, Placement, average, total
-from spotrust_jax.losses import attenuated_cross_entropy, variational_kl
+from spotrust_jax.losses import attenuated_cross_entropy, bound_log_variance, variational_kl
 from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
 from spotrust_jax.random_streams import fold_indices, stream
-from spotrust_jax.sampling import deviation, member_moments
+from spotrust_jax.sampling import Maps, deviation, member_moments
 from spotrust_jax.training.state import MemberState, make_optimizer
 
 
@@ -26,6 +26,15 @@ class DeviceBatch(NamedTuple):
     masks: Bool[Array, "batch height width"]
     valid: Bool[Array, "batch"]
     indices: Int[Array, "batch"]
+
+
+def device_batch_shapes(config: TrainConfig, share: int) -> DeviceBatch:
+    """Shapes and types of a batch of `share` examples."""
+    size = (share, *config.data.image_size)
+    shape = jax.ShapeDtypeStruct
+    return DeviceBatch(
+        shape((*size, 3), jnp.uint8), shape(size, jnp.bool_), shape((share,), jnp.bool_), shape((share,), jnp.int32)
+    )
 
 
 class ValidationSums(NamedTuple):
@@ -72,8 +81,12 @@ def train_step(
             variables={"params": params, "batch_stats": batch_stats},
             optimizer=optimizer_state,
             bad_step=jnp.where(failed, state.step, state.bad_step),
+            loss_sum=state.loss_sum + loss,
         )
         return new_state, loss
+
+    if config.members == 1:
+        return step  # its run ends where it stops
 
     def unless_stopped(state: MemberState, batch: DeviceBatch) -> tuple[MemberState, Float[Array, ""]]:
         rest = lambda state, batch: (state, jnp.zeros(()))  # noqa: E731
@@ -82,11 +95,16 @@ def train_step(
     return unless_stopped
 
 
-def validation_step(config: TrainConfig, placement: Placement) -> Callable[[MemberState, DeviceBatch], ValidationSums]:
-    """Sums of one member over a validation batch, from `config.validation_samples` passes at threshold one half."""
+def validation_step(
+    config: TrainConfig, placement: Placement
+) -> Callable[[MemberState, DeviceBatch], tuple[ValidationSums, Maps]]:
+    """Sums of one member over a validation batch, from `config.validation_samples` passes at threshold one half.
+
+    The maps of the batch come with them. Both are zeros for a member that has stopped.
+    """
     network = build_network(config.model)
 
-    def sums(state: MemberState, batch: DeviceBatch) -> ValidationSums:
+    def validate(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
         images = normalize(batch.images / 255.0, config.data.mean, config.data.deviation)
         moments, log_variance = member_moments(
@@ -103,7 +121,8 @@ def validation_step(config: TrainConfig, placement: Placement) -> Callable[[Memb
         def over_valid(values: Float[Array, "batch height width"]) -> Float[Array, ""]:
             return jnp.sum(jnp.where(batch.valid, jnp.sum(values, axis=(1, 2)), 0.0))
 
-        return total(
+        bounded = bound_log_variance(log_variance, config.loss.log_variance_bound, config.loss.log_variance_bounding)
+        sums = total(
             ValidationSums(
                 true_positive=over_valid(found * labels),
                 false_positive=over_valid(found * (1 - labels)),
@@ -114,8 +133,17 @@ def validation_step(config: TrainConfig, placement: Placement) -> Callable[[Memb
             ),
             placement,
         )
+        return sums, Maps(moments.mean, deviation(moments), bounded)
 
-    return sums
+    if config.members == 1:
+        return validate
+
+    def unless_stopped(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
+        shapes = jax.eval_shape(validate, state, batch)
+        rest = lambda state, batch: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)  # noqa: E731
+        return jax.lax.cond(state.schedule.stopped, rest, validate, state, batch)
+
+    return unless_stopped
 
 
 def _training_network(config: TrainConfig, placement: Placement) -> SegmenterNetwork:

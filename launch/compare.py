@@ -1,0 +1,27 @@
+"""Finished training runs side by side: scores, time, memory, devices, and where their configurations differ.
+
+python -m launch.compare --workdir=runs/variational,runs/dropout
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from . import program
+
+_WORKDIR = flags.DEFINE_list("workdir", None, "Working directories of runs, separated by commas.", required=True)
+
+
+def main() -> int:
+    from spotrust_jax.training.summary import compare
+
+    print(compare([Path(workdir) for workdir in _WORKDIR.value]))
+    return 0
+
+
+def run() -> None:
+    program.run(main)
+
+
+if __name__ == "__main__":
+    run()

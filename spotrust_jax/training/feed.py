@@ -1,0 +1,146 @@
+"""From data sets to devices: every member's batches, as far as the devices of this process need them."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from spotrust_jax.config import DataConfig, TrainConfig
+from spotrust_jax.data.datasets import open_dataset
+from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.pipeline import Batch, placed_ahead, steps_per_epoch, training_batches, validation_batches
+from spotrust_jax.ensemble import DeviceGrid
+from spotrust_jax.errors import InputError
+from spotrust_jax.training.step import DeviceBatch
+
+
+class MemberData(NamedTuple):
+    """What one member learns from and is judged by."""
+
+    training: Dataset
+    validation: Dataset
+
+
+def open_data(config: TrainConfig) -> tuple[MemberData, ...]:
+    """The data of every member: the same for all, or a fold each.
+
+    Raises:
+        InputError: where a split is not there, is empty, or shows only corrosion or none of it.
+    """
+    if config.data.fold_of_member:
+        return tuple(_open(dataclasses.replace(config.data, fold=fold)) for fold in range(config.members))
+    return (_open(config.data),) * config.members
+
+
+def epoch_steps(data: Sequence[MemberData], batch_size: int) -> int:
+    """Steps of an epoch, alike for all members."""
+    return min(steps_per_epoch(len(member.training), batch_size) for member in data)
+
+
+class TrainingFeed:
+    """Training batches of all members on the devices, for ever, from step number `first` on.
+
+    Each member has an order of its own. `stopped` members get blank batches, for which nothing is read; it may change.
+    """
+
+    def __init__(
+        self, data: Sequence[MemberData], config: TrainConfig, grid: DeviceGrid, first: int, stopped: Sequence[bool]
+    ):
+        self.stopped = list(stopped)
+        self._batch_size = config.batch_size
+        self._streams = {
+            member: training_batches(
+                data[member].training,
+                # Far apart, so that member 1 of one seed is not member 0 of the next.
+                seed=config.seed + 1_000_003 * member,
+                batch_size=config.batch_size,
+                size=config.data.image_size,
+                first=first,
+                rows=rows,
+                num_workers=config.data.num_workers,
+            )
+            for member, rows in grid.rows(config.batch_size).items()
+        }
+        self._blanks = {m: _blank(rows, config) for m, rows in grid.rows(config.batch_size).items()}
+        self._placed = placed_ahead(self._batches(), grid.split)
+
+    def __next__(self) -> DeviceBatch:
+        return next(self._placed)
+
+    def close(self) -> None:
+        """Ends the threads and processes that read ahead."""
+        for stream in self._streams.values():
+            stream.close()
+
+    def _batches(self) -> Iterator[dict[int, DeviceBatch]]:
+        while True:
+            yield {
+                member: self._blanks[member] if self.stopped[member] else self._next(stream)
+                for member, stream in self._streams.items()
+            }
+
+    def _next(self, stream: Iterator[Batch]) -> DeviceBatch:
+        batch = _for_devices(next(stream))
+        # Keys of training noise follow the step and the place in its batch, which together are the global index.
+        return batch._replace(indices=batch.indices % self._batch_size)
+
+
+def validation_feed(data: Sequence[MemberData], config: TrainConfig, grid: DeviceGrid) -> Iterator[DeviceBatch]:
+    """The validation split of every member on the devices, once; members with fewer batches get blank ones at the end.
+
+    Members of a device that have one split between them are given what was read once.
+    """
+    rows, streams, source = grid.rows(config.batch_size), {}, {}
+    for member, places in rows.items():
+        dataset = data[member].validation
+        source[member] = (id(dataset), member // grid.placement.members_per_device)
+        if source[member] not in streams:
+            streams[source[member]] = validation_batches(
+                dataset, batch_size=config.batch_size, size=config.data.image_size, rows=places
+            )
+    longest = max(-(-len(member.validation) // config.batch_size) for member in data)
+
+    def batches() -> Iterator[dict[int, DeviceBatch]]:
+        for _ in range(longest):
+            read = {key: next(stream, None) for key, stream in streams.items()}
+            yield {
+                member: _blank(places, config) if read[source[member]] is None else _for_devices(read[source[member]])
+                for member, places in rows.items()
+            }
+
+    return placed_ahead(batches(), grid.split)
+
+
+def _open(config: DataConfig) -> MemberData:
+    data = MemberData(open_dataset(config, "train"), open_dataset(config, "validation"))
+    for split, dataset in zip(("training", "validation"), data, strict=True):
+        _check_labels(dataset, split)
+    return data
+
+
+def _check_labels(dataset: Dataset, split: str) -> None:
+    """Both classes must be there; a photograph or two are enough to see it in a sound data set."""
+    if len(dataset) == 0:
+        raise InputError(f"the {split} split has no photographs: add some to it")
+    corroded = background = False
+    for example in dataset:
+        corroded, background = corroded or example.mask.any(), background or not example.mask.all()
+        if corroded and background:
+            return
+    what = "nothing but corrosion" if corroded else "no corrosion"
+    raise InputError(
+        f"the masks of the {split} split show {what}: check that corrosion is 255 and background 0, or add photographs"
+    )
+
+
+def _for_devices(batch: Batch) -> DeviceBatch:
+    return DeviceBatch(*batch)._replace(indices=batch.indices.astype(np.int32))
+
+
+def _blank(rows: np.ndarray, config: TrainConfig) -> DeviceBatch:
+    """Nothing to look at."""
+    shape = (len(rows), *config.data.image_size)
+    return DeviceBatch(
+        np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool), np.zeros(len(rows), bool), rows.astype(np.int32)
+    )

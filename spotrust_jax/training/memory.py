@@ -1,0 +1,69 @@
+"""Whether a training step fits into the memory of its devices, found out before the first step, and peaks after it."""
+
+import contextlib
+import resource
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import psutil
+
+from spotrust_jax.config import TrainConfig
+from spotrust_jax.errors import InputError, RunError
+
+_GIBIBYTE = 1 << 30
+
+
+def check_memory(compiled: Any, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
+    """Compares what the compiled step needs, its state included, with what each of these devices has left.
+
+    Raises:
+        InputError: where it does not fit: how much is needed, and what to turn.
+    """
+    needed, available = step_bytes(compiled), available_bytes(devices)
+    if needed is not None and available is not None and needed > available:
+        sizes = f"needs {needed / _GIBIBYTE:.1f} GiB on each device, which has {available / _GIBIBYTE:.1f} left"
+        raise InputError(f"a training step {sizes}: {_remedy(config)}")
+
+
+@contextlib.contextmanager
+def told_when_full(config: TrainConfig) -> Iterator[None]:
+    """Turns a device's running out of memory into one line that says what to turn."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise RunError(f"a device ran out of memory: {_remedy(config)}") from error
+
+
+def _remedy(config: TrainConfig) -> str:
+    return (
+        f"lower config.batch_size ({config.batch_size}), config.members ({config.members}) or config.data.image_size "
+        f"{config.data.image_size}, set config.model.dtype=bfloat16, or use more devices"
+    )
+
+
+def step_bytes(compiled: Any) -> int | None:
+    """Bytes that a compiled step takes on one device: state, batch and everything in between."""
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return None
+    sizes = analysis.argument_size_in_bytes + analysis.output_size_in_bytes + analysis.temp_size_in_bytes
+    return sizes - analysis.alias_size_in_bytes
+
+
+def available_bytes(devices: Sequence[jax.Device]) -> int | None:
+    """Bytes that each of these devices has left; host devices share the machine's memory."""
+    device = devices[0]
+    if device.platform == "cpu":
+        return psutil.virtual_memory().available // len(devices)
+    statistics = device.memory_stats()
+    return statistics["bytes_limit"] - statistics["bytes_in_use"] if statistics else None
+
+
+def peak_memory(devices: Sequence[jax.Device]) -> dict[str, float]:
+    """Peaks so far, in GiB: of this process on the host and, where it is known, of the fullest of the devices."""
+    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GIBIBYTE}
+    known = [stats["peak_bytes_in_use"] for device in devices if (stats := device.memory_stats())]
+    return peaks | ({"device": max(known) / _GIBIBYTE} if known else {})

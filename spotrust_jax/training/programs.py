@@ -1,0 +1,67 @@
+"""What the devices run in training, compiled: a step, a validation batch, and the end of an epoch."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from spotrust_jax.config import TrainConfig
+from spotrust_jax.ensemble import DeviceGrid, over_members
+from spotrust_jax.training.feed import MemberData
+from spotrust_jax.training.plateau import advance
+from spotrust_jax.training.state import MemberState, state_shapes
+from spotrust_jax.training.step import device_batch_shapes, train_step, validation_step
+
+
+class Programs(NamedTuple):
+    """Functions of a state on the grid and of something more on the grid; `step` and `finish` use up the state.
+
+    Attributes:
+        step: state and batch to state and loss.
+        validate: state and batch to sums and maps.
+        finish: state and (validation F1, metric of the schedule) to state.
+    """
+
+    step: Callable
+    validate: Callable
+    finish: Callable
+
+
+def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[MemberData]) -> Programs:
+    """The step, compiled for the devices of `grid`; the others are when they are first called."""
+    height, width = config.augmentation.crop_size
+    pixels = min(len(member.training) for member in data) * height * width
+    step = over_members(train_step(config, grid.placement, pixels), grid, donate=True)
+    compiled = step.lower(*_on_grid(config, grid)).compile()
+    validate = over_members(validation_step(config, grid.placement), grid)
+    finish = over_members(lambda state, judged: finish_epoch(state, *judged, config), grid, donate=True)
+    return Programs(compiled, validate, finish)
+
+
+def finish_epoch(
+    state: MemberState, f1: Float[Array, ""], metric: Float[Array, ""], config: TrainConfig
+) -> MemberState:
+    """One member after validation: schedule advanced, best weights kept. A member that has stopped stays as it is."""
+    running = ~state.schedule.stopped
+    improved = running & (f1 > state.best_f1)
+    schedule = advance(state.schedule, metric, config.plateau, config.optimizer.learning_rate)
+    return state._replace(
+        schedule=_choose(running, schedule, state.schedule),
+        best=_choose(improved, state.variables, state.best),
+        best_f1=jnp.where(improved, f1, state.best_f1),
+        loss_sum=jnp.zeros(()),
+    )
+
+
+def _choose(condition: Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _on_grid(config: TrainConfig, grid: DeviceGrid) -> tuple[Any, Any]:
+    """Shapes of the state and of a batch, as the devices of this process have them."""
+    members = (len(grid.local), grid.placement.members_per_device)
+    batch = device_batch_shapes(config, config.batch_size // grid.placement.replicas)
+    state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state_shapes(config))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*members, *leaf.shape), leaf.dtype), (state, batch))

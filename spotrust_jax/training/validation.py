@@ -1,0 +1,82 @@
+"""After an epoch: scores of every member on its validation split, and pictures of the first photographs in it."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from spotrust_jax import maps
+from spotrust_jax.ensemble import DeviceGrid
+from spotrust_jax.sampling import Maps
+from spotrust_jax.training.state import MemberState
+from spotrust_jax.training.step import DeviceBatch, ValidationSums
+
+ValidationStep = Callable[[MemberState, DeviceBatch], tuple[ValidationSums, Maps]]
+Picture = UInt8[np.ndarray, "height width 3"]
+
+
+def validate(
+    step: ValidationStep,
+    state: MemberState,
+    batches: Iterable[DeviceBatch],
+    grid: DeviceGrid,
+    *,
+    between: Callable[[], None],
+    num_panels: int,
+) -> tuple[dict[str, np.ndarray], list[Picture]]:
+    """Metrics, one value for each member under every name, and panels of the first photographs.
+
+    Args:
+        step: of `training.step.validation_step`, over all members.
+        state: of all members, on the grid.
+        batches: of `training.feed.validation_feed`.
+        grid: where all of it is.
+        between: called after each batch.
+        num_panels: photographs that are shown at most, by the first member on the first device.
+    """
+    sums, panels = [], []
+    for batch in batches:
+        of_batch, shown = step(state, batch)
+        sums.append(of_batch)
+        if len(panels) < num_panels:
+            panels += _panels(batch, shown)[: num_panels - len(panels)]
+        between()
+    return _scores(sums, grid), panels
+
+
+def _scores(sums: Sequence[ValidationSums], grid: DeviceGrid) -> dict[str, np.ndarray]:
+    """Over all pixels of the split, in float64."""
+    gathered = [grid.gather(of_batch) for of_batch in sums]
+    whole = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *gathered)
+    tp, fp, fn, tn = whole[:4]
+    pixels = np.maximum(tp + fp + fn + tn, 1)  # none at all for a member that has stopped
+    return {
+        "accuracy": (tp + tn) / pixels,
+        "f1_corrosion": 2 * tp / np.maximum(2 * tp + fp + fn, 1),
+        "iou_corrosion": tp / np.maximum(tp + fp + fn, 1),
+        "loss": whole.loss / pixels,
+        "epistemic": whole.epistemic / pixels,
+    }
+
+
+def _panels(batch: DeviceBatch, shown: Maps) -> list[Picture]:
+    """One for each photograph of the batch that the first device has for its first member."""
+    batch, shown = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0))[0, 0], (batch, shown))
+    return [
+        _panel(batch.images[row], batch.masks[row], Maps(*(values[row] for values in shown)))
+        for row in np.flatnonzero(batch.valid)
+    ]
+
+
+def _panel(image: np.ndarray, mask: np.ndarray, shown: Maps) -> Picture:
+    low, high = maps.display_range(shown.log_variance)
+    epistemic = maps.display_range(shown.epistemic, floor=0.0)[1]
+    pictures = {
+        "photograph": image,
+        "truth": maps.mask_picture(mask),
+        "probability": maps.uncertainty_picture(shown.probability, label="probability", lower=0.0, upper=1.0),
+        "epistemic": maps.uncertainty_picture(shown.epistemic, label="deviation", lower=0.0, upper=epistemic),
+        "aleatoric": maps.uncertainty_picture(shown.log_variance, label="log variance", lower=low, upper=high),
+    }
+    return maps.panel(list(pictures.values()), list(pictures))

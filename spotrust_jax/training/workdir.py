@@ -1,0 +1,120 @@
+"""A run's working directory: it belongs to one configuration, which is written down in it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from spotrust_jax.config import DataConfig, TrainConfig, to_dict
+from spotrust_jax.data.datasets import training_statistics
+from spotrust_jax.data.example import Dataset
+from spotrust_jax.errors import InputError
+
+CONFIG_NAME = "config.json"
+
+# Fields, and sections, that a resumed run may change, because no weights depend on them.
+_CHANGEABLE = ("epochs", "data.num_workers", "run")
+
+
+def claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
+    """Writes the configuration down, or makes sure that the one already there differs in nothing that changes weights.
+
+    The result has channel statistics: if none are given, those of the run that is resumed, or of `training`.
+
+    Raises:
+        InputError: where the directory belongs to another configuration, or cannot be written.
+    """
+    path = workdir / CONFIG_NAME
+    earlier = _read(path)
+    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), training))
+    values = json.loads(json.dumps(to_dict(config)))
+    if earlier:
+        _check_same(workdir, earlier, values)
+    _write(path, values)
+    return config
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+    """The configuration of the run in a working directory.
+
+    Raises:
+        InputError: where there is none.
+    """
+    values = _read(workdir / CONFIG_NAME)
+    if not values:
+        raise InputError(f"{workdir} is not the working directory of a run: it has no {CONFIG_NAME}")
+    return values
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """Dotted names of the fields that differ, each with both values; None where one lacks the field."""
+    found = []
+    for name in sorted(a.keys() | b.keys()):
+        one, other = a.get(name), b.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += differences(one, other, f"{prefix}{name}.")
+        elif one != other:
+            found.append((f"{prefix}{name}", one, other))
+    return found
+
+
+def _check_same(workdir: Path, earlier: dict, values: dict) -> None:
+    changed = [row for row in differences(earlier, values) if not _is_changeable(row[0])]
+    if changed:
+        shown = ", ".join(f"{name} {json.dumps(there)} there, {json.dumps(here)} here" for name, there, here in changed)
+        raise InputError(
+            f"{workdir} belongs to a run with another configuration ({shown}): "
+            f"give a new directory, such as --workdir={_free(workdir)}, or the same configuration to resume"
+        )
+
+
+def _is_changeable(name: str) -> bool:
+    return name in _CHANGEABLE or name.partition(".")[0] in _CHANGEABLE
+
+
+def _free(workdir: Path) -> Path:
+    """A directory beside this one that does not exist."""
+    number = 2
+    while (free := workdir.with_name(f"{workdir.name}-{number}")).exists():
+        number += 1
+    return free
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}): remove the directory, or give another --workdir") from error
+
+
+def _write(path: Path, values: dict) -> None:
+    if jax.process_count() > 1:
+        # All have read what was there before the first one writes.
+        multihost_utils.sync_global_devices("spotrust_jax: configuration read")
+    if jax.process_index() > 0:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps(values, indent=2) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be written ({error.strerror}): give another --workdir") from error
+
+
+def _with_statistics(data: DataConfig, earlier: dict | None, training: Dataset) -> DataConfig:
+    if data.mean and data.deviation:
+        return data
+    if earlier:
+        mean, deviation = tuple(earlier["mean"]), tuple(earlier["deviation"])
+    else:
+        # Folds of members share those of the first member's.
+        fold = 0 if data.fold_of_member else data.fold
+        mean, deviation = training_statistics(dataclasses.replace(data, fold=fold), training)
+    return dataclasses.replace(data, mean=data.mean or mean, deviation=data.deviation or deviation)
