@@ -34,6 +34,7 @@ class CheckpointConfig:
         positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
         log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
         threshold: probability from which a pixel counts as corrosion.
+        untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
         format: version of this layout.
     """
 
@@ -46,6 +47,7 @@ class CheckpointConfig:
     log_variance_bound: float = 10.0
     log_variance_bounding: Bounding = "clamp"
     threshold: float = 0.5
+    untrained: tuple[str, ...] = ()
     format: int = FORMAT
 
 
@@ -67,7 +69,7 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
         InputError: where there is no such checkpoint, or one that does not fit its configuration.
     """
     folder = Path(folder).resolve()
-    config = _read_config(folder)
+    config = read_config(folder)
     with _manager(folder) as manager:
         step = manager.latest_step()
         if step is None:
@@ -86,7 +88,9 @@ def _manager(folder: Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(epath.Path(folder), options=options)
 
 
-def _read_config(folder: Path) -> CheckpointConfig:
+def read_config(folder: str | os.PathLike) -> CheckpointConfig:
+    """The configuration alone, an `InputError` where `folder` is no checkpoint."""
+    folder = Path(folder).resolve()
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise InputError(f"{folder} is not a checkpoint: it has no {CONFIG_NAME}; give a folder such as RUN/best")

@@ -23,9 +23,11 @@ from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.pipeline import Batch, placed_ahead, steps_per_epoch, training_batches, validation_batches
 from spotrust_jax.ensemble import AXIS, Placement, over_members
 from spotrust_jax.errors import InputError
+from spotrust_jax.training.accumulation import check_pieces
+from spotrust_jax.training.fine_tuning import check_start
 from spotrust_jax.training.journal import Journal
-from spotrust_jax.training.plateau import advance
 from spotrust_jax.training.run_state import RunStates
+from spotrust_jax.training.schedule import advance, rate_scale
 from spotrust_jax.training.state import MemberState, initial_state
 from spotrust_jax.training.step import DeviceBatch, ValidationSums, train_step, validation_step
 
@@ -60,8 +62,9 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
     """
     workdir = Path(workdir)
     training, validation = open_dataset(config.data, "train"), open_dataset(config.data, "validation")
-    config = _claim(workdir, config, training)
     placement = Placement(config.members, len(devices))
+    check_pieces(config, placement)
+    config = _claim(workdir, config, training)
     states = RunStates(workdir)
     done, state = states.restore(config) or (0, initial_state(config))
     batch_size = placement.round_up(config.batch_size)
@@ -70,6 +73,7 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
     step = over_members(train_step(config, placement, pixels), placement, devices, donate=True)
     validate = over_members(validation_step(config, placement), placement, devices)
     finish = jax.jit(jax.vmap(lambda state, f1, metric: finish_epoch(state, f1, metric, config)))
+    scale = rate_scale(config, steps)
     place = functools.partial(_on_devices, placement=placement, devices=devices)
     batches = placed_ahead(_member_batches(training, config, batch_size, first=done * steps), place)
 
@@ -87,7 +91,7 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
                 save_model(workdir / "best", state.best, _checkpoint_config(config), step=epoch + 1)
             states.save(epoch + 1, state)
             seconds = time.monotonic() - started
-            rates = config.optimizer.learning_rate * state.schedule.reduction.scale
+            rates = np.asarray(config.optimizer.learning_rate * scale(state.schedule, state.step))
             rows = {"loss": losses, **{f"validation_{k}": v for k, v in scores.items()}, "learning_rate": rates}
             journal.epoch(epoch + 1, (epoch + 1) * steps, rows, seconds)
             bar.set_postfix(loss=f"{np.mean(losses):.3f}", f1=f"{np.mean(scores['f1_corrosion']):.3f}")
@@ -102,10 +106,10 @@ def finish_epoch(
     """One member after validation: schedule advanced, best weights kept. A member that has stopped stays as it is."""
     running = ~state.schedule.stopped
     improved = running & (f1 > state.best_f1)
-    schedule = advance(state.schedule, metric, config.plateau, config.optimizer.learning_rate)
+    schedule = advance(state.schedule, metric, config)
     return state._replace(
         schedule=_choose(running, schedule, state.schedule),
-        best=_choose(improved, state.variables, state.best),
+        best=_choose(improved, state.evaluated, state.best),
         best_f1=jnp.where(improved, f1, state.best_f1),
     )
 
@@ -117,15 +121,18 @@ def _choose(condition: Array, new: Any, old: Any) -> Any:
 def _claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
     """Writes the configuration down, or makes sure that the one already there differs in nothing that changes weights.
 
-    The result has channel statistics: if none are given, those of the run that is resumed, or of the training split.
+    The result has channel statistics: if none are given, those of the run that is resumed, of the checkpoint that
+    training starts from, or of the training split.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / "config.json"
     earlier = json.loads(path.read_text()) if path.is_file() else {}
-    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), training))
+    # A run that goes on needs its start no more.
+    start = None if earlier else check_start(config)
+    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), start, training))
     values = json.loads(json.dumps(to_dict(config)))
     if earlier:
-        changed = [name for name in _differences(earlier, values) if name not in _CHANGEABLE]
+        changed = [name for name in _differences(earlier, values) if name not in _changeable(config)]
         if changed:
             raise InputError(
                 f"{workdir} belongs to a run with another configuration ({', '.join(changed)} differ): "
@@ -135,15 +142,22 @@ def _claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig
     return config
 
 
-# Fields that a resumed run may change.
-_CHANGEABLE = ("epochs", "data.num_workers")
+def _changeable(config: TrainConfig) -> tuple[str, ...]:
+    """Fields that a resumed run may change."""
+    # A cosine has its length from the number of epochs, from the first step on.
+    return ("data.num_workers",) if config.schedule.kind == "cosine" else ("data.num_workers", "epochs")
 
 
-def _with_statistics(data: DataConfig, earlier: dict | None, training: Dataset) -> DataConfig:
+def _with_statistics(
+    data: DataConfig, earlier: dict | None, start: CheckpointConfig | None, training: Dataset
+) -> DataConfig:
     if data.mean and data.deviation:
         return data
     if earlier:
         mean, deviation = tuple(earlier["mean"]), tuple(earlier["deviation"])
+    elif start:
+        # Weights go on from the inputs that they know.
+        mean, deviation = start.mean, start.deviation
     else:
         mean, deviation = training_statistics(data, training)
     return dataclasses.replace(data, mean=data.mean or mean, deviation=data.deviation or deviation)
