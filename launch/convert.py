@@ -42,7 +42,7 @@ def main() -> int:
     hypes = choose_hypes(_HYPES.value, _PRESET.value, _VARIANT.value, mean=_MEAN.value, deviation=_STD.value)
     paths = list_weight_files(_SOURCE.value)
     key = jax.random.key(_SEED.value)
-    variables = convert_files(paths, hypes.model, key, allow_missing=_ALLOW_MISSING.value, report=print)
+    variables, untrained = convert_files(paths, hypes.model, key, allow_missing=_ALLOW_MISSING.value, report=print)
     config = CheckpointConfig(
         model=hypes.model,
         members=len(paths),
@@ -50,6 +50,7 @@ def main() -> int:
         deviation=hypes.deviation,
         inference_size=hypes.inference_size,
         positive_weight=hypes.positive_weight,
+        untrained=untrained,
     )
     save_model(_OUTPUT.value, variables, config)
     print(f"{_OUTPUT.value}: {hypes.model.variant} {hypes.model.preset}, {len(paths)} member{'s' * (len(paths) > 1)}")

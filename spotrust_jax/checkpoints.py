@@ -79,7 +79,7 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
         InputError: where there is no such checkpoint, or one that does not fit its configuration.
     """
     folder = Path(folder).resolve()
-    config = _read_config(folder)
+    config = read_config(folder)
     with model_manager(folder) as manager:
         step = manager.latest_step()
         if step is None:
@@ -93,7 +93,9 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
             raise InputError(f"checkpoint {folder} cannot be restored, give another ({reason})") from error
 
 
-def _read_config(folder: Path) -> CheckpointConfig:
+def read_config(folder: str | os.PathLike) -> CheckpointConfig:
+    """The configuration alone, an `InputError` where `folder` is no checkpoint."""
+    folder = Path(folder).resolve()
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise InputError(f"{folder} is not a checkpoint: it has no {CONFIG_NAME}; give a folder such as RUN/best")

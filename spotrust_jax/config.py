@@ -13,8 +13,8 @@ from typing import Any, Literal
 from ml_collections import ConfigDict
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.losses import Bounding
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.recipe import FineTuningConfig, LossConfig, OptimizerConfig, PlateauConfig, ScheduleConfig
 
 # Three numbers, or none of them where the data set's own are meant.
 Channels = tuple[float, float, float] | tuple[()]
@@ -30,8 +30,6 @@ class DataConfig:
     path: str = ""
     # Number of the fold that validates while the others train; -1 where the data set is not divided into folds.
     fold: int = -1
-    # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
-    fold_of_member: bool = False
     # (height, width) that photographs are resized to for training and validation.
     image_size: tuple[int, int] = (480, 640)
     # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
@@ -79,44 +77,6 @@ class AugmentationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig:
-    """Attenuated cross-entropy and evidence lower bound."""
-
-    # Weight of corroded pixels; w raises the optimal logit by log w, so raw probabilities are too high by that much.
-    positive_weight: float = 7.035
-    # Largest magnitude of the log variance in the loss, and whether it is reached smoothly or by a clamp.
-    log_variance_bound: float = 10.0
-    log_variance_bounding: Bounding = "smooth"
-    # Tempering of the KL term; 1 is the evidence lower bound.
-    kl_weight: float = 1.0
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerConfig:
-    """Adam."""
-
-    learning_rate: float = 0.003
-    eps: float = 1e-8
-
-
-@dataclasses.dataclass(frozen=True)
-class PlateauConfig:
-    """Learning rate cut when the validation metric stops improving, and the early stop after it."""
-
-    # Metric of the validation split: "accuracy" or "f1_corrosion", higher is better, or "loss", lower is better.
-    metric: Literal["accuracy", "f1_corrosion", "loss"] = "accuracy"
-    factor: float = 0.9
-    # Epochs without improvement that are let pass before a cut.
-    patience: int = 2
-    # An improvement is one by this share of the best value ("relative") or by this much ("absolute").
-    threshold: float = 0.1
-    threshold_mode: Literal["relative", "absolute"] = "relative"
-    minimum_rate: float = 1e-4
-    # Stop after this many epochs at the minimum rate without any improvement; 0 never stops early.
-    stop_after: int = 5
-
-
-@dataclasses.dataclass(frozen=True)
 class RunConfig:
     """What a run keeps and shows on its way; none of it changes the weights."""
 
@@ -142,16 +102,29 @@ class TrainConfig:
     augmentation: AugmentationConfig = AugmentationConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     plateau: PlateauConfig = PlateauConfig()
+    fine_tuning: FineTuningConfig = FineTuningConfig()
     run: RunConfig = RunConfig()
     # Networks trained from different initialisations; more than one make an ensemble.
     members: int = 1
     # Examples of one step, over all devices, for each member.
     batch_size: int = 4
+    # Pieces that each device's share of a batch goes through the network in, one after the other, to save memory.
+    accumulation: int = 1
     epochs: int = 200
     # Stochastic passes for each validation image.
     validation_samples: int = 4
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.accumulation < 1:
+            raise InputError(f"accumulation is {self.accumulation}: give at least 1")
+        if self.schedule.kind == "cosine" and self.schedule.warmup_epochs >= self.epochs:
+            raise InputError(
+                f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g} of {self.epochs} epochs: leave some for "
+                f"the cosine"
+            )
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -217,6 +190,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if kinds[-1] is Ellipsis and isinstance(value, (list, tuple)):
+        kinds = kinds[:1] * len(value)
     if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
         raise InputError(f"{where} is {value!r}: give {len(kinds)} values")
     return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))

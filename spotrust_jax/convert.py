@@ -96,10 +96,11 @@ class Account(NamedTuple):
 
 
 class Conversion(NamedTuple):
-    """Variables of one network, `params` and `batch_stats`, and the account of every tensor."""
+    """Variables of one network, `params` and `batch_stats`, the account of every tensor, and parts not filled by it."""
 
     variables: Variables
     account: Account
+    untrained: tuple[str, ...]
 
 
 def convert_files(
@@ -109,8 +110,8 @@ def convert_files(
     *,
     allow_missing: Collection[str] = (),
     report: Callable[[str], None],
-) -> Variables:
-    """Variables [members, ...] from one file for each member, in the order of the files.
+) -> tuple[Variables, tuple[str, ...]]:
+    """Variables [members, ...] from one file for each member, in their order, and the parts left at random values.
 
     Args:
         paths: PyTorch or safetensors files.
@@ -122,7 +123,7 @@ def convert_files(
     Raises:
         InputError: for a file that cannot be read or does not fill the network.
     """
-    members = []
+    members, untrained = [], set()
     for member, path in enumerate(paths):
         tensors, ignored = read_state(path)
         member_key = jax.random.fold_in(key, member)
@@ -130,7 +131,8 @@ def convert_files(
         names = _listing("unexpected", conversion.account.unexpected) + _listing("ignored", ignored)
         report(f"{path}: {conversion.account.summary()}{names}")
         members.append(conversion.variables)
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *members)
+        untrained.update(conversion.untrained)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *members), tuple(sorted(untrained))
 
 
 def convert_state(
@@ -155,7 +157,7 @@ def convert_state(
     """
     _check_parts(allow_missing)
     state = {_strip(tensor_name): tensor for tensor_name, tensor in state.items()}
-    account, unfilled = Account([], [], [], [], []), []
+    account, unfilled, untrained = Account([], [], [], [], []), [], set()
 
     def fill(path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray | jax.ShapeDtypeStruct:
         torch_name, part = _torch_name(path)
@@ -169,13 +171,14 @@ def convert_state(
         if part not in allow_missing:
             wrong = f"has shape {tensor.shape}, not {leaf.shape}" if torch_name in state else "is missing"
             unfilled.append(f"{torch_name} {wrong}")
+        untrained.add(part)
         return leaf
 
     variables = jax.tree_util.tree_map_with_path(fill, _shapes(config))
     for rest in sorted(state.keys() - set(account.matched + account.missing + account.reshaped)):
         (account.unused if _UNUSED.search(rest) else account.unexpected).append(rest)
     _check(account, unfilled, name)
-    return Conversion(_with_initial(variables, config, key), account)
+    return Conversion(_with_initial(variables, config, key), account, tuple(sorted(untrained)))
 
 
 @functools.lru_cache(maxsize=4)

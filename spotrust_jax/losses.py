@@ -1,11 +1,16 @@
-"""Training losses: attenuated cross-entropy and the divergence of the variational layers from their prior."""
+"""Training losses: cross-entropy and its relatives, and the divergence of the variational layers from their prior.
+
+Which of them a run minimises is `training/objective.py`'s business.
+"""
 
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
+
+from spotrust_jax.random_streams import normal
 
 Bounding = Literal["smooth", "clamp"]
 
@@ -30,6 +35,39 @@ def weighted_cross_entropy(
     return weight * optax.sigmoid_binary_cross_entropy(logits, labels)
 
 
+def focal_loss(
+    logits: Float[Array, "*shape"], labels: Float[Array, "*shape"], positive_weight: float, gamma: float
+) -> Float[Array, "*shape"]:
+    """Weighted cross-entropy times (1 - p)^gamma for every pixel, p the probability of its label. Lin et al. 2017.
+
+    The paper's balance alpha against 1 - alpha is here the weight of corrosion against 1, as in the cross-entropy.
+    """
+    weight = 1.0 + (positive_weight - 1.0) * labels
+    return weight * optax.losses.sigmoid_focal_loss(logits, labels, gamma=gamma)
+
+
+def dice_loss(
+    logits: Float[Array, "batch height width"], labels: Float[Array, "batch height width"]
+) -> Float[Array, "batch"]:
+    """One minus the Dice coefficient (2 I + 2) / (P + T + 2) of each image, in [0, 1]. Milletari et al. 2016.
+
+    I sums the probability over corroded pixels, P over all, T counts the corroded ones; the 2 keeps images without
+    corrosion defined. By image, so that a mean over a batch does not depend on how devices or pieces divide it.
+    """
+    return optax.losses.dice_loss(logits[..., None], labels[..., None], smooth=1.0)
+
+
+def attenuated(
+    loss: Float[Array, "*shape"], log_variance: Float[Array, "*shape"], *, bound: float, bounding: Bounding
+) -> Float[Array, ""]:
+    """A loss of every pixel attenuated by a predicted log variance: mean over pixels of (exp(-s) loss + s) / 2.
+
+    s is the bounded log variance; at the optimum it is the log of the expected loss. Nash et al. 2022, Eqn 1.
+    """
+    s = bound_log_variance(log_variance, bound, bounding)
+    return jnp.mean(0.5 * (jnp.exp(-s) * loss + s))
+
+
 def attenuated_cross_entropy(
     logits: Float[Array, "batch height width"],
     log_variance: Float[Array, "batch height width"],
@@ -39,30 +77,67 @@ def attenuated_cross_entropy(
     bound: float,
     bounding: Bounding,
 ) -> Float[Array, ""]:
-    """Cross-entropy attenuated by a predicted log variance: mean over pixels of (exp(-s) BCE + s) / 2.
+    """Attenuated cross-entropy: Nash et al. 2022, Eqn 1.
 
-    s is the bounded log variance; at the optimum it is the log of the expected cross-entropy. Nash et al. 2022, Eqn 1,
-    without the absolute value of the reference's code and with the minus sign that the print lacks in front of BCE.
+    Without the absolute value of the reference's code and with the minus sign that the print lacks in front of BCE.
     """
-    s = bound_log_variance(log_variance, bound, bounding)
     cross_entropy = weighted_cross_entropy(logits, labels, positive_weight)
-    return jnp.mean(0.5 * (jnp.exp(-s) * cross_entropy + s))
+    return attenuated(cross_entropy, log_variance, bound=bound, bounding=bounding)
+
+
+def logit_noise_cross_entropy(
+    logits: Float[Array, "batch height width"],
+    log_variance: Float[Array, "batch height width"],
+    labels: Float[Array, "batch height width"],
+    keys: Key[Array, "batch"],
+    *,
+    positive_weight: float,
+    bound: float,
+    bounding: Bounding,
+    noise_samples: int,
+) -> Float[Array, ""]:
+    """Cross-entropy of the probability averaged over noise on the logits, mean over pixels, in nats.
+
+    -log mean_t sigmoid(+-(logit + sigma eps_t)) for labels 1 and 0, sigma^2 = exp(s), s the bounded log variance, the
+    noise independent from pixel to pixel and drawn from each image's key. Kendall and Gal 2017, Eqn 12.
+    """
+    sigma = jnp.exp(0.5 * bound_log_variance(log_variance, bound, bounding))
+    noise = jax.vmap(lambda key: normal(key, (noise_samples, *logits.shape[1:])), out_axes=1)(keys)
+    towards_label = (2.0 * labels - 1.0)[None] * (logits[None] + sigma[None] * noise)
+    log_likelihood = jax.nn.logsumexp(jax.nn.log_sigmoid(towards_label), axis=0) - jnp.log(float(noise_samples))
+    weight = 1.0 + (positive_weight - 1.0) * labels
+    return jnp.mean(-weight * log_likelihood)
 
 
 def normal_kl(
-    mean: Float[Array, "*shape"], deviation: Float[Array, "*shape"], prior_deviation: float
+    mean: Float[Array, "*shape"],
+    deviation: Float[Array, "*shape"],
+    prior_deviation: float,
+    prior_mean: Float[Array, "*shape"] | float = 0.0,
 ) -> Float[Array, ""]:
-    """KL(N(mean, deviation^2) || N(0, prior_deviation^2)) in nats, summed over independent weights."""
+    """KL(N(mean, deviation^2) || N(prior_mean, prior_deviation^2)) in nats, summed over independent weights."""
     ratio = jnp.square(deviation / prior_deviation)
-    return 0.5 * jnp.sum(ratio + jnp.square(mean / prior_deviation) - 1.0 - jnp.log(ratio))
+    return 0.5 * jnp.sum(ratio + jnp.square((mean - prior_mean) / prior_deviation) - 1.0 - jnp.log(ratio))
 
 
-def variational_kl(params: PyTree, prior_deviation: float) -> Float[Array, ""]:
-    """KL(posterior || prior) in nats, summed over all Bayesian layers of `params`; 0 where there are none."""
+def bayesian_means(params: PyTree) -> PyTree:
+    """The posterior means of the Bayesian layers of `params`, by layer and then "kernel_mean" and "bias_mean"."""
+    return {
+        name: {leaf: values for leaf, values in layer.items() if leaf.endswith("_mean")}
+        for name, layer in params.items()
+        if name.startswith("bayesian_")
+    }
+
+
+def variational_kl(params: PyTree, prior_deviation: float, prior_means: PyTree = ()) -> Float[Array, ""]:
+    """KL(posterior || prior) in nats, summed over all Bayesian layers of `params`; 0 where there are none.
+
+    The prior's means are 0, or `prior_means` in the shape of `bayesian_means`.
+    """
     total = jnp.zeros(())
-    for name, layer in params.items():
-        if name.startswith("bayesian_"):
-            for part in ("kernel", "bias"):
-                deviation = jax.nn.softplus(layer[f"{part}_rho"])
-                total = total + normal_kl(layer[f"{part}_mean"], deviation, prior_deviation)
+    for name, means in bayesian_means(params).items():
+        for leaf, mean in means.items():
+            deviation = jax.nn.softplus(params[name][leaf.replace("_mean", "_rho")])
+            prior_mean = prior_means[name][leaf] if prior_means else 0.0
+            total = total + normal_kl(mean, deviation, prior_deviation, prior_mean)
     return total

@@ -130,7 +130,8 @@ def test_several_files_are_members_in_their_order(tmp_path):
     states = [random_state("w18_small_v1", 4, seed=seed) for seed in range(3)]
     paths = [write_safetensors(tmp_path / f"fold{i}.safetensors", states[i]) for i in (2, 0, 1)]
     lines: list[str] = []
-    variables = convert_files(paths, SMALL, KEY, report=lines.append)
+    variables, untrained = convert_files(paths, SMALL, KEY, report=lines.append)
+    assert untrained == ()
     bias = variables["params"]["head"]["logit"]["bias"]
     np.testing.assert_array_equal(bias, np.stack([states[i]["last_layer.3.bias"] for i in (2, 0, 1)]))
     assert [line.split(":")[0] for line in lines] == [str(path) for path in paths]
@@ -139,7 +140,10 @@ def test_several_files_are_members_in_their_order(tmp_path):
 def test_members_draw_what_is_missing_differently(tmp_path, state):
     headless = {name: array for name, array in state.items() if not name.startswith("last_layer")}
     paths = [write_safetensors(tmp_path / "w.safetensors", headless)] * 2
-    variables = convert_files(paths, SMALL, KEY, allow_missing=["head"], report=lambda line: None)
+    allowed = ["head", "aleatoric"]
+    variables, untrained = convert_files(paths, SMALL, KEY, allow_missing=allowed, report=lambda line: None)
+    # The file has an aleatoric network, which need not have been allowed to be missing.
+    assert untrained == ("head",)
     first, second = variables["params"]["head"]["mix"]["kernel"]
     assert np.abs(first - second).max() > 0.01
 
@@ -148,8 +152,8 @@ def test_released_file_becomes_a_checkpoint_of_the_same_numbers(tmp_path, golden
     pytest.importorskip("torch")
     hypes = read_hypes(golden / "variational.hypes.json")
     lines: list[str] = []
-    variables = convert_files([golden / "variational.state"], hypes.model, KEY, report=lines.append)
-    assert "ignored: epoch, score, optimizer" in lines[0]
+    variables, untrained = convert_files([golden / "variational.state"], hypes.model, KEY, report=lines.append)
+    assert "ignored: epoch, score, optimizer" in lines[0] and untrained == ()
     config = CheckpointConfig(hypes.model, 1, hypes.mean, hypes.deviation, hypes.inference_size, hypes.positive_weight)
     save_model(tmp_path / "model", variables, config)
     restored, restored_config = load_model(tmp_path / "model")

@@ -110,9 +110,14 @@ class SegmenterNetwork(nn.Module):
         self.head = SegmentationHead(shape.final_kernel, interpolation, self.policy)
         self.aleatoric = AleatoricNetwork(self.policy)
 
-    def features(self, images: Float[Array, "batch height width 3"], train: bool = False) -> Features:
-        """Everything that passes share, from normalised images of any size from 32 x 32 up."""
-        branches = self.backbone(images, train)
+    def features(
+        self, images: Float[Array, "batch height width 3"], train: bool = False, freeze_backbone: bool = False
+    ) -> Features:
+        """Everything that passes share, from normalised images of any size from 32 x 32 up.
+
+        With `freeze_backbone` the backbone's batch norm goes by its running statistics also when training.
+        """
+        branches = self.backbone(images, train and not freeze_backbone)
         log_variance = self.aleatoric(images, train)
         if self.config.variant != "variational" or self.config.draws_kernels:
             return Features(branches, (), log_variance)
@@ -128,10 +133,14 @@ class SegmenterNetwork(nn.Module):
         return self.head(branches, features.log_variance.shape[1:], train)
 
     def __call__(
-        self, images: Float[Array, "batch height width 3"], keys: NoiseKeys | None = None, train: bool = False
+        self,
+        images: Float[Array, "batch height width 3"],
+        keys: NoiseKeys | None = None,
+        train: bool = False,
+        freeze_backbone: bool = False,
     ) -> tuple[Float[Array, "batch height width"], Float[Array, "batch height width"]]:
         """Logits of one pass, and the log variance."""
-        features = self.features(images, train)
+        features = self.features(images, train, freeze_backbone)
         return self.decode(features, keys, train), features.log_variance
 
     def _noisy(self, features: Features, keys: NoiseKeys | None) -> tuple[FeatureMap, ...]:

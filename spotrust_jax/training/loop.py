@@ -18,12 +18,14 @@ from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.training.accumulation import check_pieces
 from spotrust_jax.training.feed import MemberData, TrainingFeed, epoch_steps, open_data, validation_feed
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
 from spotrust_jax.training.journal import Journal
 from spotrust_jax.training.memory import check_memory, told_when_full
 from spotrust_jax.training.programs import Programs, compile_programs
 from spotrust_jax.training.run_state import Position, RunStates
+from spotrust_jax.training.schedule import rate_scale
 from spotrust_jax.training.state import MemberState, initial_state, state_shapes
 from spotrust_jax.training.summary import SUMMARY_NAME, write_summary
 from spotrust_jax.training.validation import Picture, validate
@@ -70,6 +72,7 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
     """
     workdir, grid = Path(workdir), DeviceGrid(config.members, tuple(devices))
     _check_shares(config, grid)
+    check_pieces(config, grid.placement)
     data = open_data(config)
     config = claim(workdir, config, data[0].training)
     with contextlib.ExitStack() as stack, told_when_full(config):
@@ -87,8 +90,8 @@ class _Watched(NamedTuple):
     stopped: Bool[np.ndarray, "members"]
     best_f1: Float[np.ndarray, "members"]
     bad_step: Float[np.ndarray, "members"]
-    scale: Float[np.ndarray, "members"]
     loss_sum: Float[np.ndarray, "members"]
+    rate: Float[np.ndarray, "members"]
 
 
 class _Run:
@@ -198,7 +201,7 @@ class _Run:
         rows = {
             "loss": trained.loss_sum / self._steps,
             **{f"validation_{name}": values for name, values in scores.items()},
-            "learning_rate": self._config.optimizer.learning_rate * self._watched.scale,
+            "learning_rate": self._watched.rate,
             "images_per_second": np.full(self._config.members, images / self._timing.seconds),
             "seconds": np.full(self._config.members, time.monotonic() - self._timing.started),
         }
@@ -222,18 +225,12 @@ class _Run:
 
     def _watch(self) -> _Watched:
         """Waits for the devices; a state that has gone wrong is never saved."""
-        schedule = self._state.schedule
-        watched = _Watched(
-            *self._grid.gather(
-                (
-                    schedule.stopped,
-                    self._state.best_f1,
-                    self._state.bad_step,
-                    schedule.reduction.scale,
-                    self._state.loss_sum,
-                )
-            )
+        state = self._state
+        schedule, step, *rest = self._grid.gather(
+            (state.schedule, state.step, state.best_f1, state.bad_step, state.loss_sum)
         )
+        scale = rate_scale(self._config, self._steps)(schedule, step)
+        watched = _Watched(schedule.stopped, *rest, self._config.optimizer.learning_rate * np.asarray(scale))
         if (watched.bad_step >= 0).any():
             member = int(np.argmax(watched.bad_step >= 0))
             raise TrainingDivergedError(

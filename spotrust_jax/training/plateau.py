@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from spotrust_jax.config import PlateauConfig
+from spotrust_jax.recipe import PlateauConfig
+
+_SMALLEST_SCORE = 1e-30
 
 
 class Schedule(NamedTuple):
@@ -71,7 +73,8 @@ def _as_loss(metric: Float[Array, ""], config: PlateauConfig) -> Float[Array, ""
     """The metric as a value to minimise: scores by their reciprocal where improvement is relative, else negated."""
     if config.metric == "loss":
         return metric
-    return 1.0 / metric if config.threshold_mode == "relative" else -metric
+    # A score of 0 must be finite, because it is an improvement where there was none before.
+    return 1.0 / jnp.maximum(metric, _SMALLEST_SCORE) if config.threshold_mode == "relative" else -metric
 
 
 def _minimum_scale(config: PlateauConfig, learning_rate: float) -> float:

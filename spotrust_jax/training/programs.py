@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.training.feed import MemberData
-from spotrust_jax.training.plateau import advance
+from spotrust_jax.training.schedule import advance
 from spotrust_jax.training.state import MemberState, state_shapes
 from spotrust_jax.training.step import device_batch_shapes, train_step, validation_step
 
@@ -46,10 +46,10 @@ def finish_epoch(
     """One member after validation: schedule advanced, best weights kept. A member that has stopped stays as it is."""
     running = ~state.schedule.stopped
     improved = running & (f1 > state.best_f1)
-    schedule = advance(state.schedule, metric, config.plateau, config.optimizer.learning_rate)
+    schedule = advance(state.schedule, metric, config)
     return state._replace(
         schedule=_choose(running, schedule, state.schedule),
-        best=_choose(improved, state.variables, state.best),
+        best=_choose(improved, state.evaluated, state.best),
         best_f1=jnp.where(improved, f1, state.best_f1),
         loss_sum=jnp.zeros(()),
     )

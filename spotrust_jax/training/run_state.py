@@ -69,7 +69,7 @@ class RunStates:
 
     def keep(self, epoch: int, state: MemberState) -> None:
         """Writes the model as it is now, for good."""
-        variables = self._grid.stacked(state.variables)
+        variables = self._grid.stacked(state.evaluated)
         self._guarded(lambda: save_model(self._workdir / f"epoch_{epoch:04d}", variables, self._model, step=epoch))
 
     def restore(self) -> tuple[Position, MemberState] | None:

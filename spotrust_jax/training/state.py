@@ -9,8 +9,11 @@ import optax
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from spotrust_jax.config import TrainConfig
+from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.segmenter import Variables, initial_variables
 from spotrust_jax.random_streams import stream
+from spotrust_jax.training.fine_tuning import take_weights
+from spotrust_jax.training.optimizer import make_optimizer
 from spotrust_jax.training.plateau import Schedule, initial_schedule
 
 
@@ -21,9 +24,11 @@ class MemberState(NamedTuple):
         key_data: the member's own key, as data that numpy and Orbax can hold; all its randomness derives from it.
         step: steps taken.
         variables: `params` and `batch_stats`.
-        optimizer: Adam's moments.
+        average: moving average of both, empty where none is kept.
+        prior: means of the variational layers' prior, by layer and leaf, empty where they are 0.
+        optimizer: the optimiser's moments, by part of the network.
         schedule: learning rate and early stop.
-        best: variables at the best validation F1 so far.
+        best: variables, averaged where an average is kept, at the best validation F1 so far.
         best_f1: that F1; -1 before the first validation.
         bad_step: first step whose loss was not finite, or -1.
         loss_sum: sum of the losses of the epoch in progress.
@@ -32,6 +37,8 @@ class MemberState(NamedTuple):
     key_data: UInt32[Array, "_words"]
     step: Int[Array, ""]
     variables: Variables
+    average: Variables | tuple[()]
+    prior: Variables | tuple[()]
     optimizer: optax.OptState
     schedule: Schedule
     best: Variables
@@ -44,20 +51,31 @@ class MemberState(NamedTuple):
         """The member's own key."""
         return jax.random.wrap_key_data(self.key_data)
 
+    @property
+    def evaluated(self) -> Variables:
+        """The variables that are validated and kept as a model: the average where there is one.
+
+        Its batch statistics are averaged likewise: those of the last few batches belong to other weights.
+        """
+        return self.average or self.variables
+
 
 def member_key(seed: int, member: int | Int[Array, ""]) -> Key[Array, ""]:
     """The key of one member: a single network is member 0 of an ensemble with the same seed."""
     return jax.random.fold_in(stream(jax.random.key(seed), "member"), member)
 
 
-def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """Adam at the initial rate; the schedule scales its updates."""
-    return optax.adam(config.optimizer.learning_rate, eps=config.optimizer.eps)
-
-
 def initial_state(config: TrainConfig) -> MemberState:
-    """State of all members, numpy leaves [members, ...]."""
-    return jax.device_get(jax.jit(lambda: _all_members(config))())
+    """State of all members, numpy leaves [members, ...]: random weights, or those that fine-tuning starts from.
+
+    Raises:
+        InputError: where the checkpoint to start from cannot be used.
+    """
+    state = jax.device_get(jax.jit(lambda: _all_members(config))())
+    if not config.fine_tuning.checkpoint:
+        return state
+    variables, prior = take_weights(state.variables, config)
+    return state._replace(variables=variables, average=variables if state.average else (), prior=prior, best=variables)
 
 
 @functools.lru_cache(maxsize=8)
@@ -77,6 +95,9 @@ def _one_member(config: TrainConfig, member: Int[Array, ""]) -> MemberState:
         key_data=jax.random.key_data(key),
         step=jnp.zeros((), jnp.int32),
         variables=variables,
+        average=variables if config.optimizer.ema_decay else (),
+        # Here only for their shapes; take_weights gives the checkpoint's.
+        prior=bayesian_means(variables["params"]) if config.fine_tuning.prior == "checkpoint" else (),
         optimizer=make_optimizer(config).init(variables["params"]),
         schedule=initial_schedule(config.plateau, config.optimizer.learning_rate),
         best=variables,

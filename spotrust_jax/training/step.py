@@ -1,22 +1,30 @@
 """One training step and one validation batch of one member, as pure functions for `ensemble.over_members`."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.augmentation import augment
 from spotrust_jax.ensemble import AXIS, Placement, average, total
-from spotrust_jax.losses import attenuated_cross_entropy, bound_log_variance, variational_kl
+from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
 from spotrust_jax.random_streams import fold_indices, stream
 from spotrust_jax.sampling import Maps, deviation, member_moments
-from spotrust_jax.training.state import MemberState, make_optimizer
+from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
+from spotrust_jax.training.objective import data_loss, negative_evidence
+from spotrust_jax.training.optimizer import make_optimizer, moving_average
+from spotrust_jax.training.schedule import epoch_steps, rate_scale
+from spotrust_jax.training.state import MemberState
+
+# Loss, batch statistics and gradients by a state, a batch and whether the backbone is frozen; of what is not frozen.
+Gradients = Callable[[MemberState, "DeviceBatch", bool], tuple[Float[Array, ""], Variables, Variables]]
 
 
 class DeviceBatch(NamedTuple):
@@ -57,42 +65,44 @@ def train_step(
         config: the experiment.
         placement: over which devices gradients and batch statistics are averaged.
         training_pixels: pixels of the training split, which the KL term is spread over.
+
+    Raises:
+        InputError: where the pieces of `config.accumulation` cannot be of one size.
     """
-    network = _training_network(config, placement)
-    optimizer = make_optimizer(config)
+    check_pieces(config, placement)
+    steps = epoch_steps(config, placement.round_up(config.batch_size), training_pixels)
+    frozen_steps = config.fine_tuning.freeze_epochs * steps
+    gradients_of = _gradients(_training_network(config, placement), config, training_pixels)
+    optimizer, scale = make_optimizer(config), rate_scale(config, steps)
 
-    def step(state: MemberState, batch: DeviceBatch) -> tuple[MemberState, Float[Array, ""]]:
-        images, labels = _augmented(state, batch, config)
-        keys = _noise_keys(state, batch)
-
-        def loss_of(params: Variables) -> tuple[Float[Array, ""], Variables]:
-            variables = {**state.variables, "params": params}
-            (logits, log_variance), updated = network.apply(variables, images, keys, train=True, mutable="batch_stats")
-            return _loss(params, logits, log_variance, labels, config, training_pixels), updated["batch_stats"]
-
-        (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.variables["params"])
+    def step(state: MemberState, batch: DeviceBatch, freeze: bool) -> tuple[MemberState, Float[Array, ""]]:
+        loss, batch_stats, gradients = gradients_of(state, batch, freeze)
         loss, gradients = average((loss, gradients), placement)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer)
-        scale = state.schedule.reduction.scale
-        params = jax.tree.map(lambda p, u: p + scale * u, state.variables["params"], updates)
+        params, factor = state.variables["params"], scale(state.schedule, state.step)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
+        changed = jax.tree.map(lambda p, u: p + factor * u, {name: params[name] for name in updates}, updates)
+        variables = {
+            "params": {**params, **changed},
+            "batch_stats": {**state.variables["batch_stats"], **batch_stats},
+        }
         failed = ~jnp.isfinite(loss) & (state.bad_step < 0)
         new_state = state._replace(
             step=state.step + 1,
-            variables={"params": params, "batch_stats": batch_stats},
+            variables=variables,
+            average=_follow(state, variables, config),
             optimizer=optimizer_state,
             bad_step=jnp.where(failed, state.step, state.bad_step),
             loss_sum=state.loss_sum + loss,
         )
         return new_state, loss
 
-    if config.members == 1:
-        return step  # its run ends where it stops
+    def unless_frozen(state: MemberState, batch: DeviceBatch) -> tuple[MemberState, Float[Array, ""]]:
+        whole, frozen = functools.partial(step, freeze=False), functools.partial(step, freeze=True)
+        if not frozen_steps:
+            return whole(state, batch)
+        return jax.lax.cond(state.step < frozen_steps, frozen, whole, state, batch)
 
-    def unless_stopped(state: MemberState, batch: DeviceBatch) -> tuple[MemberState, Float[Array, ""]]:
-        rest = lambda state, batch: (state, jnp.zeros(()))  # noqa: E731
-        return jax.lax.cond(state.schedule.stopped, rest, step, state, batch)
-
-    return unless_stopped
+    return _unless_stopped(unless_frozen, placement)
 
 
 def validation_step(
@@ -108,13 +118,13 @@ def validation_step(
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
         images = normalize(batch.images / 255.0, config.data.mean, config.data.deviation)
         moments, log_variance = member_moments(
-            network, state.variables, images, keys, num_samples=config.validation_samples
+            network, state.evaluated, images, keys, num_samples=config.validation_samples
         )
         labels = batch.masks.astype(jnp.float32)
         found = (moments.mean >= 0.5).astype(jnp.float32)
         probability = jnp.clip(moments.mean, 1e-6, 1 - 1e-6)
-        loss = jax.vmap(lambda *maps: _data_loss(*(m[None] for m in maps), config))(
-            jnp.log(probability) - jnp.log1p(-probability), log_variance, labels
+        loss = jax.vmap(lambda *maps: data_loss(*(m[None] for m in maps), config.loss))(
+            jnp.log(probability) - jnp.log1p(-probability), log_variance, labels, stream(keys, "logits")
         )
         pixels = batch.masks.shape[1] * batch.masks.shape[2]
 
@@ -135,15 +145,59 @@ def validation_step(
         )
         return sums, Maps(moments.mean, deviation(moments), bounded)
 
-    if config.members == 1:
-        return validate
+    outputs = _unless_stopped(lambda state, batch: (state, validate(state, batch)), placement)
+    return lambda state, batch: outputs(state, batch)[1]
 
-    def unless_stopped(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
-        shapes = jax.eval_shape(validate, state, batch)
-        rest = lambda state, batch: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)  # noqa: E731
-        return jax.lax.cond(state.schedule.stopped, rest, validate, state, batch)
 
-    return unless_stopped
+def _unless_stopped(function: Callable, placement: Placement) -> Callable:
+    """`function` of state and batch to state and outputs; for a member that has stopped the same state and zeros."""
+    if placement.members == 1:
+        return function  # the loop ends with its only member
+
+    def rest(state: MemberState, batch: DeviceBatch) -> tuple[MemberState, PyTree]:
+        outputs = jax.eval_shape(function, state, batch)[1]
+        return state, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), outputs)
+
+    return lambda state, batch: jax.lax.cond(state.schedule.stopped, rest, function, state, batch)
+
+
+def _gradients(network: SegmenterNetwork, config: TrainConfig, training_pixels: int) -> Gradients:
+    """The function that gives loss, batch statistics and gradients of a device's share of the batch."""
+
+    def of_piece(state: MemberState, piece: DeviceBatch, freeze: bool) -> tuple[Float[Array, ""], Variables, Variables]:
+        images, labels = _augmented(state, piece, config)
+        keys, logit_keys = _noise_keys(state, piece), fold_indices(_step_key(state, "logits"), piece.indices)
+        trained, frozen = _divide(state.variables["params"], freeze)
+
+        def loss_of(trained: Variables) -> tuple[Float[Array, ""], Variables]:
+            params = {**trained, **frozen}
+            (logits, log_variance), updated = network.apply(
+                {**state.variables, "params": params}, images, keys, True, freeze, mutable="batch_stats"
+            )
+            loss = data_loss(logits, log_variance, labels, logit_keys, config.loss)
+            loss = negative_evidence(loss, params, state.prior, config, training_pixels)
+            return loss, _divide(updated["batch_stats"], freeze)[0]
+
+        (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(trained)
+        return loss, batch_stats, gradients
+
+    def of_batch(state: MemberState, batch: DeviceBatch, freeze: bool) -> tuple[Float[Array, ""], Variables, Variables]:
+        statistics, params = (_divide(state.variables[name], freeze)[0] for name in ("batch_stats", "params"))
+        zeros = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), statistics, params))
+        return mean_over_pieces(lambda piece: of_piece(state, piece, freeze), batch, config.accumulation, zeros)
+
+    return of_batch
+
+
+def _divide(parts: Variables, freeze: bool) -> tuple[Variables, Variables]:
+    """The parts of the network that train, and those that do not."""
+    frozen = {"backbone": parts["backbone"]} if freeze else {}
+    return {name: part for name, part in parts.items() if name not in frozen}, frozen
+
+
+def _follow(state: MemberState, variables: Variables, config: TrainConfig) -> Variables | tuple[()]:
+    """The moving average after a step to `variables`, if one is kept."""
+    return state.average and moving_average(state.average, variables, state.step, config.optimizer.ema_decay)
 
 
 def _training_network(config: TrainConfig, placement: Placement) -> SegmenterNetwork:
@@ -169,35 +223,3 @@ def _noise_keys(state: MemberState, batch: DeviceBatch) -> NoiseKeys:
 
 def _step_key(state: MemberState, name: str) -> Key[Array, ""]:
     return jax.random.fold_in(stream(state.key, name), state.step)
-
-
-def _loss(
-    params: Variables,
-    logits: Float[Array, "batch height width"],
-    log_variance: Float[Array, "batch height width"],
-    labels: Float[Array, "batch height width"],
-    config: TrainConfig,
-    training_pixels: int,
-) -> Float[Array, ""]:
-    """Negative evidence lower bound per training pixel, in nats."""
-    loss = _data_loss(logits, log_variance, labels, config)
-    if config.model.variant != "variational":
-        return loss
-    kl = variational_kl(params, config.model.prior_deviation)
-    return loss + config.loss.kl_weight * kl / training_pixels
-
-
-def _data_loss(
-    logits: Float[Array, "batch height width"],
-    log_variance: Float[Array, "batch height width"],
-    labels: Float[Array, "batch height width"],
-    config: TrainConfig,
-) -> Float[Array, ""]:
-    return attenuated_cross_entropy(
-        logits,
-        log_variance,
-        labels,
-        positive_weight=config.loss.positive_weight,
-        bound=config.loss.log_variance_bound,
-        bounding=config.loss.log_variance_bounding,
-    )

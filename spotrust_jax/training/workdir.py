@@ -9,31 +9,33 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
+from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import DataConfig, TrainConfig, to_dict
 from spotrust_jax.data.datasets import training_statistics
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
+from spotrust_jax.training.fine_tuning import check_start
 
 CONFIG_NAME = "config.json"
-
-# Fields, and sections, that a resumed run may change, because no weights depend on them.
-_CHANGEABLE = ("epochs", "data.num_workers", "run")
 
 
 def claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
     """Writes the configuration down, or makes sure that the one already there differs in nothing that changes weights.
 
-    The result has channel statistics: if none are given, those of the run that is resumed, or of `training`.
+    The result has channel statistics: if none are given, those of the run that is resumed, of the checkpoint that
+    training starts from, or of `training`.
 
     Raises:
         InputError: where the directory belongs to another configuration, or cannot be written.
     """
     path = workdir / CONFIG_NAME
     earlier = _read(path)
-    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), training))
+    # A run that goes on needs its start no more.
+    start = None if earlier else check_start(config)
+    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), start, training))
     values = json.loads(json.dumps(to_dict(config)))
     if earlier:
-        _check_same(workdir, earlier, values)
+        _check_same(workdir, earlier, values, _changeable(config))
     _write(path, values)
     return config
 
@@ -62,18 +64,21 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") ->
     return found
 
 
-def _check_same(workdir: Path, earlier: dict, values: dict) -> None:
-    changed = [row for row in differences(earlier, values) if not _is_changeable(row[0])]
+def _changeable(config: TrainConfig) -> tuple[str, ...]:
+    """Fields, and sections, that a resumed run may change, because no weights depend on them."""
+    # A cosine has its length from the number of epochs, from the first step on.
+    return ("data.num_workers", "run") if config.schedule.kind == "cosine" else ("data.num_workers", "run", "epochs")
+
+
+def _check_same(workdir: Path, earlier: dict, values: dict, changeable: tuple[str, ...]) -> None:
+    rows = differences(earlier, values)
+    changed = [row for row in rows if row[0] not in changeable and row[0].partition(".")[0] not in changeable]
     if changed:
         shown = ", ".join(f"{name} {json.dumps(there)} there, {json.dumps(here)} here" for name, there, here in changed)
         raise InputError(
             f"{workdir} belongs to a run with another configuration ({shown}): "
             f"give a new directory, such as --workdir={_free(workdir)}, or the same configuration to resume"
         )
-
-
-def _is_changeable(name: str) -> bool:
-    return name in _CHANGEABLE or name.partition(".")[0] in _CHANGEABLE
 
 
 def _free(workdir: Path) -> Path:
@@ -108,11 +113,16 @@ def _write(path: Path, values: dict) -> None:
         raise InputError(f"{path.parent} cannot be written ({error.strerror}): give another --workdir") from error
 
 
-def _with_statistics(data: DataConfig, earlier: dict | None, training: Dataset) -> DataConfig:
+def _with_statistics(
+    data: DataConfig, earlier: dict | None, start: CheckpointConfig | None, training: Dataset
+) -> DataConfig:
     if data.mean and data.deviation:
         return data
     if earlier:
         mean, deviation = tuple(earlier["mean"]), tuple(earlier["deviation"])
+    elif start:
+        # Weights go on from the inputs that they know.
+        mean, deviation = start.mean, start.deviation
     else:
         # Folds of members share those of the first member's.
         fold = 0 if data.fold_of_member else data.fold

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.config import PlateauConfig
+from spotrust_jax.recipe import PlateauConfig
 from spotrust_jax.training.plateau import advance, initial_schedule
 
-SEQUENCES, LENGTH, RATE = 100, 60, 0.01
+# Of each of the four ways to call something an improvement.
+SEQUENCES, LENGTH, RATE = 1000, 40, 0.01
 
 
 def _rates(config: PlateauConfig, metrics: np.ndarray) -> np.ndarray:
@@ -26,9 +27,10 @@ def _rates(config: PlateauConfig, metrics: np.ndarray) -> np.ndarray:
 
 def _torch_rates(config: PlateauConfig, metrics: np.ndarray) -> np.ndarray:
     torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=RATE)
     rows = []
     for sequence in metrics:
-        optimizer = torch.optim.SGD([torch.zeros(1)], lr=RATE)
+        optimizer.param_groups[0]["lr"] = RATE
         scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer,
             mode="min" if config.metric == "loss" else "max",
@@ -39,22 +41,37 @@ def _torch_rates(config: PlateauConfig, metrics: np.ndarray) -> np.ndarray:
             min_lr=config.minimum_rate,
         )
         rates = []
-        for metric in sequence:
-            scheduler.step(float(metric))
+        for metric in sequence.tolist():
+            scheduler.step(metric)
             rates.append(optimizer.param_groups[0]["lr"])
         rows.append(rates)
     return np.array(rows)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "loss"])
-@pytest.mark.parametrize(("mode", "threshold"), [("relative", 0.1), ("relative", 0.01), ("absolute", 0.02)])
-@pytest.mark.parametrize("patience", [0, 2])
-def test_equals_torch(metric, mode, threshold, patience):
-    config = PlateauConfig(metric, 0.5, patience, threshold, mode, minimum_rate=1e-4, stop_after=0)
+def _random_scores(count: int) -> np.ndarray:
+    """Scores in [0, 1]: rising with noise, many of them 0 for a while, a third in steps so that they tie."""
     rng = np.random.default_rng(0)
-    rising = np.linspace(0.3, 0.9, LENGTH) + rng.normal(0, 0.1, (SEQUENCES, LENGTH))
-    metrics = np.clip(rising if metric == "accuracy" else 1.3 - rising, 0.05, None).astype(np.float32)
-    np.testing.assert_allclose(_rates(config, metrics), _torch_rates(config, metrics), rtol=1e-5)
+    start, noise = rng.uniform(-0.5, 0.6, (count, 1)), rng.uniform(0.0, 0.2, (count, 1))
+    scores = start + (0.95 - start) * np.linspace(0, 1, LENGTH) ** rng.uniform(0.2, 3, (count, 1))
+    scores += noise * rng.normal(size=scores.shape)
+    scores[::3] = np.round(scores[::3] * 32) / 32
+    return np.clip(scores, 0, 1).astype(np.float32)
+
+
+# Factor, patience, threshold and minimum rate, over which the sequences are divided.
+PARAMETERS = [(0.9, 2, 0.1, 1e-4), (0.5, 0, 0.01, 1e-4), (0.1, 5, 0.02, 0.0), (0.6, 1, 0.003, 2e-3)]
+
+
+@pytest.mark.parametrize("mode", ["relative", "absolute"])
+@pytest.mark.parametrize("metric", ["f1_corrosion", "loss"])
+def test_equals_torch(metric, mode):
+    scores = _random_scores(SEQUENCES)
+    # Losses stay above 0, where a share of the best means something.
+    metrics = scores if metric != "loss" else np.float32(1.05) - scores
+    for part, (factor, patience, threshold, minimum) in enumerate(PARAMETERS):
+        config = PlateauConfig(metric, factor, patience, threshold, mode, minimum_rate=minimum, stop_after=0)
+        sequences = metrics[part :: len(PARAMETERS)]
+        np.testing.assert_allclose(_rates(config, sequences), _torch_rates(config, sequences), rtol=1e-5)
 
 
 def test_above_ninety_one_per_cent_the_paper_schedule_is_a_fixed_decay():

@@ -1,0 +1,136 @@
+"""The sections of a configuration that say what is minimised, and how: losses, optimiser, schedules, start.
+
+The defaults are the paper's; docs/recipes.md has them in one table, with their sources.
+"""
+
+import dataclasses
+from typing import Literal
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.losses import Bounding
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is minimised: a data loss and, for the variational network, its divergence from the prior.
+
+    In all kinds but "logit_noise" the log variance is learnt by attenuation of a loss for each pixel, whose expected
+    logarithm it becomes.
+    """
+
+    # "attenuated": cross-entropy (the paper's); "focal": the same with hard pixels weighing more; "combo": "attenuated"
+    # plus Dice; "dice": Dice alone, while the log variance learns from the cross-entropy; "logit_noise": cross-entropy
+    # of the probability averaged over noise on the logits, whose log variance is the network's second output.
+    kind: Literal["attenuated", "dice", "combo", "focal", "logit_noise"] = "attenuated"
+    # Weight of corroded pixels; w raises the optimal logit by log w, so raw probabilities are too high by that much.
+    # Dice, which needs no balance of classes, does without it.
+    positive_weight: float = 7.035
+    # Largest magnitude of the log variance in the loss, and whether it is reached smoothly or by a clamp.
+    log_variance_bound: float = 10.0
+    log_variance_bounding: Bounding = "smooth"
+    # "combo": weight of the Dice loss against the attenuated cross-entropy.
+    dice_weight: float = 1.0
+    # "focal": exponent of the weight (1 - p of the true class); 0 is "attenuated".
+    focal_gamma: float = 2.0
+    # "logit_noise": draws that the probability is averaged over.
+    noise_samples: int = 10
+    # Tempering of the KL term; 1 is the evidence lower bound.
+    kl_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("positive_weight", "log_variance_bound", "noise_samples"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"loss.{name} is {getattr(self, name)}: give a positive number")
+        for name in ("dice_weight", "focal_gamma", "kl_weight"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"loss.{name} is {getattr(self, name)}: give a number from 0 up")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """How gradients become changes of the weights."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = 0.003
+    # "adam" and "adamw": added to the root of the second moment.
+    eps: float = 1e-8
+    # "adamw": decay of the kernels of plain convolutions; norms, biases and Bayesian layers have none.
+    weight_decay: float = 0.01
+    # "sgd": share of the last update that is repeated.
+    momentum: float = 0.0
+    # Share that the moving average of the weights keeps at each step, such as 0.999; 0 keeps no average. Validation and
+    # `best` use the average.
+    ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0:
+            raise InputError(f"optimizer.learning_rate is {self.learning_rate}: give a positive number")
+        if not self.weight_decay >= 0:
+            raise InputError(f"optimizer.weight_decay is {self.weight_decay}: give a number from 0 up")
+        for name in ("momentum", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"optimizer.{name} is {getattr(self, name)}: give a number from 0 to below 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleConfig:
+    """How the learning rate changes from step to step."""
+
+    # "plateau": cut when the validation metric stops improving (section plateau); "cosine": half a cosine from the
+    # initial rate to the minimum over all epochs, without an early stop.
+    kind: Literal["plateau", "cosine"] = "plateau"
+    # Epochs at the start over which the rate rises from 0, in a straight line.
+    warmup_epochs: float = 0.0
+    # "cosine": rate at the end.
+    minimum_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("warmup_epochs", "minimum_rate"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"schedule.{name} is {getattr(self, name)}: give a number from 0 up")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlateauConfig:
+    """Learning rate cut when the validation metric stops improving, and the early stop; `schedule.kind` "plateau"."""
+
+    # Metric of the validation split: "accuracy" or "f1_corrosion", higher is better, or "loss", lower is better.
+    metric: Literal["accuracy", "f1_corrosion", "loss"] = "accuracy"
+    factor: float = 0.9
+    # Epochs without improvement that are let pass before a cut.
+    patience: int = 2
+    # An improvement is one by this share of the best value ("relative") or by this much ("absolute").
+    threshold: float = 0.1
+    threshold_mode: Literal["relative", "absolute"] = "relative"
+    minimum_rate: float = 1e-4
+    # Stop after this many epochs at the minimum rate without any improvement; 0 never stops early.
+    stop_after: int = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuningConfig:
+    """Weights that training starts from."""
+
+    # Folder of a checkpoint, from launch.convert or RUN/best, whose backbone is taken; "" starts from random weights.
+    # With one member all members start from it, with several each from its own.
+    checkpoint: str = ""
+    # Whether these parts are taken as well; the others start from random weights.
+    head: bool = False
+    bayesian: bool = False
+    aleatoric: bool = False
+    # Mean of the variational layers' prior: "zero", or "checkpoint" for the checkpoint's posterior means.
+    prior: Literal["zero", "checkpoint"] = "zero"
+    # Learning rate of the backbone as a multiple of the other parts'.
+    backbone_rate: float = 1.0
+    # Epochs at the start in which the backbone, its batch statistics and its moments stay as they are.
+    freeze_epochs: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.backbone_rate > 0:
+            raise InputError(f"fine_tuning.backbone_rate is {self.backbone_rate}: give a positive number")
+        if self.freeze_epochs < 0:
+            raise InputError(f"fine_tuning.freeze_epochs is {self.freeze_epochs}: give a number from 0 up")
+        asked = [name for name in ("head", "bayesian", "aleatoric", "freeze_epochs") if getattr(self, name)]
+        asked += ["prior"] if self.prior == "checkpoint" else []
+        if asked and not self.checkpoint:
+            raise InputError(f"fine_tuning.{asked[0]} is set and fine_tuning.checkpoint is empty: give its folder")
