@@ -34,6 +34,7 @@ class CheckpointConfig:
         positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
         log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
         threshold: probability from which a pixel counts as corrosion.
+        untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
         format: version of this layout.
     """
 
@@ -46,6 +47,7 @@ class CheckpointConfig:
     log_variance_bound: float = 10.0
     log_variance_bounding: Bounding = "clamp"
     threshold: float = 0.5
+    untrained: tuple[str, ...] = ()
     format: int = FORMAT
 
 

@@ -30,6 +30,8 @@ class DataConfig:
     path: str = ""
     # Number of the fold that validates while the others train; -1 where the data set is not divided into folds.
     fold: int = -1
+    # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
+    fold_of_member: bool = False
     # (height, width) that photographs are resized to for training and validation.
     image_size: tuple[int, int] = (480, 640)
     # Which scenes: the demo's small ones, or those that look like surveys of steel structures.

@@ -7,7 +7,7 @@ however many threads, worker processes or training processes share the work.
 import collections
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 import grain
@@ -46,7 +46,7 @@ def training_batches(
     batch_size: int,
     size: tuple[int, int],
     first: int = 0,
-    rows: Sequence[int] | None = None,
+    rows: Int64[np.ndarray, "rows"] | None = None,
     num_workers: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches from number `first` on: every epoch in an order of its own, batches running over its end.
@@ -63,7 +63,7 @@ def training_batches(
 
 
 def validation_batches(
-    dataset: Dataset, *, batch_size: int, size: tuple[int, int], rows: Sequence[int] | None = None
+    dataset: Dataset, *, batch_size: int, size: tuple[int, int], rows: Int64[np.ndarray, "rows"] | None = None
 ) -> Iterator[Batch]:
     """Every example once, in order; the last batch is filled up with blank examples that are not `valid`.
 
@@ -92,8 +92,8 @@ def placed_ahead(batches: Iterable[_Item], place: Callable[[_Item], _Placed], ah
     yield from waiting
 
 
-def _places(rows: Sequence[int] | None, batch_size: int) -> Int64[np.ndarray, "rows"]:
-    return np.arange(batch_size) if rows is None else np.asarray(rows, np.int64)
+def _places(rows: Int64[np.ndarray, "rows"] | None, batch_size: int) -> Int64[np.ndarray, "rows"]:
+    return np.arange(batch_size) if rows is None else rows
 
 
 def _read_rows(dataset: Dataset, rows: np.ndarray, size: tuple[int, int], number: int, batch: np.ndarray) -> Batch:

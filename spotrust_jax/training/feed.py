@@ -1,7 +1,7 @@
 """From data sets to devices: every member's batches, as far as the devices of this process need them."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +45,7 @@ class TrainingFeed:
     """
 
     def __init__(
-        self, data: Sequence[MemberData], config: TrainConfig, grid: DeviceGrid, first: int, stopped: Sequence[bool]
+        self, data: Sequence[MemberData], config: TrainConfig, grid: DeviceGrid, first: int, stopped: Iterable[bool]
     ):
         self.stopped = list(stopped)
         self._batch_size = config.batch_size

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
-from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
@@ -108,7 +107,7 @@ class _Run:
         self._workdir, self._config, self._grid, self._data = workdir, config, grid, data
         self._steps = epoch_steps(data, config.batch_size)
         self._interruption = stack.enter_context(Interruption())
-        self._states = RunStates(workdir, config, _checkpoint_config(config), grid)
+        self._states = RunStates(workdir, config, grid)
         stack.callback(self._states.close)
         self._position, self._state = self._states.restore() or self._begin()
         self._begun = self._position
@@ -259,19 +258,6 @@ def _check_shares(config: TrainConfig, grid: DeviceGrid) -> None:
 
 def _is_due(every: int, count: int) -> bool:
     return every > 0 and count % every == 0
-
-
-def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
-    return CheckpointConfig(
-        model=config.model,
-        members=config.members,
-        mean=config.data.mean,
-        deviation=config.data.deviation,
-        inference_size=max(config.data.image_size),
-        positive_weight=config.loss.positive_weight,
-        log_variance_bound=config.loss.log_variance_bound,
-        log_variance_bounding=config.loss.log_variance_bounding,
-    )
 
 
 def _bar(config: TrainConfig, steps: int, done: int) -> tqdm:

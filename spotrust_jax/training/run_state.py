@@ -43,11 +43,12 @@ class RunStates:
     Writing goes on in the background: an older state goes only once a newer one is whole.
     """
 
-    def __init__(self, workdir: Path, config: TrainConfig, model: CheckpointConfig, grid: DeviceGrid):
-        self._workdir, self._config, self._model, self._grid = workdir.resolve(), config, model, grid
+    def __init__(self, workdir: Path, config: TrainConfig, grid: DeviceGrid):
+        self._workdir, self._config, self._grid = workdir.resolve(), config, grid
+        self._model = _checkpoint_config(config)
         options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=True)
         self._latest = ocp.CheckpointManager(epath.Path(self._workdir / "latest"), options=options)
-        write_config(self._workdir / "best", model)
+        write_config(self._workdir / "best", self._model)
         self._best = model_manager(self._workdir / "best", in_background=True)
 
     def save(self, position: Position, state: MemberState) -> None:
@@ -121,3 +122,16 @@ class RunStates:
                 f"{self._workdir} could not be written ({reason}): free some space there; the same command then goes "
                 f"on from step {self._latest.latest_step() or 0}"
             ) from error
+
+
+def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
+    return CheckpointConfig(
+        model=config.model,
+        members=config.members,
+        mean=config.data.mean,
+        deviation=config.data.deviation,
+        inference_size=max(config.data.image_size),
+        positive_weight=config.loss.positive_weight,
+        log_variance_bound=config.loss.log_variance_bound,
+        log_variance_bounding=config.loss.log_variance_bounding,
+    )

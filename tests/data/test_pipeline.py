@@ -35,7 +35,8 @@ class Numbered:
         return Example(str(index), pixel[None, None], np.zeros((1, 1), bool), "")
 
 def order(count, batches, **options):
-    stream = training_batches(Numbered(count), size=(1, 1), **options)
+    rows = np.array(options.pop("rows", range(options["batch_size"])))
+    stream = training_batches(Numbered(count), size=(1, 1), rows=rows, **options)
     found = list(itertools.islice(stream, batches))
     stream.close()
     return np.array([(batch.images[:, 0, 0] @ [1 << 16, 1 << 8, 1], batch.indices) for batch in found])
@@ -115,7 +116,7 @@ def test_seeds_differ():
 def test_resumed_order_is_the_rest_of_the_whole(first):
     assert _examples(first=first, count=10 - first) == _examples()[first:]
     # Also with another number of processes than before.
-    halves = [_examples(first=first, count=10 - first, rows=_rows(4, 2, index)) for index in range(2)]
+    halves = [_examples(first=first, count=10 - first, rows=np.array(_rows(4, 2, index))) for index in range(2)]
     assert [left + right for left, right in zip(*halves, strict=True)] == _examples()[first:]
 
 
@@ -137,7 +138,7 @@ def test_damaged_photograph_is_the_readers_one_line():
 @pytest.mark.parametrize("processes", [1, 2])
 def test_validation_sees_every_example_once_and_marks_the_filling(processes):
     shares = [
-        list(validation_batches(Numbered(), batch_size=4, size=(4, 4), rows=_rows(4, processes, index)))
+        list(validation_batches(Numbered(), batch_size=4, size=(4, 4), rows=np.array(_rows(4, processes, index))))
         for index in range(processes)
     ]
     batches = [batch for together in zip(*shares, strict=True) for batch in together]

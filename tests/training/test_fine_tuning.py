@@ -9,15 +9,18 @@ import pytest
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
+from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
 from spotrust_jax.recipe import FineTuningConfig, OptimizerConfig, ScheduleConfig
 from spotrust_jax.training.fine_tuning import check_start
-from spotrust_jax.training.loop import _claim, train
-from spotrust_jax.training.run_state import RunStates
+from spotrust_jax.training.loop import train
+from spotrust_jax.training.run_state import Position, RunStates
 from spotrust_jax.training.state import initial_state, state_shapes
+from spotrust_jax.training.workdir import claim
 from tests.random_photographs import Photographs
+from tests.training.runs import latest
 
 pytestmark = pytest.mark.usefixtures("small_step")
 
@@ -144,39 +147,34 @@ def test_start_without_the_layers_or_members_asked_for(single, tmp_path):
 
 
 def test_channel_statistics_are_the_checkpoints_unless_given(single, tmp_path):
-    data = _claim(tmp_path / "a", _config(single), Photographs("ab")).data
+    data = claim(tmp_path / "a", _config(single), Photographs("ab")).data
     assert (data.mean, data.deviation) == STATISTICS
     given = dataclasses.replace(_config(single), data=dataclasses.replace(CONFIG.data, mean=(0.5, 0.5, 0.5)))
-    data = _claim(tmp_path / "b", given, Photographs("ab")).data
+    data = claim(tmp_path / "b", given, Photographs("ab")).data
     assert (data.mean, data.deviation) == ((0.5, 0.5, 0.5), STATISTICS[1])
 
 
 def test_bad_start_leaves_the_working_directory_free(single, tmp_path):
     with pytest.raises(InputError, match="of width 4"):
-        _claim(tmp_path, dataclasses.replace(_config(single), model=ModelConfig(width=4)), Photographs("ab"))
+        claim(tmp_path, dataclasses.replace(_config(single), model=ModelConfig(width=4)), Photographs("ab"))
     assert not (tmp_path / "config.json").exists()
 
 
 def test_length_of_a_cosine_stays(tmp_path):
     cosine = dataclasses.replace(CONFIG, schedule=ScheduleConfig("cosine"))
-    _claim(tmp_path, cosine, Photographs("ab"))
-    with pytest.raises(InputError, match="epochs differ"):
-        _claim(tmp_path, dataclasses.replace(cosine, epochs=3), Photographs("ab"))
-
-
-def _latest(config, workdir):
-    states = RunStates(workdir)
-    _, state = states.restore(config)
-    states.close()
-    return state
+    claim(tmp_path, cosine, Photographs("ab"))
+    with pytest.raises(InputError, match="epochs 2 there, 3 here"):
+        claim(tmp_path, dataclasses.replace(cosine, epochs=3), Photographs("ab"))
 
 
 def test_prior_and_average_are_saved_with_the_state(single, tmp_path):
-    config = _config(single, prior="checkpoint")
-    state, states = initial_state(config), RunStates(tmp_path)
-    states.save(1, state)
+    config = claim(tmp_path, _config(single, prior="checkpoint"), Photographs("ab"))
+    state, grid = initial_state(config), DeviceGrid(1, tuple(jax.devices()[:1]))
+    states = RunStates(tmp_path, config, grid)
+    states.save(Position(1, 2), grid.spread(state))
     states.close()
-    restored = _latest(config, tmp_path)
+    position, restored = latest(config, tmp_path)
+    assert position == Position(1, 2)
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     _assert_equal(restored, state)
 
@@ -188,10 +186,10 @@ def test_resumed_fine_tuning_needs_no_checkpoint_and_equals_one_without_a_break(
     config = dataclasses.replace(_config(folder, freeze_epochs=1, backbone_rate=0.1), model=model, accumulation=2)
     train(config, tmp_path / "whole", jax.devices()[:1])
     train(dataclasses.replace(config, epochs=1), tmp_path / "broken", jax.devices()[:1])
-    _assert_equal(_latest(config, tmp_path / "broken").variables["params"]["backbone"], start)
+    _assert_equal(latest(config, tmp_path / "broken")[1].variables["params"]["backbone"], start)
     shutil.rmtree(folder)
     train(config, tmp_path / "broken", jax.devices()[:1])
-    whole, resumed = (_latest(config, tmp_path / name) for name in ("whole", "broken"))
+    whole, resumed = (latest(config, tmp_path / name)[1] for name in ("whole", "broken"))
     _assert_equal(resumed, whole)
     changed = resumed.variables["params"]["backbone"]["branch0"]["conv"]["kernel"]
     assert np.abs(changed - start["branch0"]["conv"]["kernel"]).max() > 0

@@ -1,27 +1,37 @@
-"""Whole runs on the embedded scenes: resume, divergence, and a working directory that is somebody else's."""
+"""Whole runs on the embedded scenes: going on from anywhere, what is kept, and what ends a run in one line."""
 
 import dataclasses
 import json
+import os
+import resource
 import shutil
+import signal
 
 import jax
 import numpy as np
 import pytest
+from tensorboardX.proto.event_pb2 import Event
 
 import spotrust_jax
-from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
+from spotrust_jax.config import AugmentationConfig, DataConfig, RunConfig, TrainConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.errors import InputError
+from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.training.loop import TrainingDivergedError, _claim, train
-from spotrust_jax.training.run_state import RunStates
-from tests.random_photographs import Photographs
+from spotrust_jax.training import loop
+from spotrust_jax.training.feed import TrainingFeed
+from spotrust_jax.training.interruption import InterruptedRunError
+from spotrust_jax.training.loop import TrainingDivergedError, train
+from spotrust_jax.training.run_state import Position, RunStates
+from spotrust_jax.training.summary import compare, read_summary
+from tests.training.runs import latest
 
+# Two epochs of four steps, the state saved after the third and the sixth step as well.
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
     data=DataConfig(source="scenes", image_size=(64, 64), scenes=(8, 5)),
     augmentation=AugmentationConfig(crop_size=(64, 64)),
-    batch_size=4,
+    run=RunConfig(checkpoint_steps=3, keep_epochs=2, panel_epochs=2),
+    batch_size=2,
     epochs=2,
     validation_samples=2,
 )
@@ -38,36 +48,115 @@ def finished(tmp_path_factory):
     return workdir, _train(CONFIG, workdir)
 
 
-def _latest(workdir):
-    """Arrays of the newest state, read back by the loop's own resume, which has no epoch left to run."""
-    states = RunStates(workdir)
-    epoch, state = states.restore(CONFIG)
-    states.close()
-    return epoch, state
+def _journal(workdir):
+    """Its lines without what time has to do with."""
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
 
 
-def test_resumed_run_equals_uninterrupted_run(finished, tmp_path):
-    _train(dataclasses.replace(CONFIG, epochs=1), tmp_path)
-    progress = _train(CONFIG, tmp_path)
-    assert progress == finished[1] and progress.epochs == 2 and progress.steps == 4
-    (_, whole), (_, resumed) = _latest(finished[0]), _latest(tmp_path)
-    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+def _assert_same_run(workdir, expected):
+    for (position, state), (expected_position, expected_state) in [(latest(CONFIG, workdir), latest(CONFIG, expected))]:
+        assert position == expected_position == Position(2, 8, position.best_epoch)
+        for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(expected_state), strict=True):
+            np.testing.assert_array_equal(one, other)
+    best, expected_best = (spotrust_jax.load(folder / "best").variables for folder in (workdir, expected))
+    for one, other in zip(jax.tree.leaves(best), jax.tree.leaves(expected_best), strict=True):
         np.testing.assert_array_equal(one, other)
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    expected = [json.loads(line) for line in (finished[0] / "metrics.jsonl").read_text().splitlines()]
-    for row in (*lines, *expected):
-        del row["seconds"]
-    assert lines == expected
+    assert _journal(workdir) == _journal(expected)
 
 
-def test_best_model_predicts_and_journal_is_there(finished):
+def test_longer_run_goes_on_where_a_shorter_one_ended(finished, tmp_path):
+    _train(dataclasses.replace(CONFIG, epochs=1), tmp_path)
+    assert _train(CONFIG, tmp_path) == finished[1]
+    _assert_same_run(tmp_path, finished[0])
+
+
+@pytest.mark.parametrize("moment", ["step", "validation"])
+def test_sigterm_saves_at_once_and_the_run_goes_on_bit_for_bit(finished, tmp_path, monkeypatch, moment):
+    steps = iter(range(1, 100))
+    following, validation = TrainingFeed.__next__, loop.validation_feed
+
+    def batch(feed):
+        if moment == "step" and next(steps) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return following(feed)
+
+    def batches(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validation(*arguments)
+
+    monkeypatch.setattr(TrainingFeed, "__next__", batch)
+    if moment == "validation":
+        monkeypatch.setattr(loop, "validation_feed", batches)
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(InterruptedRunError, match=rf"after step {5 if moment == 'step' else 4}: .*goes on") as caught:
+        _train(CONFIG, tmp_path)
+    assert caught.value.exit_code == 75 and signal.getsignal(signal.SIGTERM) is handler
+    # The fifth step belongs to the second epoch; the fourth ends the first, which is not validated yet.
+    expected = Position(1, 5, 1) if moment == "step" else Position(0, 4)
+    assert latest(CONFIG, tmp_path)[0] == expected
+    monkeypatch.undo()
+    # What a killed process leaves: half a line, and one of an epoch whose state was never saved.
+    with (tmp_path / "metrics.jsonl").open("a") as lines:
+        lines.write('{"epoch": 2, "step": 8, "member": 0}\n{"epoch": 2, "st')
+    assert _train(CONFIG, tmp_path) == finished[1]
+    _assert_same_run(tmp_path, finished[0])
+
+
+def test_finished_run_is_left_as_it_is(finished, monkeypatch):
+    workdir, progress = finished
+    before = (workdir / "summary.json").read_text()
+    monkeypatch.setattr(loop, "compile_programs", None)
+    assert _train(CONFIG, workdir) == progress
+    assert (workdir / "summary.json").read_text() == before
+
+
+def test_best_and_kept_models_predict(finished):
     workdir, progress = finished
     segmenter = spotrust_jax.load(workdir / "best")
     assert segmenter.config.model == CONFIG.model and segmenter.config.inference_size == 64
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    best = max(row["validation_f1_corrosion"] for row in rows)
+    best = max(row["validation_f1_corrosion"] for row in _journal(workdir))
     np.testing.assert_allclose(progress.best_f1, [best], atol=1e-6)
-    assert any((workdir / "events").iterdir())
+    kept, state = spotrust_jax.load(workdir / "epoch_0002"), latest(CONFIG, workdir)[1]
+    for one, other in zip(jax.tree.leaves(kept.variables), jax.tree.leaves(state.variables), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _events(workdir):
+    """All events, by the file format: length, its checksum, an event, its checksum."""
+    for file in sorted((workdir / "events").iterdir()):
+        data = file.read_bytes()
+        while data:
+            length = int.from_bytes(data[:8], "little")
+            yield Event.FromString(data[12 : 12 + length])
+            data = data[16 + length :]
+
+
+def test_tensorboard_has_scalars_and_pictures(finished):
+    values = {(value.tag, event.step): value for event in _events(finished[0]) for value in event.summary.value}
+    row = _journal(finished[0])[-1]
+    np.testing.assert_allclose(values["validation_f1_corrosion", 8].simple_value, row["validation_f1_corrosion"], 1e-6)
+    pictures = [key for key in values if key[0].startswith("validation/photograph")]
+    assert sorted(pictures) == [(f"validation/photograph{number}", 8) for number in range(4)]
+    assert values[pictures[0]].image.width > 4 * 64
+
+
+def test_summary_and_comparison(finished, tmp_path):
+    summary = read_summary(finished[0])
+    assert summary["epochs"] == 2 and summary["steps"] == 8 and summary["best_f1"] == list(finished[1].best_f1)
+    assert summary["jax"] == jax.__version__ and summary["peak_gib"]["host"] > 0.1
+    parameters = spotrust_jax.load(finished[0] / "best").variables["params"]
+    assert summary["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(parameters))
+    other = shutil.copytree(finished[0], tmp_path / "other")
+    summary["config"]["optimizer"]["learning_rate"] = 0.5
+    (other / "summary.json").write_text(json.dumps(summary))
+    table = compare([finished[0], other])
+    assert "| optimizer.learning_rate | 0.003 | 0.5 |" in table and "batch_size" not in table
+    (other / "summary.json").unlink()
+    with pytest.raises(InputError, match="is not finished"):
+        compare([finished[0], other])
+    with pytest.raises(InputError, match="is not the working directory"):
+        compare([tmp_path])
 
 
 def test_channel_statistics_are_those_of_the_training_scenes(finished):
@@ -77,33 +166,33 @@ def test_channel_statistics_are_those_of_the_training_scenes(finished):
     np.testing.assert_allclose(config.deviation, pixels.std(0), rtol=1e-9)
 
 
-def test_channel_statistics_survive_a_resume_but_not_an_override(tmp_path):
-    first = _claim(tmp_path, CONFIG, Photographs("ab"))
-    assert _claim(tmp_path, CONFIG, Photographs("cd")) == first
-    assert _claim(tmp_path, first, Photographs("cd")) == first
-    given = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, mean=(0.5, 0.5, 0.5)))
-    with pytest.raises(InputError, match=r"data\.mean differ"):
-        _claim(tmp_path, given, Photographs("ab"))
-
-
-def test_another_configuration_is_refused(finished):
-    other = dataclasses.replace(CONFIG, batch_size=2)
-    with pytest.raises(InputError, match="batch_size"):
-        _train(other, finished[0])
-
-
 def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(finished, tmp_path, monkeypatch):
     workdir = shutil.copytree(finished[0], tmp_path / "run")
 
-    def poisoned(states, config):
-        epoch, state = restore(states, config)
-        return epoch, state._replace(variables=jax.tree.map(lambda leaf: leaf * np.nan, state.variables))
+    def poisoned(states):
+        position, state = restore(states)
+        return position, state._replace(variables=jax.tree.map(lambda leaf: leaf * np.nan, state.variables))
 
     restore = RunStates.restore
     monkeypatch.setattr(RunStates, "restore", poisoned)
-    with pytest.raises(TrainingDivergedError, match="member 0 was not finite at step 5"):
+    with pytest.raises(TrainingDivergedError, match="member 0 was not finite at step 9"):
         _train(dataclasses.replace(CONFIG, epochs=3), workdir)
     monkeypatch.undo()
-    epoch, state = _latest(workdir)
-    assert epoch == 2
+    position, state = latest(CONFIG, workdir)
+    assert position.epochs == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables))
+
+
+def test_full_disk_is_one_line_and_costs_no_more_than_the_last_steps(finished, tmp_path):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow beyond this: the kernel refuses as it does where a disk is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"could not be written \(.*\): free some space") as caught:
+            _train(dataclasses.replace(CONFIG, epochs=3), workdir)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(caught.value)
+    assert latest(CONFIG, workdir)[0].epochs == 2
+    assert _train(dataclasses.replace(CONFIG, epochs=3), workdir).epochs == 3

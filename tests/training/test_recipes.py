@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
-from spotrust_jax.ensemble import Placement, over_members
+from spotrust_jax.ensemble import Placement
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.layers import Norm, convolve
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.recipe import FineTuningConfig, LossConfig, OptimizerConfig, ScheduleConfig
 from spotrust_jax.training.accumulation import check_pieces
-from spotrust_jax.training.loop import finish_epoch
+from spotrust_jax.training.programs import finish_epoch
 from spotrust_jax.training.state import initial_state
-from spotrust_jax.training.step import DeviceBatch, train_step, validation_step
+from spotrust_jax.training.step import DeviceBatch, validation_step
+from tests.training.runs import run_steps
 
 pytestmark = pytest.mark.usefixtures("small_step")
 
@@ -36,18 +37,14 @@ CONFIG = TrainConfig(
 
 def _batch(step: int) -> DeviceBatch:
     rng = np.random.default_rng(step)
-    images = rng.integers(0, 256, (1, BATCH, SIZE, SIZE, 3), np.uint8)
-    return DeviceBatch(images, images[..., 0] > 150, np.ones((1, BATCH), bool), np.arange(BATCH, dtype=np.int32)[None])
+    images = rng.integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8)
+    return DeviceBatch(images, images[..., 0] > 150, np.ones(BATCH, bool), np.arange(BATCH, dtype=np.int32))
 
 
 def _run(config: TrainConfig, steps: int, devices: int = 1) -> list:
     """States [1, ...] at the start and after each step."""
-    placement = Placement(1, devices)
-    step = over_members(train_step(config, placement, PIXELS), placement, jax.devices()[:devices])
-    states = [placement.spread(initial_state(dataclasses.replace(config, fine_tuning=FineTuningConfig())))]
-    for number in range(steps):
-        states.append(step(states[-1], placement.split(_batch(number)))[0])
-    return [placement.gather(state) for state in states]
+    state = initial_state(dataclasses.replace(config, fine_tuning=FineTuningConfig()))
+    return run_steps(config, devices, state, [{0: _batch(number)} for number in range(steps)], PIXELS)[0]
 
 
 def _assert_close(found, expected, **tolerance):
@@ -83,7 +80,7 @@ def test_pieces_hold_the_same_examples_on_two_devices(in_two_pieces):
 def test_running_statistics_of_pieces_move_once_a_step_by_their_mean(in_two_pieces):
     start, first = (jax.tree.map(lambda leaf: leaf[0], state.variables) for state in in_two_pieces[:2])
     kernel = start["params"]["aleatoric"]["stem"]["unit1"]["conv"]["kernel"]
-    images = (_batch(0).images[0] / 255 - 0.5) / 0.2
+    images = (_batch(0).images / 255 - 0.5) / 0.2
     outputs = np.asarray(convolve(jnp.asarray(images, jnp.float32), jnp.asarray(kernel), 2))
     found = first["batch_stats"]["aleatoric"]["stem"]["unit1"]["norm"]
     np.testing.assert_allclose(found["mean"], 0.1 * outputs.mean((0, 1, 2)), atol=1e-6)
@@ -150,8 +147,7 @@ def test_average_is_what_is_validated_and_kept(thawed):
     config, states = thawed
     state = jax.tree.map(lambda leaf: leaf[0], states[-1])
     spoilt = state._replace(variables=jax.tree.map(lambda leaf: leaf * np.nan, state.variables))
-    batch = jax.tree.map(lambda leaf: leaf[0], _batch(0))
-    sums = jax.jit(validation_step(config, Placement(1, 1)))(spoilt, batch)
+    sums, _ = jax.jit(validation_step(config, Placement(1, 1)))(spoilt, _batch(0))
     assert np.isfinite(sums.loss)
     kept = finish_epoch(jax.tree.map(jnp.asarray, spoilt), jnp.asarray(0.5), jnp.asarray(0.5), config)
     _assert_close(kept.best, state.average, rtol=0)

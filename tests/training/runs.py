@@ -1,0 +1,32 @@
+"""Steps and saved states of runs, as arrays [members, ...] on the host."""
+
+import dataclasses
+
+import jax
+
+from spotrust_jax.ensemble import DeviceGrid, over_members
+from spotrust_jax.training.run_state import RunStates
+from spotrust_jax.training.step import train_step
+from spotrust_jax.training.workdir import read_config
+
+
+def run_steps(config, devices, state, batches, pixels):
+    """States at the start and after each step, and losses [steps, members]; `batches` are {member: batch} a step."""
+    grid = DeviceGrid(config.members, tuple(jax.devices()[:devices]))
+    step = over_members(train_step(config, grid.placement, pixels), grid)
+    states, losses = [grid.spread(state)], []
+    for of_members in batches:
+        state, loss = step(states[-1], grid.split(of_members))
+        states.append(state)
+        losses.append(grid.gather(loss))
+    return [grid.gather(state) for state in states], losses
+
+
+def latest(config, workdir):
+    """Position and state that a run would go on from."""
+    grid, known = DeviceGrid(config.members, tuple(jax.devices()[:1])), read_config(workdir)["data"]
+    data = dataclasses.replace(config.data, mean=tuple(known["mean"]), deviation=tuple(known["deviation"]))
+    states = RunStates(workdir, dataclasses.replace(config, data=data), grid)
+    position, state = states.restore()
+    states.close()
+    return position, grid.gather(state)

@@ -1,0 +1,142 @@
+"""A small run as a process of its own: `python -m tests.training.small_runs WORKDIR [train's flags of several processes]`.
+
+Also the study of killed runs, `python -m tests.training.small_runs --kills=20`: the same run is killed at random moments
+until it is through, and must end with the weights of a run that nobody disturbed.
+"""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def config(members: int = 1, epochs: int = 5):
+    """Five epochs of four steps that are saved after every second step; 20 steps of plain gradient descent."""
+    from spotrust_jax.config import AugmentationConfig, DataConfig, RunConfig, TrainConfig
+    from spotrust_jax.models.segmenter import ModelConfig
+    from spotrust_jax.recipe import OptimizerConfig
+
+    return TrainConfig(
+        model=ModelConfig("variational", "w18_small_v1", width=4),
+        data=DataConfig(source="scenes", image_size=(64, 64), scenes=(16, 4)),
+        augmentation=AugmentationConfig(crop_size=(64, 64)),
+        optimizer=OptimizerConfig("sgd", 0.01),
+        run=RunConfig(checkpoint_steps=2, panel_epochs=0),
+        members=members,
+        batch_size=4,
+        epochs=epochs,
+        validation_samples=2,
+    )
+
+
+def start(workdir: Path, *arguments: str, devices: int = 1, **environment: str) -> subprocess.Popen:
+    """The run in a process of its own."""
+    command = [sys.executable, "-m", "tests.training.small_runs", str(workdir), *arguments]
+    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, **flags, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(*processes: subprocess.Popen) -> list[int]:
+    """Exit codes of processes that run side by side; what they printed is shown where one fails."""
+    printed = [process.communicate()[0] for process in processes]
+    codes = [process.returncode for process in processes]
+    if any(code not in (0, 75) for code in codes):
+        print(*printed, sep="\n")
+    return codes
+
+
+def kill_until_through(workdir: Path, kills: int, duration: float, seed: int = 0, **environment: str) -> int:
+    """Starts the run, kills it after a random time, and so on; then lets it end. Kills that found it running."""
+    generator, hit = random.Random(seed), 0
+    while hit < kills:
+        process = start(workdir, **environment)
+        time.sleep(generator.uniform(0.3, 1.0) * duration)
+        if process.poll() is not None:
+            duration *= 0.7  # it was through: aim earlier, with a run that begins again
+            print(f"through after {hit} kills", flush=True)
+            return hit
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        hit += 1
+        check_readable(workdir)
+    assert finish(start(workdir, **environment)) == [0]
+    return hit
+
+
+def check_readable(workdir: Path) -> None:
+    """What a killed run left can be read: its state by its own next start, its best model by whoever wants it."""
+    import spotrust_jax
+    from spotrust_jax.errors import InputError
+    from tests.training.runs import latest
+
+    if (workdir / "latest").is_dir() and any(name.isdigit() for name in os.listdir(workdir / "latest")):
+        latest(config(), workdir)
+        try:
+            spotrust_jax.load(workdir / "best")
+        except InputError as error:
+            assert "no Orbax checkpoint" in str(error)  # before the first validation
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether both runs ended with the same state, and have the same best model, bit for bit."""
+    import jax
+    import numpy as np
+
+    import spotrust_jax
+    from tests.training.runs import latest
+
+    states = [jax.tree.leaves(latest(config(), folder)) for folder in (one, other)]
+    models = [jax.tree.leaves(spotrust_jax.load(folder / "best").variables) for folder in (one, other)]
+    return all(np.array_equal(a, b) for pair in (states, models) for a, b in zip(*pair, strict=True))
+
+
+def _study(kills: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
+        whole, rest, run = Path(folder) / "whole", kills, 0
+        assert finish(start(whole, **cache)) == [0]
+        begun = time.monotonic()
+        assert finish(start(Path(folder) / "again", **cache)) == [0]
+        duration = time.monotonic() - begun
+        while rest > 0:
+            killed, run = Path(folder) / f"killed{run}", run + 1
+            rest -= kill_until_through(killed, rest, duration, seed=run, **cache)
+            assert same_weights(whole, killed)
+        print(f"{kills} kills in {run} runs of {duration:.0f} seconds: weights equal bit for bit, all files readable")
+
+
+def _run(workdir: str, arguments: list[str]) -> None:
+    from absl import flags
+
+    from spotrust_jax.launch import distributed, program
+    from spotrust_jax.training.loop import train
+
+    members = flags.DEFINE_integer("members", 1, "Networks.")
+
+    def main() -> int:
+        train(dataclasses.replace(config(members.value)), workdir, program.devices())
+        return 0
+
+    sys.argv = [sys.argv[0], *arguments]
+    program.run(main, join=distributed.join)
+
+
+if __name__ == "__main__":
+    if sys.argv[1].startswith("--kills="):
+        _study(int(sys.argv[1].removeprefix("--kills=")))
+    else:
+        _run(sys.argv[1], sys.argv[2:])

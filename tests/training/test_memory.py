@@ -1,0 +1,37 @@
+"""What is said where a step is larger than the memory."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from spotrust_jax.config import TrainConfig
+from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.training.memory import check_memory, peak_memory, step_bytes, told_when_full
+
+
+def test_bytes_are_arguments_results_and_what_lies_between():
+    compiled = jax.jit(lambda x: jnp.sort(x) @ jnp.ones((1000, 10))).lower(jnp.zeros((100, 1000))).compile()
+    smallest = 4 * (100 * 1000 + 100 * 10)
+    assert smallest <= step_bytes(compiled) < 4 * smallest
+
+
+def test_too_large_a_step_says_how_much_is_needed_and_what_to_turn():
+    sizes = {"argument_size_in_bytes": 3 << 40, "output_size_in_bytes": 2 << 40, "temp_size_in_bytes": 1 << 40}
+    compiled = SimpleNamespace(memory_analysis=lambda: SimpleNamespace(**sizes, alias_size_in_bytes=2 << 40))
+    with pytest.raises(InputError, match=r"needs 4096\.0 GiB .* which has \d+\.\d left: lower config\.batch"):
+        check_memory(compiled, TrainConfig(), jax.devices()[:1])
+
+
+def test_device_that_runs_full_is_one_line():
+    with pytest.raises(RunError, match="ran out of memory: lower"), told_when_full(TrainConfig()):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes\nmore")
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), told_when_full(TrainConfig()):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+
+def test_peak_of_the_host_is_that_of_the_kernel():
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    assert peak_memory(jax.devices())["host"] == pytest.approx(int(status["VmHWM"].split()[0]) / 2**20, rel=0.05)
