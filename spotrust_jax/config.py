@@ -192,7 +192,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if kinds[-1] is Ellipsis and isinstance(value, (list, tuple)):
+    if kinds[-1] is Ellipsis:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where} is {value!r}: give a list")
         kinds = kinds[:1] * len(value)
     if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
         raise InputError(f"{where} is {value!r}: give {len(kinds)} values")

@@ -1,7 +1,10 @@
 """Strict reading of configurations."""
 
+import dataclasses
+
 import pytest
 
+from configs import fine_tune
 from spotrust_jax.config import TrainConfig, from_dict, paper_config, require_field, to_dict
 from spotrust_jax.errors import InputError
 
@@ -16,6 +19,7 @@ def test_defaults_are_the_papers():
     assert config.optimizer.learning_rate == 0.003
     plateau = config.plateau
     assert (plateau.factor, plateau.patience, plateau.threshold, plateau.minimum_rate) == (0.9, 2, 0.1, 1e-4)
+    assert (config.loss.kind, config.optimizer.kind, config.schedule.kind) == ("attenuated", "adam", "plateau")
     assert config.loss.positive_weight == 7.035 and config.data.image_size == (480, 640)
 
 
@@ -35,6 +39,27 @@ def test_what_cannot_be_is_one_line(values, words):
     with pytest.raises(InputError, match=words) as caught:
         from_dict(TrainConfig, values)
     assert "\n" not in str(caught.value)
+
+
+def test_fine_tuning_asks_for_its_start():
+    config = fine_tune.get_config("w18")
+    with pytest.raises(InputError, match=r"freeze_epochs is set and fine_tuning\.checkpoint is empty: give its folder"):
+        from_dict(TrainConfig, config.to_dict())
+    config.fine_tuning.checkpoint = "models/start"
+    assert from_dict(TrainConfig, config.to_dict()).fine_tuning.freeze_epochs == 2
+
+
+def test_tuples_of_any_length():
+    @dataclasses.dataclass(frozen=True)
+    class Names:
+        names: tuple[str, ...] = ()
+
+    assert from_dict(Names, {"names": ["head", "aleatoric"]}).names == ("head", "aleatoric")
+    assert from_dict(Names, {"names": []}).names == ()
+    with pytest.raises(InputError, match=r"config\.names\[1\] is 3"):
+        from_dict(Names, {"names": ["head", 3]})
+    with pytest.raises(InputError, match=r"config\.names is 'head': give a list"):
+        from_dict(Names, {"names": "head"})
 
 
 def test_fields_are_found_by_their_path():

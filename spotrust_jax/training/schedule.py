@@ -17,7 +17,7 @@ from spotrust_jax.training.plateau import Schedule
 RateScale = Callable[[Schedule, Int[Array, "*members"]], Float[Array, "*members"]]
 
 
-def epoch_steps(config: TrainConfig, batch_size: int, training_pixels: int) -> int:
+def steps_from_pixels(config: TrainConfig, batch_size: int, training_pixels: int) -> int:
     """Steps of an epoch, from the pixels of the training split as crops."""
     crop = config.augmentation.crop_size[0] * config.augmentation.crop_size[1]
     return steps_per_epoch(training_pixels // crop, batch_size)

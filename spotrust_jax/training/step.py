@@ -20,7 +20,7 @@ from spotrust_jax.sampling import Maps, deviation, member_moments
 from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
 from spotrust_jax.training.objective import data_loss, negative_evidence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
-from spotrust_jax.training.schedule import epoch_steps, rate_scale
+from spotrust_jax.training.schedule import rate_scale, steps_from_pixels
 from spotrust_jax.training.state import MemberState
 
 # Loss, batch statistics and gradients by a state, a batch and whether the backbone is frozen; of what is not frozen.
@@ -70,7 +70,7 @@ def train_step(
         InputError: where the pieces of `config.accumulation` cannot be of one size.
     """
     check_pieces(config, placement)
-    steps = epoch_steps(config, placement.round_up(config.batch_size), training_pixels)
+    steps = steps_from_pixels(config, placement.round_up(config.batch_size), training_pixels)
     frozen_steps = config.fine_tuning.freeze_epochs * steps
     gradients_of = _gradients(_training_network(config, placement), config, training_pixels)
     optimizer, scale = make_optimizer(config), rate_scale(config, steps)
