@@ -1,10 +1,11 @@
 """From data sets to devices: every member's batches, as far as the devices of this process need them."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from spotrust_jax.config import DataConfig, TrainConfig
 from spotrust_jax.data.datasets import open_dataset
@@ -45,9 +46,14 @@ class TrainingFeed:
     """
 
     def __init__(
-        self, data: Sequence[MemberData], config: TrainConfig, grid: DeviceGrid, first: int, stopped: Iterable[bool]
+        self,
+        data: Sequence[MemberData],
+        config: TrainConfig,
+        grid: DeviceGrid,
+        first: int,
+        stopped: Bool[np.ndarray, "members"],
     ):
-        self.stopped = list(stopped)
+        self.stopped = stopped
         self._batch_size = config.batch_size
         self._streams = {
             member: training_batches(

@@ -163,7 +163,7 @@ class _Run:
             self._state, self._grid.spread((scores["f1_corrosion"], scores[self._config.plateau.metric]))
         )
         self._watched = self._watch()
-        self._feed.stopped = self._watched.stopped.tolist()
+        self._feed.stopped = self._watched.stopped
         epoch = self._position.epochs + 1
         self._position = self._position._replace(epochs=epoch)
         # Before the state: what the state knows of, the journal has.

@@ -12,7 +12,7 @@ from spotrust_jax.benchmarks.report import environment
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.journal import read_journal
 from spotrust_jax.training.memory import peak_memory
-from spotrust_jax.training.workdir import differences, read_config
+from spotrust_jax.training.workdir import differences, read_run_config
 
 SUMMARY_NAME = "summary.json"
 
@@ -32,7 +32,7 @@ def write_summary(workdir: Path, steps: int, best_f1: Sequence[float], parameter
         "seconds": round(sum({row["epoch"]: row["seconds"] for row in rows}.values()), 1),
         "images_per_second": round(statistics.median(row["images_per_second"] for row in rows), 2),
         "peak_gib": {name: round(value, 2) for name, value in peak_memory(jax.local_devices()).items()},
-        "config": read_config(workdir),
+        "config": read_run_config(workdir),
     }
     partial = workdir / f".{SUMMARY_NAME}.partial"
     partial.write_text(json.dumps(summary, indent=2) + "\n")
@@ -49,7 +49,7 @@ def read_summary(workdir: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        read_config(workdir)
+        read_run_config(workdir)
         raise InputError(f"the run in {workdir} is not finished: start it again to go on with it") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}): start the run again to write it anew") from error

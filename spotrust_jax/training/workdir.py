@@ -40,7 +40,7 @@ def claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
     return config
 
 
-def read_config(workdir: Path) -> dict[str, Any]:
+def read_run_config(workdir: Path) -> dict[str, Any]:
     """The configuration of the run in a working directory.
 
     Raises:

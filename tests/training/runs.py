@@ -7,7 +7,7 @@ import jax
 from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.training.run_state import RunStates
 from spotrust_jax.training.step import train_step
-from spotrust_jax.training.workdir import read_config
+from spotrust_jax.training.workdir import read_run_config
 
 
 def run_steps(config, devices, state, batches, pixels):
@@ -24,7 +24,7 @@ def run_steps(config, devices, state, batches, pixels):
 
 def latest(config, workdir):
     """Position and state that a run would go on from."""
-    grid, known = DeviceGrid(config.members, tuple(jax.devices()[:1])), read_config(workdir)["data"]
+    grid, known = DeviceGrid(config.members, tuple(jax.devices()[:1])), read_run_config(workdir)["data"]
     data = dataclasses.replace(config.data, mean=tuple(known["mean"]), deviation=tuple(known["deviation"]))
     states = RunStates(workdir, dataclasses.replace(config, data=data), grid)
     position, state = states.restore()

@@ -1,10 +1,9 @@
-"""A small run as a process of its own: `python -m tests.training.small_runs WORKDIR [train's flags of several processes]`.
+"""A small run as a process of its own, alone or as one of several: `python -m tests.training.small_runs WORKDIR`.
 
-Also the study of killed runs, `python -m tests.training.small_runs --kills=20`: the same run is killed at random moments
-until it is through, and must end with the weights of a run that nobody disturbed.
+Also the study of killed runs, `python -m tests.training.small_runs --kills=20`: the same run is killed at random
+moments until it is through, and must end with the weights of a run that nobody disturbed.
 """
 
-import dataclasses
 import os
 import random
 import signal
@@ -121,14 +120,14 @@ def _study(kills: int) -> None:
 
 def _run(workdir: str, arguments: list[str]) -> None:
     from absl import flags
-
     from spotrust_jax.launch import distributed, program
+
     from spotrust_jax.training.loop import train
 
     members = flags.DEFINE_integer("members", 1, "Networks.")
 
     def main() -> int:
-        train(dataclasses.replace(config(members.value)), workdir, program.devices())
+        train(config(members.value), workdir, program.devices())
         return 0
 
     sys.argv = [sys.argv[0], *arguments]

@@ -46,13 +46,13 @@ def _grid(config, devices):
 def test_members_have_orders_of_their_own_and_a_stopped_one_gets_nothing(devices):
     data, grid = (MemberData(Uniform(range(6)), Uniform([7])),) * 2, _grid(CONFIG, devices)
 
-    stream = TrainingFeed(data, CONFIG, _grid(CONFIG, 1), 0, [False, False])
+    stream = TrainingFeed(data, CONFIG, _grid(CONFIG, 1), 0, np.array([False, False]))
     orders = [np.asarray(next(stream).images)[0, :, :, 0, 0, 0] for _ in range(6)]
     stream.close()
     first, second = (np.concatenate([order[member] for order in orders]) for member in (0, 1))
     assert sorted(first[:6]) == sorted(second[:6]) == list(range(6)) and first.tolist() != second.tolist()
 
-    stream = TrainingFeed(data, CONFIG, grid, 3, [False, True])
+    stream = TrainingFeed(data, CONFIG, grid, 3, np.array([False, True]))
     batch = next(stream)
     stream.close()
     assert len(batch.images.sharding.device_set) == devices
