@@ -48,7 +48,7 @@ class Journal:
                 for name, value in values.items():
                     self._events.add_scalar(name if members == 1 else f"{name}/member{member}", value, step)
 
-    def panels(self, step: int, pictures: Iterable[UInt8[np.ndarray, "height width 3"]]) -> None:
+    def panels(self, step: int, pictures: Iterable[UInt8[np.ndarray, "_ _ 3"]]) -> None:
         """Notes pictures of validation photographs."""
         if self._writes:
             for number, picture in enumerate(pictures):

@@ -181,7 +181,7 @@ class _Run:
         if self._position != self._begun or not (self._workdir / SUMMARY_NAME).exists():
             leaves = jax.tree.leaves(state_shapes(self._config).variables["params"])
             parameters = sum(leaf.size for leaf in leaves) // self._config.members
-            write_summary(self._workdir, self._position.steps, self._watched.best_f1, parameters)
+            write_summary(self._workdir, self._position.steps, self.progress.best_f1, parameters)
 
     def _validate(self) -> tuple[dict[str, Float[np.ndarray, "members"]], list[Picture]]:
         return validate(

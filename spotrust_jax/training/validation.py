@@ -13,7 +13,7 @@ from spotrust_jax.training.state import MemberState
 from spotrust_jax.training.step import DeviceBatch, ValidationSums
 
 ValidationStep = Callable[[MemberState, DeviceBatch], tuple[ValidationSums, Maps]]
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 
 
 def validate(
