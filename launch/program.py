@@ -4,6 +4,7 @@ Exit codes: 0 for success, 1 for a run that failed, 2 for input that cannot be u
 and goes on when started again, 130 for Ctrl-C.
 """
 
+import logging as builtin_logging
 import os
 import sys
 from collections.abc import Callable
@@ -52,6 +53,8 @@ def run(
             sys.exit(_complain(error, 2))
 
     logging.set_verbosity(logging.WARNING)
+    # Where a disk is full Orbax leaves a page of these for each file; the one line says it.
+    builtin_logging.getLogger("asyncio").setLevel(builtin_logging.CRITICAL)
     app.run(guarded, flags_parser=parse)
 
 

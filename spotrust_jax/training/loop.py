@@ -126,7 +126,7 @@ class _Run:
 
     def _begin(self) -> tuple[Position, MemberState]:
         """The first state, made once a step is known to fit into the memory."""
-        check_memory(self._programs.step, self._config, [self._grid.devices[index] for index in self._grid.local])
+        check_memory(self._programs.step_bytes, self._config, self._grid.devices)
         return Position(), self._grid.spread(initial_state(self._config))
 
     @property

@@ -14,14 +14,14 @@ from spotrust_jax.errors import InputError, RunError
 _GIBIBYTE = 1 << 30
 
 
-def check_memory(compiled: Any, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
-    """Compares what the compiled step needs, its state included, with what each of these devices has left.
+def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
+    """Compares the bytes that a step needs, if they are known, with what each of these devices has left.
 
     Raises:
         InputError: where it does not fit: how much is needed, and what to turn.
     """
-    needed, available = step_bytes(compiled), available_bytes(devices)
-    if needed is not None and available is not None and needed > available:
+    available = None if needed is None else available_bytes(devices)
+    if available is not None and needed > available:
         sizes = f"needs {needed / _GIBIBYTE:.1f} GiB on each device, which has {available / _GIBIBYTE:.1f} left"
         raise InputError(f"a training step {sizes}: {_remedy(config)}")
 

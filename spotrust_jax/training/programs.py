@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.training.feed import MemberData
+from spotrust_jax.training.memory import step_bytes
 from spotrust_jax.training.schedule import advance
 from spotrust_jax.training.state import MemberState, state_shapes
 from spotrust_jax.training.step import device_batch_shapes, train_step, validation_step
@@ -22,22 +23,29 @@ class Programs(NamedTuple):
         step: state and batch to state and loss.
         validate: state and batch to sums and maps.
         finish: state and (validation F1, metric of the schedule) to state.
+        step_bytes: memory that a step takes on each device, state included; None where it is not known.
     """
 
     step: Callable
     validate: Callable
     finish: Callable
+    step_bytes: int | None
 
 
 def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[MemberData]) -> Programs:
-    """The step, compiled for the devices of `grid`; the others are when they are first called."""
+    """The step, compiled for the devices of `grid`; the others are when they are first called.
+
+    With several processes the step is, too: pmap compiles ahead only where it has all devices for itself.
+    """
     height, width = config.augmentation.crop_size
     pixels = min(len(member.training) for member in data) * height * width
     step = over_members(train_step(config, grid.placement, pixels), grid, donate=True)
-    compiled = step.lower(*_on_grid(config, grid)).compile()
     validate = over_members(validation_step(config, grid.placement), grid)
     finish = over_members(lambda state, judged: finish_epoch(state, *judged, config), grid, donate=True)
-    return Programs(compiled, validate, finish)
+    if len(grid.local) < len(grid.devices):
+        return Programs(step, validate, finish, step_bytes=None)
+    compiled = step.lower(*_on_grid(config, grid)).compile()
+    return Programs(compiled, validate, finish, step_bytes(compiled))
 
 
 def finish_epoch(

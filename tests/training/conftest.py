@@ -1,36 +1,13 @@
-"""Training steps that compile in seconds: one convolution for each branch as the backbone, and no augmentation."""
+"""What tests of training share."""
 
-import flax.linen as nn
-import jax.numpy as jnp
 import pytest
 
-from spotrust_jax.models import segmenter
-from spotrust_jax.models.layers import ConvNorm, Policy
-from spotrust_jax.models.presets import Architecture
-from spotrust_jax.training import step
-
-
-class BranchesOnly(nn.Module):
-    """Four branches of the sizes and channels that a backbone has."""
-
-    architecture: Architecture
-    policy: Policy
-
-    @nn.compact
-    def __call__(self, images, train):
-        channels = self.architecture.branch_channels()
-        units = [ConvNorm(count, 3, self.policy, name=f"branch{b}") for b, count in enumerate(channels)]
-        return tuple(unit(images[:, :: 4 * 2**b, :: 4 * 2**b], train) for b, unit in enumerate(units))
-
-
-def unchanged(keys, images, masks, config):
-    """Instead of augmentation."""
-    return images / 255.0, masks.astype(jnp.float32)
+from tests.training.small_network import use_it
 
 
 @pytest.fixture(scope="module")
 def small_step():
+    """A network that compiles in seconds, without augmentation, for what does not depend on either."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segmenter, "Backbone", BranchesOnly)
-        patch.setattr(step, "augment", unchanged)
+        use_it(patch.setattr)
         yield

@@ -1,7 +1,8 @@
 """A small run as a process of its own, alone or as one of several: `python -m tests.training.small_runs WORKDIR`.
 
 Also the study of killed runs, `python -m tests.training.small_runs --kills=20`: the same run is killed at random
-moments until it is through, and must end with the weights of a run that nobody disturbed.
+moments until it is through, and must end with the weights of a run that nobody disturbed. The network is a small one
+unless SPOTRUST_STUDY is set.
 """
 
 import os
@@ -58,22 +59,30 @@ def finish(*processes: subprocess.Popen) -> list[int]:
     return codes
 
 
-def kill_until_through(workdir: Path, kills: int, duration: float, seed: int = 0, **environment: str) -> int:
-    """Starts the run, kills it after a random time, and so on; then lets it end. Kills that found it running."""
-    generator, hit = random.Random(seed), 0
-    while hit < kills:
-        process = start(workdir, **environment)
-        time.sleep(generator.uniform(0.3, 1.0) * duration)
+def kill(workdir: Path, kills: int, seed: int = 0, **environment: str) -> int:
+    """Starts the run, kills it while or soon after it saves, and so on, then lets it end; how often it was hit.
+
+    A run that is through before it is hit is not begun again.
+    """
+    generator = random.Random(seed)
+    for hit in range(kills):
+        process, before = start(workdir, **environment), _saved(workdir)
+        while process.poll() is None and _saved(workdir) == before:
+            time.sleep(0.01)
+        time.sleep(generator.uniform(0, 0.8))
         if process.poll() is not None:
-            duration *= 0.7  # it was through: aim earlier, with a run that begins again
-            print(f"through after {hit} kills", flush=True)
+            assert finish(process) == [0]
             return hit
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        hit += 1
         check_readable(workdir)
     assert finish(start(workdir, **environment)) == [0]
-    return hit
+    return kills
+
+
+def _saved(workdir: Path) -> list[str]:
+    """States that are there or being written."""
+    return sorted(os.listdir(workdir / "latest")) if (workdir / "latest").is_dir() else []
 
 
 def check_readable(workdir: Path) -> None:
@@ -106,16 +115,13 @@ def same_weights(one: Path, other: Path) -> bool:
 def _study(kills: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
-        whole, rest, run = Path(folder) / "whole", kills, 0
+        whole, rest, runs = Path(folder) / "whole", kills, 0
         assert finish(start(whole, **cache)) == [0]
-        begun = time.monotonic()
-        assert finish(start(Path(folder) / "again", **cache)) == [0]
-        duration = time.monotonic() - begun
         while rest > 0:
-            killed, run = Path(folder) / f"killed{run}", run + 1
-            rest -= kill_until_through(killed, rest, duration, seed=run, **cache)
+            killed, runs = Path(folder) / f"killed{runs}", runs + 1
+            rest -= kill(killed, min(rest, 5), seed=runs, **cache)
             assert same_weights(whole, killed)
-        print(f"{kills} kills in {run} runs of {duration:.0f} seconds: weights equal bit for bit, all files readable")
+            print(f"{kills - rest} kills in {runs} runs: weights equal bit for bit, every file readable", flush=True)
 
 
 def _run(workdir: str, arguments: list[str]) -> None:
@@ -123,7 +129,10 @@ def _run(workdir: str, arguments: list[str]) -> None:
     from spotrust_jax.launch import distributed, program
 
     from spotrust_jax.training.loop import train
+    from tests.training.small_network import use_it
 
+    if "SPOTRUST_STUDY" not in os.environ:
+        use_it(setattr)
     members = flags.DEFINE_integer("members", 1, "Networks.")
 
     def main() -> int:
@@ -136,6 +145,7 @@ def _run(workdir: str, arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1].startswith("--kills="):
+        os.environ["SPOTRUST_STUDY"] = "whole network"
         _study(int(sys.argv[1].removeprefix("--kills=")))
     else:
         _run(sys.argv[1], sys.argv[2:])

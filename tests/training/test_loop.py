@@ -25,6 +25,8 @@ from spotrust_jax.training.run_state import Position, RunStates
 from spotrust_jax.training.summary import compare, read_summary
 from tests.training.runs import latest
 
+pytestmark = pytest.mark.usefixtures("small_step")
+
 # Two epochs of four steps, the state saved after the third and the sixth step as well.
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
@@ -42,7 +44,7 @@ def _train(config, workdir):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(small_step, tmp_path_factory):
     """A run of two epochs without a break."""
     workdir = tmp_path_factory.mktemp("run")
     return workdir, _train(CONFIG, workdir)

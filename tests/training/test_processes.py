@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from tests.training.runs import latest
-from tests.training.small_runs import config, finish, kill_until_through, same_weights, start
+from tests.training.small_runs import config, finish, kill, same_weights, start
+
+pytestmark = pytest.mark.usefixtures("small_step")
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +21,15 @@ def cache(compilation_cache):
 
 @pytest.fixture(scope="module")
 def undisturbed(cache, tmp_path_factory):
-    """A run on two devices, and how long it took."""
-    workdir, begun = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
-    assert finish(start(workdir, devices=1, **cache)) == [0]
-    return workdir, time.monotonic() - begun
+    """A run of one process on one device."""
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    assert finish(start(workdir, **cache)) == [0]
+    return workdir
 
 
 def test_killed_run_ends_with_the_same_weights(cache, undisturbed, tmp_path):
-    whole, duration = undisturbed
-    assert kill_until_through(tmp_path / "run", 2, duration, **cache) > 0
-    assert same_weights(whole, tmp_path / "run")
+    assert kill(tmp_path / "run", 2, **cache) > 0
+    assert same_weights(undisturbed, tmp_path / "run")
 
 
 def _two_processes(workdir, cache, *arguments):
@@ -58,4 +59,4 @@ def test_two_processes_equal_one_also_when_asked_to_stop_on_the_way(cache, undis
         assert latest(config(), workdir)[0].steps < 20
         assert finish(*_two_processes(workdir, cache)) == [0, 0]
     assert len((workdir / "metrics.jsonl").read_text().splitlines()) == 5
-    _assert_close(workdir, undisturbed[0])
+    _assert_close(workdir, undisturbed)
