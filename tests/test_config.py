@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from spotrust_jax.configs import ensemble
 
 from configs import fine_tune
 from spotrust_jax.config import TrainConfig, from_dict, paper_config, require_field, to_dict
@@ -69,3 +70,10 @@ def test_fields_are_found_by_their_path():
         require_field(TrainConfig, "config.data.mean[0]")
     with pytest.raises(InputError, match=r"config\.plateau\.patienc does not exist: did you mean patience"):
         require_field(TrainConfig, "config.plateau.patienc")
+
+
+def test_folds_make_an_ensemble_of_as_many_members():
+    config = from_dict(TrainConfig, ensemble.get_config("kfold=5").to_dict())
+    assert config.members == 5 and config.data.fold_of_member and config.model.preset == "w48"
+    config = from_dict(TrainConfig, ensemble.get_config("w18").to_dict())
+    assert config.members == 3 and not config.data.fold_of_member and config.model.preset == "w18"

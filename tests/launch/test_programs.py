@@ -14,6 +14,9 @@ from PIL import Image
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
+TWO_DEVICES = ["--platform=cpu", "--num_devices=2"]
+
+
 @pytest.fixture(scope="module")
 def run(compilation_cache):
     """Runs a program and gives its completed process; compiled programs are kept between calls."""
@@ -128,6 +131,12 @@ def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_pa
         ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=tpu"], "tpu is not on this machine"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=cpu", "--nonsense"], "nonsense"),
         ("train", ["--config=configs/dropout.py", "--workdir=x"], "data.path is empty"),
+        ("train", ["--config=configs/demo.py", "--workdir=x", "--process_id=1"], "need all of --coordinator_address"),
+        (
+            "train",
+            ["--config=configs/demo.py", "--workdir=x", "--config.batch_size=3", "--strict_batch", *TWO_DEVICES],
+            "batch_size is 3, which 2 devices cannot split evenly: give 4",
+        ),
         ("predict", ["--checkpoint=.", "--input=README.md", "--output=x"], "is not a checkpoint"),
         ("evaluate", ["--checkpoint=.", "--data=nowhere", "--output=x"], "nowhere"),
     ],

@@ -73,6 +73,16 @@ def test_longer_run_goes_on_where_a_shorter_one_ended(finished, tmp_path):
     _assert_same_run(tmp_path, finished[0])
 
 
+def test_run_goes_on_with_the_same_losses_on_another_number_of_devices(finished, tmp_path):
+    _train(dataclasses.replace(CONFIG, epochs=1), tmp_path)
+    train(CONFIG, tmp_path, jax.devices()[:2])
+    for row, expected in zip(_journal(tmp_path), _journal(finished[0]), strict=True):
+        np.testing.assert_allclose(row["loss"], expected["loss"], rtol=1e-4)
+        np.testing.assert_allclose(row["validation_loss"], expected["validation_loss"], rtol=1e-4)
+    with pytest.raises(InputError, match=r"batch_size is 2, which 4 devices cannot split evenly: give 4, or"):
+        train(CONFIG, tmp_path, jax.devices()[:4])
+
+
 @pytest.mark.parametrize("moment", ["step", "validation"])
 def test_sigterm_saves_at_once_and_the_run_goes_on_bit_for_bit(finished, tmp_path, monkeypatch, moment):
     steps = iter(range(1, 100))
