@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib  # the colour table and a font only: pyplot takes a second to import
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -149,6 +148,8 @@ def _mixed(opacity: float) -> np.ndarray:
 
 @functools.cache
 def _viridis() -> np.ndarray:
+    import matplotlib  # noqa: PLC0415 - a quarter of a second, which a program can spend while it computes
+
     return matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]
 
 
@@ -218,6 +219,8 @@ def _scaled(picture: np.ndarray, height: int) -> np.ndarray:
 
 @functools.cache
 def _font(size: float) -> ImageFont.FreeTypeFont:
+    import matplotlib  # noqa: PLC0415 - as above
+
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), max(_SMALLEST_FONT, round(size)))
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import FlaxError
 from jaxtyping import Array, Bool, Float32, Int, Key, Num, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
@@ -132,7 +133,11 @@ class Segmenter:
         run = functools.partial(compiled_maps(self.config), self.variables, images, keys, num_samples, np.int32(tile))
         # On many devices at once the first one compiles, and the others find the program in the cache.
         with programs(self.config).first(images.shape, num_samples, self.device):
-            return [np.asarray(values) for values in run()]
+            try:
+                return [np.asarray(values) for values in run()]
+            except FlaxError as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(f"the checkpoint's variables do not fit its config.json: {reason}") from error
 
 
 @functools.lru_cache(maxsize=32)
