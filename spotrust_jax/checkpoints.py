@@ -71,7 +71,7 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
         InputError: where there is no such checkpoint, or one that cannot be read.
     """
     folder = Path(folder).resolve()
-    config = _read_config(folder)
+    config = read_config(folder)
     with _manager(folder) as manager:
         step = manager.latest_step()
         if step is None:
@@ -97,8 +97,9 @@ def _manager(folder: Path) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(epath.Path(folder), options=options, item_handlers=ocp.StandardCheckpointHandler())
 
 
-def _read_config(folder: Path) -> CheckpointConfig:
-    path = folder / CONFIG_NAME
+def read_config(folder: str | os.PathLike) -> CheckpointConfig:
+    """The configuration alone; an `InputError` where `folder` is no checkpoint of this version."""
+    path = Path(folder) / CONFIG_NAME
     if not path.is_file():
         raise InputError(f"{folder} is not a checkpoint: it has no {CONFIG_NAME}; give a folder such as RUN/best")
     try:

@@ -53,7 +53,7 @@ def list_photographs(pattern: str) -> list[Photograph]:
     if not files:
         extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
         raise InputError(f"input {pattern!r} has no photographs: expected files that end in {extensions}")
-    stems = _distinct_stems([PurePosixPath(file.relative_to(root).as_posix()) for file in files])
+    stems = distinct_stems([PurePosixPath(file.relative_to(root).as_posix()) for file in files])
     return [Photograph(file, stem) for file, stem in zip(files, stems, strict=True)]
 
 
@@ -129,7 +129,7 @@ def _fixed_part(pattern: str) -> Path:
     return fixed
 
 
-def _distinct_stems(files: list[PurePosixPath]) -> list[PurePosixPath]:
+def distinct_stems(files: list[PurePosixPath]) -> list[PurePosixPath]:
     """Drop extensions where that leaves all stems distinct; names with extension are distinct, so this ends."""
     stems = {file: file.with_suffix("") for file in files}
     while True:

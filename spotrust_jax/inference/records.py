@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from spotrust_jax.inference.files import replacing
 from spotrust_jax.inference.outputs import beside
@@ -16,6 +17,13 @@ FOLDER = ".records"
 
 # Changes when the same settings give other files.
 _FORMAT = 1
+
+
+class FileState(NamedTuple):
+    """By what a file is taken for the same: bytes, and nanoseconds of its last change."""
+
+    size: int
+    changed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +41,8 @@ class Records:
     def find(self, photograph: Photograph, truth: Path | None) -> Row | None:
         """The row of a photograph that is done: made of these very inputs, and none of its files lost or cut short."""
         try:
-            record = json.loads(self._path(photograph).read_text(encoding="utf-8"))
-            sizes = {name: (self.output / name).stat().st_size for name in record["files"]}
+            record = json.loads(self.text(self._path(photograph)))
+            sizes = {name: self.state(self.output / name).size for name in record["files"]}
             if record["inputs"] != self._inputs(photograph, truth) or record["files"] != sizes:
                 return None
             return dataclasses.replace(Row(**record["row"]), photograph=str(photograph.path))
@@ -45,10 +53,19 @@ class Records:
         """Says that a photograph is done, once its files are there."""
         path = self._path(photograph)
         path.parent.mkdir(parents=True, exist_ok=True)
-        sizes = {file.relative_to(self.output).as_posix(): file.stat().st_size for file in files}
+        sizes = {file.relative_to(self.output).as_posix(): self.state(file).size for file in files}
         record = {"inputs": self._inputs(photograph, truth), "files": sizes, "row": dataclasses.asdict(row)}
         with replacing(path) as partial:
             partial.write_text(json.dumps(record), encoding="utf-8")
+
+    def state(self, path: Path) -> FileState:
+        """Of one of the files; an `OSError` where there is none."""
+        state = os.stat(path)
+        return FileState(state.st_size, state.st_mtime_ns)
+
+    def text(self, path: Path) -> str:
+        """Of a record; an `OSError` where there is none."""
+        return path.read_text(encoding="utf-8")
 
     def forget(self, photograph: Photograph) -> None:
         """Before anything of a photograph is written: until all of it is, nothing is done."""
@@ -58,7 +75,6 @@ class Records:
         return beside(self.output / FOLDER / photograph.stem, ".json")
 
     def _inputs(self, photograph: Photograph, truth: Path | None) -> str:
-        """Settings and files; a file is the same if its size and time of change are."""
-        states = [os.stat(path) for path in (photograph.path, truth) if path is not None]
-        stamps = [[state.st_size, state.st_mtime_ns] for state in states]
+        """Hash of the settings and the states of the files that go in."""
+        stamps = [self.state(path) for path in (photograph.path, truth) if path is not None]
         return hashlib.sha256(json.dumps([_FORMAT, self.settings, stamps]).encode()).hexdigest()

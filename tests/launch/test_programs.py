@@ -167,4 +167,4 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     assert (tmp_path / "model" / "config.json").is_file()
     wrong = subprocess.run([*command, "predikt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert "benchmark,convert,demo,draw_scenes,evaluate,predict,prepare_data,train" in wrong.stderr
+    assert "benchmark,convert,demo,draw_scenes,evaluate,fleet,predict,prepare_data,train" in wrong.stderr
