@@ -97,9 +97,9 @@ def test_places_that_are_not_there(uri, words):
 @pytest.mark.parametrize(
     ("cluster", "machines", "expected"),
     [
-        ({"CPU": 16, "GPU": 3}, [{"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 1}], ({"num_gpus": 1}, 3)),
-        ({"CPU": 16, "TPU": 8}, [{"CPU": 8, "TPU": 4}] * 2, ({"resources": {"TPU": 1}}, 8)),
-        ({"CPU": 10}, [{"CPU": 8}, {"CPU": 2}, {}], ({"num_cpus": 2}, 2)),
+        ({"CPU": 16.0, "GPU": 3.0}, [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}], ({"num_gpus": 1}, 3)),
+        ({"CPU": 16.0, "TPU": 8.0}, [{"CPU": 8.0, "TPU": 4.0}] * 2, ({"resources": {"TPU": 1}}, 8)),
+        ({"CPU": 10.0}, [{"CPU": 8.0}, {"CPU": 2.0}, {}], ({"num_cpus": 2}, 2)),
     ],
 )
 def test_a_predictor_on_each_device_or_machine(cluster, machines, expected):
