@@ -12,7 +12,7 @@ python -m launch.evaluate --checkpoint="$checkpoint" --data="$data" --split=test
 
 for tile in 1024 512 256; do
     python -m launch.predict --checkpoint="$checkpoint" --input="$data/images" --scale=native --tile_size=$tile \
-        --overlap=128 --output="$runs/tiles_$tile"
+        --overlap=128 --num_samples=8 --output="$runs/tiles_$tile"
 done
 python - "$runs" <<'PYTHON'
 import pathlib

@@ -27,7 +27,8 @@ from spotrust_jax.inference.segmenter import Segmenter, programs
 from spotrust_jax.inference.tiling import plan_tiles
 from spotrust_jax.models.segmenter import ModelConfig, initial_variables
 
-_PRESET = "w18_small_v1"
+# Of the network; a width of 0 is the preset's own.
+_PRESET, _WIDTH = "w18_small_v1", 0
 # Long sides at which a folder is analysed; rounds, and photographs in each, of 640 x 640 pixels.
 _FOLDER_SCALES, _ROUNDS, _IN_ROUND = (256, 512), 5, 40
 # Sides of large photographs, in pixels, and passes over them.
@@ -51,7 +52,8 @@ def large_image() -> list[Measurement]:
 
 def sizes() -> list[Measurement]:
     """Programs that photographs of many sizes need at the trained scale: formats of cameras, off by a few pixels."""
-    segmenter, rng = _segmenter(_MANY_SCALE, width=4), np.random.default_rng(0)
+    # The network is narrow, as its programs are only counted.
+    segmenter, rng = _segmenter(_MANY_SCALE, 4), np.random.default_rng(0)
     shapes = [_random_shape(rng) for _ in range(_SIZES)]
     for number in range(_MANY):
         image = np.full((*shapes[number % _SIZES], 3), number % 256, np.uint8)
@@ -117,8 +119,8 @@ def _large(segmenter: Segmenter, side: int) -> list[Measurement]:
     ]
 
 
-def _segmenter(scale: int, *, width: int = 0) -> Segmenter:
-    model = ModelConfig("variational", _PRESET, width=width)
+def _segmenter(scale: int, width: int | None = None) -> Segmenter:
+    model = ModelConfig("variational", _PRESET, width=_WIDTH if width is None else width)
     variables = jax.tree.map(lambda leaf: leaf[None], initial_variables(model, jax.random.key(0)))
     return Segmenter(variables, CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, scale))
 
