@@ -74,10 +74,11 @@ def viridis_picture(
     values: Float[np.ndarray, "height width"], lower: float, upper: float
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the map in viridis, from `lower` and below to `upper` and above; NaN is grey."""
-    level = np.multiply(values - np.float32(lower), np.float32(256 / (upper - lower)), dtype=np.float32)
-    picture = np.take(_viridis(), np.clip(np.nan_to_num(level), 0, 255).astype(np.uint8), axis=0)
-    if (unknown := np.isnan(values)).any():
-        picture[unknown] = GREY
+    unknown = np.isnan(values)
+    level = np.where(unknown, lower, values) if unknown.any() else values
+    level = np.multiply(level - np.float32(lower), np.float32(256 / (upper - lower)), dtype=np.float32)
+    picture = np.take(_viridis(), np.clip(level, 0, 255, out=level).astype(np.uint8), axis=0, mode="clip")
+    picture[unknown] = GREY
     return picture
 
 

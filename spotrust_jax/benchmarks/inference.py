@@ -8,15 +8,13 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 from PIL import Image
 
-from spotrust_jax.benchmarks.measurement import Measurement, summary
+from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.inference.analysis import Analysis, analyse
@@ -30,7 +28,7 @@ from spotrust_jax.models.segmenter import ModelConfig, initial_variables
 # Of the network; a width of 0 is the preset's own.
 _PRESET, _WIDTH = "w18_small_v1", 0
 # Long sides at which a folder is analysed; rounds, and photographs in each, of 640 x 640 pixels.
-_FOLDER_SCALES, _ROUNDS, _IN_ROUND = (256, 512), 5, 40
+_FOLDER_SCALES, _ROUNDS, _IN_ROUND = (256, 512), 5, 20
 # Sides of large photographs, in pixels, and passes over them.
 _LARGE_SIDES, _LARGE_PASSES = (2000, 4000, 10_000), 2
 # Photographs, their sizes, and the long side at which they are analysed.
@@ -90,12 +88,14 @@ def _folder_at(scale: int) -> list[Measurement]:
         by_files = lambda: list(analyse_photographs([segmenter], listed, job, overwrite=True))  # noqa: E731
         by_arrays = lambda: [segmenter.predict(array, key=job.analysis.key) for array in arrays]  # noqa: E731
         segmenter.predict(arrays[0], key=job.analysis.key)
-        files, memory = np.array([(_seconds(by_files), _seconds(by_arrays)) for _ in range(_ROUNDS)]).T
+        rounds = [(*timed(by_files), *timed(by_arrays)) for _ in range(_ROUNDS)]
+    files, files_processor, memory, memory_processor = np.array(rounds).T
     name = f"{_PRESET}, {scale} x {scale}"
     return [
         summary(f"folder, {name}", _IN_ROUND / files, "photographs/s"),
         summary(f"arrays in memory, {name}", _IN_ROUND / memory, "photographs/s"),
         summary(f"folder over arrays, {name}", 100 * memory / files, "%"),
+        summary(f"processor time of arrays over folder, {name}", 100 * memory_processor / files_processor, "%"),
     ]
 
 
@@ -108,9 +108,8 @@ def _large(segmenter: Segmenter, side: int) -> list[Measurement]:
         # Compile before the time is taken: a photograph of one tile.
         tile = plan_tiles(side, side, job.analysis.tile_size, job.analysis.overlap).shape
         analyse(segmenter, np.zeros((*tile, 3), np.uint8), job.analysis)
-        listed, processor = list_photographs(str(photographs)), time.process_time()
-        passed = _seconds(lambda: list(analyse_photographs([segmenter], listed, job)))
-        processor = time.process_time() - processor
+        listed = list_photographs(str(photographs))
+        passed, processor = timed(lambda: list(analyse_photographs([segmenter], listed, job)))
     name, memory = f"{side} x {side}", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return [
         summary(f"{name}, {_LARGE_PASSES} passes", np.array([1e6 * passed / side**2]), "us/pixel"),
@@ -143,12 +142,6 @@ def _random_shape(rng: np.random.Generator) -> tuple[int, int]:
 def _child(command: list[str]) -> tuple[float, float]:
     """Seconds that pass until a command is done, and seconds of the processor that it takes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    passed = _seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+    passed, _ = timed(lambda: subprocess.run(command, check=True, capture_output=True))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return passed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

@@ -23,6 +23,9 @@ _PIXELS_AT_ONCE = 4_000_000
 # Side of the tiles of a TIFF, as viewers expect it.
 _TIFF_TILE = 256
 
+# A map so noisy that Deflate would take three quarters of its time for a fifth less of this one's bytes.
+_NOISY = "log_variance"
+
 Rows = Callable[[slice], Float16[np.ndarray, "rows width"]]
 """Gives some rows of a map."""
 
@@ -94,11 +97,14 @@ def png(path: Path, height: int, width: int) -> Iterator[PngWriter]:
 
 
 def write_npz(path: Path, maps: Mapping[str, Rows], height: int, width: int) -> None:
-    """An .npz of float16 arrays, lightly compressed: zlib's usual level takes four times as long for a tenth less."""
+    """An .npz of float16 arrays, lightly compressed: zlib's usual level takes twice as long for a tenth less."""
     header = {"descr": "<f2", "fortran_order": False, "shape": (height, width)}
     with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, rows in maps.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            # A ZipInfo is stored unless it says otherwise; a name gets what the archive says.
+            member_name = f"{name}.npy"
+            entry = zipfile.ZipInfo(member_name) if name == _NOISY else member_name
+            with archive.open(entry, "w", force_zip64=True) as member:
                 np.lib.format.write_array_header_1_0(member, header)
                 for window in windows(height, width):
                     member.write(np.ascontiguousarray(rows(window)).data)

@@ -69,6 +69,7 @@ class Result:
     prediction: Prediction
     threshold: float
     truth: Bool[np.ndarray, "height width"] | None = None
+    _latest: dict[str, tuple[slice, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,7 +81,10 @@ class Result:
         """Rows of a map at the photograph's size; there may be none."""
         if window.start == window.stop:
             return np.zeros((0, self.image.shape[1]), np.float32)
-        return restore_rows(getattr(self.prediction, name), *self.image.shape[:2], window)
+        # Most photographs are one window, which the pictures and the arrays both ask for.
+        if self._latest.get(name, (None,))[0] != window:
+            self._latest[name] = window, restore_rows(getattr(self.prediction, name), *self.image.shape[:2], window)
+        return self._latest[name][1]
 
     def stored(self, name: str, window: slice) -> Float16[np.ndarray, "rows width"]:
         """The same as they are stored: float16 is exact to 0.0005 for probabilities."""
