@@ -26,8 +26,9 @@ def main() -> int:
     from spotrust_jax.evaluation.evaluate import evaluate, write_evaluations
     from spotrust_jax.inference.analysis import Analysis
     from spotrust_jax.inference.folder import analyse_photograph
-    from spotrust_jax.inference.outputs import write_summary
+    from spotrust_jax.inference.photograph_job import Job
     from spotrust_jax.inference.photographs import list_photographs
+    from spotrust_jax.inference.summary import write_summary
     from spotrust_jax.training.loop import train
 
     workdir = Path(_WORKDIR.value)
@@ -39,8 +40,8 @@ def main() -> int:
     analysis = Analysis(segmenter.config.inference_size)
     print(write_evaluations(workdir, [evaluate("demo", segmenter, FolderDataset(scenes, "test"), analysis)]))
     photographs = list_photographs(str(scenes / "images"))[:_MAPPED]
-    threshold = segmenter.config.threshold
-    rows = [analyse_photograph(segmenter, p, maps, analysis, threshold, scenes / "masks") for p in photographs]
+    job = Job(maps, analysis, segmenter.config.threshold, scenes / "masks")
+    rows = [analyse_photograph(segmenter, p, job) for p in photographs]
     write_summary(maps, rows)
     _write_showcase(workdir / "showcase.png", segmenter, analysis, FolderDataset(scenes, "test"))
     print(f"maps of {len(rows)} scenes: {maps}; some of them side by side: {workdir / 'showcase.png'}")

@@ -1,6 +1,8 @@
 """Finds corrosion in photographs: for each one a mask, an overlay and the maps of uncertainty, for all a summary."""
 
+import re
 import sys
+import tempfile
 from pathlib import Path
 
 from absl import flags
@@ -13,27 +15,76 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the maps.", required=True)
 _GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Folder of masks, with the photographs' stems.")
+_MAX_MAP_PIXELS = flags.DEFINE_integer(
+    "max_map_pixels",
+    None,
+    "More pixels than this (50 million) make the maps a TIFF in tiles.",
+    lower_bound=0,
+)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Do again what an earlier run with the same settings has done.")
+_SHARD = flags.DEFINE_string("shard", "1/1", "The i-th of n parts of the photographs, i/n, counted from 1.")
 
 
 def main() -> int:
     from tqdm import tqdm
 
     import spotrust_jax
-    from spotrust_jax.inference.analysis import much_larger
-    from spotrust_jax.inference.folder import analyse_photograph
-    from spotrust_jax.inference.outputs import write_summary
+    from spotrust_jax.inference.folder import analyse_photographs
+    from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
+    from spotrust_jax.inference.photograph_job import Job
     from spotrust_jax.inference.photographs import list_photographs
+    from spotrust_jax.inference.summary import write_summary
 
+    shard, shards = _shard()
+    output = _writable(Path(_OUTPUT.value))
     segmenter = spotrust_jax.load(_CHECKPOINT.value)
     analysis, threshold = analysis_flags.analysis(segmenter.config), analysis_flags.threshold(segmenter.config)
-    output, truths = Path(_OUTPUT.value), _ground_truth()
     # What an earlier run wrote below the input is no photograph.
     photographs = [p for p in list_photographs(_INPUT.value) if output.resolve() not in p.path.resolve().parents]
-    rows = [
-        analyse_photograph(segmenter, photograph, output, analysis, threshold, truths)
-        for photograph in tqdm(photographs, unit="photo", mininterval=1.0)
-    ]
-    write_summary(output, rows)
+    photographs = photographs[shard - 1 :: shards]
+    limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
+    job = Job(output, analysis, threshold, _ground_truth(), limit)
+    segmenters = [segmenter.on_device(device) for device in program.devices()]
+    done = analyse_photographs(segmenters, photographs, job, overwrite=_OVERWRITE.value)
+    finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
+    name = "summary" if shards == 1 else f"summary-{shard}-of-{shards}"
+    write_summary(output, [item.row for item in finished], name)
+    return _report(finished, analysis, segmenter.config, output / f"{name}.csv")
+
+
+def _shard() -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", _SHARD.value)
+    shard, shards = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= shard <= shards:
+        raise InputError(f"--shard={_SHARD.value} is no part: give i/n with i from 1 to n, such as 1/4")
+    return shard, shards
+
+
+def _writable(folder: Path) -> Path:
+    """The output folder, which is made where it is missing; asked before anything expensive begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise InputError(f"--output={folder} cannot be written ({error.strerror}): give another folder") from error
+
+
+def _ground_truth() -> Path | None:
+    if _GROUND_TRUTH.value is None:
+        return None
+    folder = Path(_GROUND_TRUTH.value)
+    if not folder.is_dir():
+        raise InputError(f"--ground_truth={folder} is no folder: give the one with the masks")
+    return folder
+
+
+def _report(finished: list, analysis, config, summary: Path) -> int:
+    """What a person should know at the end, and the exit code."""
+    from spotrust_jax.inference.analysis import much_larger
+    from spotrust_jax.inference.segmenter import programs
+
+    rows = [item.row for item in finished]
     shrunk = sum(row.height is not None and much_larger(row.height, row.width, analysis) for row in rows)
     if shrunk:
         print(
@@ -44,17 +95,12 @@ def main() -> int:
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
         print(f"error: {row.message}", file=sys.stderr)
-    print(f"{len(rows) - len(failed)} of {len(rows)} photographs analysed: {output / 'summary.csv'}")
+    sizes = programs(config).sizes
+    print(f"{len(sizes)} sizes of program (width x height): {', '.join(f'{w} x {h}' for h, w in sizes) or 'none'}")
+    earlier = sum(item.earlier for item in finished)
+    before = f", {earlier} of them by an earlier run" if earlier else ""
+    print(f"{len(rows) - len(failed)} of {len(rows)} photographs analysed{before}: {summary}")
     return 1 if failed else 0
-
-
-def _ground_truth() -> Path | None:
-    if _GROUND_TRUTH.value is None:
-        return None
-    folder = Path(_GROUND_TRUTH.value)
-    if not folder.is_dir():
-        raise InputError(f"--ground_truth={folder} is no folder: give the one with the masks")
-    return folder
 
 
 def run() -> None:

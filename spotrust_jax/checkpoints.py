@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from etils import epath
+from jaxtyping import PyTree
 
 from spotrust_jax.config import from_dict, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
-from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shapes
+from spotrust_jax.models.segmenter import ModelConfig, Variables
 
 FORMAT = 1
 CONFIG_NAME = "config.json"
@@ -71,14 +72,18 @@ def write_config(folder: str | os.PathLike, config: CheckpointConfig) -> None:
 def model_manager(folder: str | os.PathLike, *, in_background: bool = False) -> ocp.CheckpointManager:
     """Orbax's manager of a folder with one model, to which `StandardSave` gives variables [members, ...]."""
     options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=in_background)
-    return ocp.CheckpointManager(epath.Path(folder).resolve(), options=options)
+    handler = ocp.StandardCheckpointHandler()
+    return ocp.CheckpointManager(epath.Path(folder).resolve(), options=options, item_handlers=handler)
 
 
 def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
     """Variables [members, ...] and configuration that `save_model` wrote.
 
+    Whether they are the variables of this very network shows where it is first used: to ask for their names and shapes
+    takes as long as all of this.
+
     Raises:
-        InputError: where there is no such checkpoint, or one that does not fit its configuration.
+        InputError: where there is no such checkpoint, or one that cannot be read.
     """
     folder = Path(folder).resolve()
     config = read_config(folder)
@@ -89,10 +94,17 @@ def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
                 f"{folder} has a {CONFIG_NAME} but no Orbax checkpoint: give another folder, or train again"
             )
         try:
-            return manager.restore(step, args=ocp.args.StandardRestore(_template(config))), config
+            template = _template(manager.item_metadata(step).tree)
+            variables = manager.restore(step, args=ocp.args.StandardRestore(template))
         except (ValueError, KeyError, FileNotFoundError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"checkpoint {folder} cannot be restored, give another ({reason})") from error
+    found = {leaf.shape[0] for leaf in jax.tree.leaves(variables)}
+    if found != {config.members}:
+        raise InputError(
+            f"{folder / CONFIG_NAME} says {config.members} members, its checkpoint has others: give another"
+        )
+    return variables, config
 
 
 def read_config(folder: str | os.PathLike) -> CheckpointConfig:
@@ -110,10 +122,7 @@ def read_config(folder: str | os.PathLike) -> CheckpointConfig:
     return from_dict(CheckpointConfig, values, "checkpoint")
 
 
-def _template(config: CheckpointConfig) -> Variables:
+def _template(metadata: PyTree) -> Variables:
     """Shapes and placement of the variables: all on the first device, whatever wrote them."""
-    one = variable_shapes(config.model)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((config.members, *leaf.shape), jnp.float32, sharding=sharding), one
-    )
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32, sharding=sharding), metadata)

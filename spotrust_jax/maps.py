@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib  # the colour table and a font only: pyplot takes a second to import
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -30,16 +29,24 @@ def overlay_picture(
     image: UInt8[np.ndarray, "height width 3"],
     mask: Bool[np.ndarray, "height width"],
     opacity: float = 0.45,
+    outline: int | None = None,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the photograph with corrosion mixed with `opacity` (0 to 1) parts of cyan, and outlined in full cyan.
 
-    The outline lies inside the mask, where corrosion meets background (not along the edge of the photograph); it is
-    one pixel wide up to a short side of 600 pixels and grows with it, so that it survives scaling for a screen.
+    The outline lies inside the mask, where corrosion meets background (not along the edge of the photograph); unless
+    `outline` gives its width in pixels, it is `outline_width`.
     """
-    picture = image.copy()
-    picture[mask] = np.rint(image[mask] * (1 - opacity) + opacity * np.array(CYAN))
-    picture[_outline(mask, width=max(1, round(min(mask.shape) / 400)))] = CYAN
+    outline = outline_width(*mask.shape) if outline is None else outline
+    picture = np.array(image)
+    for channel, mixed in enumerate(_mixed(opacity)):
+        np.copyto(picture[..., channel], np.take(mixed, image[..., channel]), where=mask)
+    picture[_outline(mask, outline)] = CYAN
     return picture
+
+
+def outline_width(height: int, width: int) -> int:
+    """Pixels: one up to a short side of 600, and growing with it, so that it survives scaling for a screen."""
+    return max(1, round(min(height, width) / 400))
 
 
 def accuracy_picture(
@@ -58,13 +65,32 @@ def uncertainty_picture(
     `lower` < `upper` are in the unit of `values`, which `label` names; where values lie beyond them, the bar's ends
     say so by ≤ and ≥. NaN is grey. Text is in proportion to the height; what does not fit a small picture is left out.
     """
-    height = values.shape[0]
-    below = "≤ " if np.any(values < lower) else ""
-    above = "≥ " if np.any(values > upper) else ""
+    beyond = bool(np.any(values < lower)), bool(np.any(values > upper))
+    bar = colour_bar(values.shape[0], label=label, lower=lower, upper=upper, beyond=beyond)
+    return np.concatenate([viridis_picture(values, lower, upper), bar], axis=1)
+
+
+def viridis_picture(
+    values: Float[np.ndarray, "height width"], lower: float, upper: float
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the map in viridis, from `lower` and below to `upper` and above; NaN is grey."""
+    unknown = np.isnan(values)
+    level = np.where(unknown, lower, values) if unknown.any() else values
+    level = np.multiply(level - np.float32(lower), np.float32(256 / (upper - lower)), dtype=np.float32)
+    picture = np.take(_viridis(), np.clip(level, 0, 255, out=level).astype(np.uint8), axis=0, mode="clip")
+    picture[unknown] = GREY
+    return picture
+
+
+def colour_bar(
+    height: int, *, label: str, lower: float, upper: float, beyond: tuple[bool, bool]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Return the bar to a map in viridis; `beyond` says whether there are values below `lower` and above `upper`."""
+    below, above = ("≤ " if beyond[0] else ""), ("≥ " if beyond[1] else "")
     ticks = {upper: f"{above}{upper:.6g}", lower: f"{below}{lower:.6g}"}
     ticks |= {tick: f"{tick:.6g}" for tick in _round_numbers(lower, upper) if lower < tick < upper}
     rows = {text: round((upper - tick) / (upper - lower) * (height - 1)) for tick, text in ticks.items()}
-    return np.concatenate([_viridis_picture(values, lower, upper), _colour_bar(height, rows, label)], axis=1)
+    return _colour_bar(height, rows, label)
 
 
 def display_range(values: Float[np.ndarray, "..."], *, floor: float | None = None) -> tuple[float, float]:
@@ -115,15 +141,17 @@ def _outline(mask: np.ndarray, width: int) -> np.ndarray:
 
 
 @functools.cache
+def _mixed(opacity: float) -> np.ndarray:
+    """What each level of each channel becomes when cyan is mixed in."""
+    levels = np.arange(256)[None] * (1 - opacity) + opacity * np.array(CYAN)[:, None]
+    return np.rint(levels).astype(np.uint8)
+
+
+@functools.cache
 def _viridis() -> np.ndarray:
+    import matplotlib  # noqa: PLC0415 - a quarter of a second, which a program can spend while it computes
+
     return matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]
-
-
-def _viridis_picture(values: np.ndarray, lower: float, upper: float) -> np.ndarray:
-    level = (values.astype(np.float32) - lower) / (upper - lower) * 256
-    picture = np.take(_viridis(), np.clip(np.nan_to_num(level), 0, 255).astype(np.uint8), axis=0)
-    picture[np.isnan(values)] = GREY
-    return picture
 
 
 def _colour_bar(height: int, rows: dict[str, int], label: str) -> np.ndarray:
@@ -192,6 +220,8 @@ def _scaled(picture: np.ndarray, height: int) -> np.ndarray:
 
 @functools.cache
 def _font(size: float) -> ImageFont.FreeTypeFont:
+    import matplotlib  # noqa: PLC0415 - as above
+
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     return ImageFont.truetype(str(path), max(_SMALLEST_FONT, round(size)))
 

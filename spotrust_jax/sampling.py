@@ -65,10 +65,13 @@ def deviation(moments: Moments) -> Float[Array, "*shape"]:
     return jnp.sqrt(moments.squares / moments.count)
 
 
-def pass_keys(image_keys: Key[Array, "batch"], sample: int | Int[Array, ""]) -> NoiseKeys:
-    """Keys of one pass over a batch, from one key for each image."""
+def pass_keys(
+    image_keys: Key[Array, "batch"], sample: int | Int[Array, ""], tile: int | Int[Array, ""] = 0
+) -> NoiseKeys:
+    """Keys of one pass over a batch, from one key for each image; only noise of single cells depends on the tile."""
     keys = fold_each(image_keys, sample)
-    return noise_keys(keys[0], keys)
+    noise = noise_keys(keys[0], keys)
+    return noise._replace(cells=fold_each(noise.cells, tile))
 
 
 def predict_maps(
@@ -78,6 +81,7 @@ def predict_maps(
     image_keys: Key[Array, "batch"],
     *,
     num_samples: int,
+    tile: int | Int[Array, ""] = 0,
     bound: Callable[[Array], Array] = lambda log_variance: log_variance,
 ) -> Maps:
     """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
@@ -90,6 +94,7 @@ def predict_maps(
         images: normalised.
         image_keys: the noise of image i is a function of image_keys[i], member and pass alone.
         num_samples: passes of each member, at least 1.
+        tile: number of the part of a photograph that the images are, 0 for whole ones.
         bound: brings the network's second output into the range that training gave it, member by member.
     """
     members = jax.tree.leaves(variables)[0].shape[0]
@@ -98,7 +103,9 @@ def predict_maps(
         moments, log_variance = carry
         member, member_variables = inputs
         keys = fold_each(image_keys, member)
-        added, member_log_variance = member_moments(network, member_variables, images, keys, num_samples=num_samples)
+        added, member_log_variance = member_moments(
+            network, member_variables, images, keys, num_samples=num_samples, tile=tile
+        )
         return (merge(moments, added), log_variance + bound(member_log_variance) / members), None
 
     start = jnp.zeros(images.shape[:3])
@@ -113,6 +120,7 @@ def member_moments(
     keys: Key[Array, "batch"],
     *,
     num_samples: int,
+    tile: int | Int[Array, ""] = 0,
 ) -> tuple[Moments, Float[Array, "batch height width"]]:
     """Moments of one network's probabilities over its passes, and its log variance."""
     features: Features = network.apply(variables, images, method="features")
@@ -121,7 +129,7 @@ def member_moments(
         return moments_of(jax.nn.sigmoid(logits)[None]), features.log_variance
 
     def add_passes(moments: Moments, samples: Int[Array, "passes"]) -> tuple[Moments, None]:
-        decode = lambda sample: _decode(network, variables, features, keys, sample)  # noqa: E731
+        decode = lambda sample: _decode(network, variables, features, keys, sample, tile)  # noqa: E731
         logits = jax.vmap(decode)(samples)
         return merge(moments, moments_of(jax.nn.sigmoid(logits))), None
 
@@ -136,11 +144,12 @@ def _decode(
     features: Features,
     image_keys: Key[Array, "batch"],
     sample: Int[Array, ""],
+    tile: int | Int[Array, ""],
 ) -> Float[Array, "batch height width"]:
     """Logits of one pass."""
 
     def one(features: Features, image_keys: Key[Array, "batch"]) -> Float[Array, "batch height width"]:
-        return network.apply(variables, features, pass_keys(image_keys, sample), method="decode")
+        return network.apply(variables, features, pass_keys(image_keys, sample, tile), method="decode")
 
     if not network.config.draws_kernels:
         return one(features, image_keys)

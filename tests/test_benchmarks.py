@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotrust_jax.benchmarks import data
+from spotrust_jax.benchmarks import data, inference
 from spotrust_jax.benchmarks.measurement import Measurement, summary, throughput
 from spotrust_jax.benchmarks.registry import BENCHMARKS
 from spotrust_jax.benchmarks.report import table, write_json
@@ -51,6 +51,16 @@ def test_each_benchmark_measures_what_it_names(name, monkeypatch):
     measurements = BENCHMARKS[name]()
     assert len({m.name for m in measurements}) == len(measurements)
     assert any("32 x 32" in m.name for m in measurements)
+    assert all(0 < m.low <= m.value <= m.high for m in measurements)
+
+
+@pytest.mark.parametrize(("name", "unit"), [("folder", "%"), ("large_image", "us/pixel")])
+def test_benchmarks_of_inference(name, unit, monkeypatch):
+    small = {"_WIDTH": 4, "_FOLDER_SCALES": (64,), "_ROUNDS": 1, "_IN_ROUND": 2, "_LARGE_SIDES": (64,)}
+    for constant, value in {**small, "_LARGE_PASSES": 24}.items():
+        monkeypatch.setattr(inference, constant, value)
+    measurements = BENCHMARKS[name]()
+    assert unit in {m.unit for m in measurements}
     assert all(0 < m.low <= m.value <= m.high for m in measurements)
 
 

@@ -23,7 +23,7 @@ def throughput(name: str, items: str, work: Callable[[], None], count: int, *, r
     The second measurement, processor time over all threads, says how many an idle machine would do where this one is
     busy. Time of other processes does not count.
     """
-    seconds, processor = np.array([_timed(work) for _ in range(repeats)]).T
+    seconds, processor = np.array([timed(work) for _ in range(repeats)]).T
     return [
         summary(name, count / seconds, f"{items}s/s"),
         summary(f"{name}, processor time", 1e3 * processor / count, f"ms/{items}"),
@@ -41,7 +41,7 @@ def summary(name: str, values: np.ndarray, unit: str) -> Measurement:
     return Measurement(name, median, unit, low, high)
 
 
-def _timed(work: Callable[[], None]) -> tuple[float, float]:
+def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds that pass, and seconds of the processor in all threads."""
     passed, processor = time.perf_counter(), time.process_time()
     work()

@@ -50,8 +50,14 @@ def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> UInt
             raise InputError(f"photograph {path} has floating-point values of unknown range: save it with 8 or 16 bits")
         image.load()
         turn = _UPRIGHT.get(orientation(image))
-        rgb = _to_rgb(image, path)
+        rgb = to_rgb(image, path)
         return np.array(rgb if turn is None else rgb.transpose(turn))
+
+
+def count_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> int:
+    """Pixels of a photograph by its header alone; errors as of `read_image` where the header shows them."""
+    with _opened("photograph", path, max_pixels) as image:
+        return image.width * image.height
 
 
 def read_mask(path: str | os.PathLike) -> Bool[np.ndarray, "height width"]:
@@ -174,7 +180,8 @@ def orientation(image: Image.Image) -> object:
         return 1
 
 
-def _to_rgb(image: Image.Image, path: str | os.PathLike) -> Image.Image:
+def to_rgb(image: Image.Image, path: str | os.PathLike) -> Image.Image:
+    """Any photograph as 8-bit RGB, as `read_image` describes; `path` is for its errors."""
     if image.mode.startswith("I"):
         return Image.fromarray(_to_eight_bits(image, path)).convert("RGB")
     if image.has_transparency_data:

@@ -1,6 +1,10 @@
-"""One photograph of any size through a segmenter at the scale it knows, and the maps back at the photograph's size."""
+"""One photograph of any size through a segmenter at the scale it knows, whole or in tiles, in one view or several.
+
+The maps here have the size of the analysis; outputs.py brings them to the photograph's, part by part.
+"""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -9,7 +13,13 @@ from jaxtyping import Array, Key, UInt8
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.photographs import fit_image, inference_shape, restore_map
 from spotrust_jax.inference.segmenter import Prediction, Segmenter
+from spotrust_jax.inference.tiling import Allocate, Canvas, crop, in_memory, plan_tiles
+from spotrust_jax.inference.views import VIEWS, combine, put_back, show
 from spotrust_jax.models.hrnet import COARSEST_CELL
+from spotrust_jax.random_streams import content_keys
+
+TILE_SIZE = 1024
+"""Longest side, in pixels, that is analysed in one piece unless told otherwise."""
 
 # A photograph this many times larger than the scale of analysis loses detail that a user may not expect to lose.
 _MUCH_LARGER = 2
@@ -23,16 +33,48 @@ class Analysis:
         scale: long side in pixels that photographs are resized to, or None for their own size.
         num_samples: stochastic passes of each member.
         seed: of all noise.
+        tile_size: longest side, a multiple of 32, of what the network sees at once; what is larger is tiled.
+        overlap: pixels that neighbouring tiles share, a multiple of 32, at most half a tile.
+        augment: whether each photograph is seen in all of `VIEWS`.
     """
 
     scale: int | None
     num_samples: int = 24
     seed: int = 0
+    tile_size: int = TILE_SIZE
+    overlap: int = 128
+    augment: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tile_size < 2 * COARSEST_CELL or self.tile_size % COARSEST_CELL:
+            remedy = f"give a multiple of {COARSEST_CELL} from {2 * COARSEST_CELL} up"
+            raise InputError(f"tile_size is {self.tile_size}: {remedy}")
+        if not 0 < 2 * self.overlap <= self.tile_size or self.overlap % COARSEST_CELL:
+            remedy = f"give a multiple of {COARSEST_CELL} up to {self.tile_size // 2}, half of tile_size"
+            raise InputError(f"overlap is {self.overlap}: {remedy}")
 
     @property
     def key(self) -> Key[Array, ""]:
         """The key that all noise derives from."""
         return jax.random.key(self.seed)
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width at which a photograph is analysed."""
+        return inference_shape(height, width, self.scale)
+
+    def tiled(self, height: int, width: int) -> bool:
+        """Whether a photograph is too large to be analysed in one piece."""
+        return max(self.shape(height, width)) > self.tile_size
+
+
+def default_tile_size(trained: int) -> int:
+    """At least so much that a photograph at the trained scale is never tiled."""
+    return max(TILE_SIZE, -(-trained // COARSEST_CELL) * COARSEST_CELL)
+
+
+def default_overlap(tile_size: int) -> int:
+    """An eighth of a tile."""
+    return -(-tile_size // (8 * COARSEST_CELL)) * COARSEST_CELL
 
 
 def parse_scale(text: str, trained: int) -> int | None:
@@ -51,17 +93,68 @@ def predict_photograph(
     segmenter: Segmenter, image: UInt8[np.ndarray, "height width 3"], analysis: Analysis
 ) -> Prediction:
     """The maps of a photograph, at its own size."""
-    height, width = image.shape[:2]
-    sized = fit_image(image, inference_shape(height, width, analysis.scale))
-    prediction = segmenter.predict(sized, key=analysis.key, num_samples=analysis.num_samples)
+    return at_size(analyse(segmenter, image, analysis), *image.shape[:2])
+
+
+def analyse(
+    segmenter: Segmenter,
+    image: UInt8[np.ndarray, "height width 3"],
+    analysis: Analysis,
+    allocate: Allocate = in_memory,
+    between_tiles: Callable[[], None] = lambda: None,
+) -> Prediction:
+    """The maps of a photograph, at the size of the analysis.
+
+    Args:
+        segmenter: the model.
+        image: may be a memory map, of which tiles are read one by one.
+        analysis: how.
+        allocate: makes the maps, from their shape, that tiles are blended into.
+        between_tiles: called before each tile; what it raises ends the analysis.
+    """
+    sized = fit_image(image, analysis.shape(*image.shape[:2]))
+    key = content_keys(analysis.key, sized[None])[0]
+    tiling = plan_tiles(*sized.shape[:2], analysis.tile_size, analysis.overlap)
+    if tiling.shape == sized.shape[:2]:
+        return _analyse_part(segmenter, sized, key, 0, analysis)
+    canvas = Canvas(tiling, segmenter.config.threshold, allocate, augmented=analysis.augment)
+    for tile in tiling.tiles():
+        between_tiles()
+        part = crop(sized, tiling.window(tile))
+        canvas.add(tile, _analyse_part(segmenter, part, key, tile.number, analysis))
+    return canvas.finish()
+
+
+def at_size(prediction: Prediction, height: int, width: int) -> Prediction:
+    """All maps, resized."""
+    spread = prediction.augmentation
     return Prediction(
         restore_map(prediction.probability, height, width),
         restore_map(prediction.epistemic, height, width),
         restore_map(prediction.log_variance, height, width),
         prediction.threshold,
+        None if spread is None else restore_map(spread, height, width),
     )
 
 
 def much_larger(height: int, width: int, analysis: Analysis) -> bool:
     """Whether a photograph is shrunk so much that the user should know."""
     return analysis.scale is not None and max(height, width) > _MUCH_LARGER * analysis.scale
+
+
+def _analyse_part(
+    segmenter: Segmenter,
+    part: UInt8[np.ndarray, "height width 3"],
+    key: Key[Array, ""],
+    tile: int,
+    analysis: Analysis,
+) -> Prediction:
+    """The maps of a whole photograph (tile 0) or of a tile of it."""
+    if not analysis.augment:
+        return segmenter.predict_part(part, key, tile, analysis.num_samples)
+    seen = []
+    for number, view in enumerate(VIEWS):
+        noise = tile * len(VIEWS) + number
+        prediction = segmenter.predict_part(show(view, part), key, noise, analysis.num_samples)
+        seen.append(put_back(view, prediction, *part.shape[:2]))
+    return combine(seen)

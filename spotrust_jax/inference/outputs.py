@@ -1,52 +1,94 @@
-"""The files that a prediction leaves: maps as pictures and numbers for each photograph, one summary for all."""
+"""The files that a prediction leaves: maps as pictures and numbers for each photograph, at the photograph's size.
 
-import csv
+They are written window by window, so that a large photograph takes no more memory than a small one. Which photographs
+there are, and the summary of all, is the business of folder.py and summary.py.
+"""
+
+import contextlib
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float16, Float32, UInt8
 
 from spotrust_jax import maps
-from spotrust_jax.evaluation.metrics import confusion, scores
+from spotrust_jax.evaluation.metrics import Confusion, confusion
+from spotrust_jax.inference.files import png, windows, write_npz, write_tiff
+from spotrust_jax.inference.photographs import restore_rows
 from spotrust_jax.inference.segmenter import Prediction
+
+MAX_MAP_PIXELS = 50_000_000
+"""Photographs of more pixels get their maps as a TIFF in tiles unless told otherwise."""
+
+# Values from which the range of a picture's colours is taken: no more of them than make a difference to the eye.
+_RANGE_VALUES = 1_000_000
+
+# Maps that are shown in viridis: the picture's name, the label of its bar, and the lower end of its range.
+_SHOWN = {
+    "epistemic": ("epistemic", "standard deviation of the probability", 0.0),
+    "log_variance": ("aleatoric", "log variance", None),
+    "augmentation": ("augmentation", "standard deviation over views", 0.0),
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """A photograph's line in the summary; figures that are not known are None.
+class Measured:
+    """Sums over the pixels that have been looked at so far.
 
     Attributes:
-        photograph: the file.
-        outputs: stem of its maps, relative to the output folder.
-        status: "ok", or "failed" where anything about this photograph could not be used.
-        message: what went wrong, and what to do.
-        height, width: pixels.
-        threshold: probability from which a pixel counts as corrosion.
-        corroded_fraction: share of pixels that do.
-        mean_probability, mean_epistemic, mean_log_variance: means of the maps.
-        iou_corrosion, miou, f1, precision, recall, accuracy: against the ground truth.
+        pixels: their number.
+        corroded: how many of them are corrosion.
+        sums: of each map.
+        confusion: counts against the ground truth, where there is one.
     """
 
-    photograph: str
-    outputs: str
-    status: str = "ok"
-    message: str = ""
-    height: int | None = None
-    width: int | None = None
-    threshold: float | None = None
-    corroded_fraction: float | None = None
-    mean_probability: float | None = None
-    mean_epistemic: float | None = None
-    mean_log_variance: float | None = None
-    iou_corrosion: float | None = None
-    miou: float | None = None
-    f1: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    accuracy: float | None = None
+    pixels: int
+    corroded: int
+    sums: Mapping[str, float]
+    confusion: Confusion | None
+
+    def __add__(self, other: "Measured") -> "Measured":
+        counts = None if self.confusion is None else self.confusion + other.confusion
+        sums = {name: value + other.sums[name] for name, value in self.sums.items()}
+        return Measured(self.pixels + other.pixels, self.corroded + other.corroded, sums, counts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A photograph and what was found in it.
+
+    Attributes:
+        image: the photograph; may lie on disk.
+        prediction: its maps at the size of the analysis; may lie on disk.
+        threshold: probability from which a pixel counts as corrosion.
+        truth: the ground truth, where there is one.
+    """
+
+    image: UInt8[np.ndarray, "height width 3"]
+    prediction: Prediction
+    threshold: float
+    truth: Bool[np.ndarray, "height width"] | None = None
+    _latest: dict[str, tuple[slice, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The maps that there are."""
+        names = ("probability", "epistemic", "log_variance", "augmentation")
+        return names if self.prediction.augmentation is not None else names[:3]
+
+    def rows(self, name: str, window: slice) -> Float32[np.ndarray, "rows width"]:
+        """Rows of a map at the photograph's size; there may be none."""
+        if window.start == window.stop:
+            return np.zeros((0, self.image.shape[1]), np.float32)
+        # Most photographs are one window, which the pictures and the arrays both ask for.
+        if self._latest.get(name, (None,))[0] != window:
+            self._latest[name] = window, restore_rows(getattr(self.prediction, name), *self.image.shape[:2], window)
+        return self._latest[name][1]
+
+    def stored(self, name: str, window: slice) -> Float16[np.ndarray, "rows width"]:
+        """The same as they are stored: float16 is exact to 0.0005 for probabilities."""
+        return self.rows(name, window).astype(np.float16)
 
 
 def map_pictures(
@@ -55,74 +97,114 @@ def map_pictures(
     threshold: float,
     truth: Bool[np.ndarray, "height width"] | None = None,
 ) -> dict[str, UInt8[np.ndarray, "_height _width 3"]]:
-    """Pictures by name: mask, overlay, epistemic, aleatoric and, with a truth, accuracy."""
-    mask = prediction.mask(threshold)
-    epistemic_range = maps.display_range(prediction.epistemic, floor=0.0)
-    log_variance_range = maps.display_range(prediction.log_variance)
-    pictures = {
-        "mask": maps.mask_picture(mask),
-        "overlay": maps.overlay_picture(image, mask),
-        "epistemic": _uncertainty(prediction.epistemic, "standard deviation of the probability", epistemic_range),
-        "aleatoric": _uncertainty(prediction.log_variance, "log variance", log_variance_range),
-    }
-    return pictures if truth is None else {**pictures, "accuracy": maps.accuracy_picture(mask, truth)}
+    """Pictures by name: mask, overlay, epistemic, aleatoric and, where there are views or a truth, one for each."""
+    result = Result(image, prediction, threshold, truth)
+    pictures = _plain_pictures(result, slice(0, image.shape[0]), prediction.probability)
+    for name, shown in _scales(result).items():
+        values = getattr(prediction, name)
+        pictures[shown.picture] = np.concatenate([shown.colours(values), shown.bar(image.shape[0])], axis=1)
+    return pictures
 
 
-def write_maps(
-    stem: Path,
-    image: UInt8[np.ndarray, "height width 3"],
-    prediction: Prediction,
-    threshold: float,
-    truth: Bool[np.ndarray, "height width"] | None = None,
-) -> None:
-    """Writes STEM_mask.png, _overlay, _epistemic, _aleatoric and _maps.npz, and _accuracy where there is a truth."""
+def write_maps(stem: Path, result: Result, *, max_map_pixels: int = MAX_MAP_PIXELS) -> tuple[Measured, list[Path]]:
+    """Writes STEM_mask.png and its fellows and the maps, and returns what was measured and the files.
+
+    The maps are STEM_maps.npz or, for photographs of more than `max_map_pixels`, STEM_maps.tif.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
-    for name, picture in map_pictures(image, prediction, threshold, truth).items():
-        maps.save_picture(picture, _beside(stem, f"_{name}.png"))
-    _save_arrays(_beside(stem, "_maps.npz"), prediction)
+    height, width = result.image.shape[:2]
+    measured, files = _write_pictures(stem, result)
+    large = height * width > max_map_pixels
+    path = beside(stem, "_maps.tif" if large else "_maps.npz")
+    rows = {name: lambda window, name=name: result.stored(name, window) for name in result.names}
+    (write_tiff if large else write_npz)(path, rows, height, width)
+    # A photograph that was smaller, or a limit that was lower, must not leave two versions of the maps.
+    beside(stem, "_maps.npz" if large else "_maps.tif").unlink(missing_ok=True)
+    return measured, [*files, path]
 
 
-def describe(row: Row, prediction: Prediction, threshold: float, truth: Bool[np.ndarray, "height width"] | None) -> Row:
-    """The row with its figures."""
-    mask = prediction.mask(threshold)
-    measured = {} if truth is None else {k: float(v) for k, v in scores(confusion(mask, truth))._asdict().items()}
-    return dataclasses.replace(
-        row,
-        height=mask.shape[0],
-        width=mask.shape[1],
-        threshold=threshold,
-        corroded_fraction=float(mask.mean()),
-        mean_probability=float(prediction.probability.mean()),
-        mean_epistemic=float(prediction.epistemic.mean()),
-        mean_log_variance=float(prediction.log_variance.mean()),
-        **measured,
-    )
-
-
-def write_summary(folder: Path, rows: Sequence[Row]) -> None:
-    """Writes summary.csv and summary.json, a line or an object for each photograph."""
-    folder.mkdir(parents=True, exist_ok=True)
-    records = [dataclasses.asdict(row) for row in rows]
-    (folder / "summary.json").write_text(json.dumps(records, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    with (folder / "summary.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(Row)])
-        writer.writeheader()
-        writer.writerows(records)
-
-
-def _uncertainty(values: np.ndarray, label: str, limits: tuple[float, float]) -> np.ndarray:
-    return maps.uncertainty_picture(values, label=label, lower=limits[0], upper=limits[1])
-
-
-def _beside(stem: Path, ending: str) -> Path:
+def beside(stem: Path, ending: str) -> Path:
     """The stem with an ending; `with_suffix` would cut a stem that has a dot in it."""
     return stem.parent / f"{stem.name}{ending}"
 
 
-def _save_arrays(path: Path, prediction: Prediction) -> None:
-    """float16 is exact to 0.0005 for probabilities; written beside and renamed, so that no half file is ever seen."""
-    names = ("probability", "epistemic", "log_variance")
-    arrays = {name: getattr(prediction, name).astype(np.float16) for name in names}
-    partial = path.with_name(f".{path.name}.partial.npz")
-    np.savez_compressed(partial, **arrays)
-    partial.replace(path)
+@dataclasses.dataclass(frozen=True)
+class _Scale:
+    """How a map is shown: the picture's name, and the colour bar."""
+
+    picture: str
+    label: str
+    lower: float
+    upper: float
+    beyond: tuple[bool, bool]
+
+    def colours(self, values: Float32[np.ndarray, "rows width"]) -> UInt8[np.ndarray, "rows width 3"]:
+        return maps.viridis_picture(values, self.lower, self.upper)
+
+    def bar(self, height: int) -> UInt8[np.ndarray, "height width 3"]:
+        return maps.colour_bar(height, label=self.label, lower=self.lower, upper=self.upper, beyond=self.beyond)
+
+
+def _scales(result: Result) -> dict[str, _Scale]:
+    """By map; their ranges are those of the maps at the size of the analysis, which resizing does not leave."""
+    scales = {}
+    for name, (picture, label, floor) in _SHOWN.items():
+        if name not in result.names:
+            continue
+        values = getattr(result.prediction, name)
+        step = max(1, round((values.size / _RANGE_VALUES) ** 0.5))
+        values = values[::step, ::step]
+        lower, upper = maps.display_range(values, floor=floor)
+        scales[name] = _Scale(picture, label, lower, upper, (bool(values.min() < lower), bool(values.max() > upper)))
+    return scales
+
+
+def _write_pictures(stem: Path, result: Result) -> tuple[Measured, list[Path]]:
+    """All pictures at once, from above to below."""
+    height, width = result.image.shape[:2]
+    scales = _scales(result)
+    bars = {name: scale.bar(height) for name, scale in scales.items()}
+    widths = dict.fromkeys(["mask", "overlay"] + ["accuracy"] * (result.truth is not None), width)
+    widths |= {scale.picture: width + bars[name].shape[1] for name, scale in scales.items()}
+    paths = {picture: beside(stem, f"_{picture}.png") for picture in widths}
+    measured = None
+    with contextlib.ExitStack() as stack:
+        writers = {name: stack.enter_context(png(paths[name], height, widths[name])) for name in widths}
+        for window in windows(height, width):
+            values = {name: result.rows(name, window) for name in result.names}
+            for name, scale in scales.items():
+                shown = scale.colours(values[name])
+                writers[scale.picture].write(np.concatenate([shown, bars[name][window]], axis=1))
+            for name, picture in _plain_pictures(result, window, values["probability"]).items():
+                writers[name].write(picture)
+            part = _measure(result, window, values)
+            measured = part if measured is None else measured + part
+    return measured, list(paths.values())
+
+
+def _plain_pictures(
+    result: Result, window: slice, probability: Float32[np.ndarray, "rows width"]
+) -> dict[str, UInt8[np.ndarray, "rows width 3"]]:
+    """Rows of the pictures that need no colour bar."""
+    height, width = result.image.shape[:2]
+    outline = maps.outline_width(height, width)
+    # The outline depends on as many rows above and below as it is wide.
+    above, below = (
+        slice(max(0, window.start - outline), window.start),
+        slice(window.stop, min(height, window.stop + outline)),
+    )
+    parts = [result.rows("probability", above), probability, result.rows("probability", below)]
+    mask = np.concatenate([part for part in parts if part.size]) >= result.threshold
+    inner = slice(window.start - above.start, window.stop - above.start)
+    overlay = maps.overlay_picture(result.image[above.start : below.stop], mask, outline=outline)[inner]
+    pictures = {"mask": maps.mask_picture(mask[inner]), "overlay": overlay}
+    if result.truth is None:
+        return pictures
+    return {**pictures, "accuracy": maps.accuracy_picture(mask[inner], result.truth[window])}
+
+
+def _measure(result: Result, window: slice, values: Mapping[str, Float32[np.ndarray, "rows width"]]) -> Measured:
+    mask = values["probability"] >= result.threshold
+    counts = None if result.truth is None else confusion(mask, result.truth[window])
+    sums = {name: float(value.sum(dtype=np.float64)) for name, value in values.items()}
+    return Measured(mask.size, int(mask.sum()), sums, counts)

@@ -4,6 +4,7 @@ Reading a photograph is data/images.py's business.
 """
 
 import glob
+import math
 import os
 from collections import Counter
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,12 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
 _MULTIPLE = COARSEST_CELL  # pixels; few shapes mean few compilations
+
+# Short over long side of the formats that cameras have (1:1, 4:3, 3:2, 16:9). All that lie nearest to one of them, by
+# ratio, are analysed in its shape: whatever the mix, seven shapes, and a few pixels more or less make no other.
+_FORMATS = (1.0, 3 / 4, 2 / 3, 9 / 16)
+# Below this ratio, half-way from 16:9 to 2:1, photographs keep their own, up to the rounding of the sides.
+_SLIMMEST = (9 / 16 * 1 / 2) ** 0.5
 
 
 class Photograph(NamedTuple):
@@ -46,23 +53,26 @@ def list_photographs(pattern: str) -> list[Photograph]:
     if not files:
         extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
         raise InputError(f"input {pattern!r} has no photographs: expected files that end in {extensions}")
-    stems = _distinct_stems([PurePosixPath(file.relative_to(root).as_posix()) for file in files])
+    stems = distinct_stems([PurePosixPath(file.relative_to(root).as_posix()) for file in files])
     return [Photograph(file, stem) for file, stem in zip(files, stems, strict=True)]
 
 
 def inference_shape(height: int, width: int, scale: int | None) -> tuple[int, int]:
     """Height and width in pixels at which the network sees a photograph.
 
-    With a `scale`, the long side has that many pixels and the aspect ratio is kept, up to rounding of each side to the
-    nearest multiple of 32, and at least 32. With None the size stays, but no side is below 32. A scale below 32 is an
-    `InputError`.
+    With a `scale`, the long side has that many pixels and the aspect ratio is kept, up to rounding: to the nearest of
+    1:1, 4:3, 3:2 and 16:9, or, for a slimmer photograph, to none; then of each side to the nearest multiple of 32, and
+    at least 32. With None the size stays, but no side is below 32. A scale below 32 is an `InputError`.
     """
     if scale is None:
         return max(height, _MULTIPLE), max(width, _MULTIPLE)
     if scale < _MULTIPLE:
         raise InputError(f"scale {scale} is too small: use {_MULTIPLE} pixels or more")
-    unit = max(height, width) * _MULTIPLE  # side * scale / unit is the side in multiples; a half is rounded up
-    return tuple(max(1, (2 * side * scale + unit) // (2 * unit)) * _MULTIPLE for side in (height, width))
+    ratio = min(height, width) / max(height, width)
+    if ratio >= _SLIMMEST:
+        ratio = min(_FORMATS, key=lambda known: abs(math.log(known / ratio)))
+    long, short = (max(1, math.floor(side / _MULTIPLE + 0.5)) * _MULTIPLE for side in (scale, scale * ratio))
+    return (short, long) if height < width else (long, short)
 
 
 def fit_image(image: UInt8[np.ndarray, "_ _ 3"], shape: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
@@ -72,9 +82,23 @@ def fit_image(image: UInt8[np.ndarray, "_ _ 3"], shape: tuple[int, int]) -> UInt
 
 def restore_map(values: Float32[np.ndarray, "_ _"], height: int, width: int) -> Float32[np.ndarray, "{height} {width}"]:
     """Resize a map to the photograph's size by bilinear interpolation, antialiased where it shrinks."""
+    return values if values.shape == (height, width) else restore_rows(values, height, width, slice(0, height))
+
+
+def restore_rows(
+    values: Float32[np.ndarray, "_ _"], height: int, width: int, rows: slice
+) -> Float32[np.ndarray, "_ {width}"]:
+    """Some rows of what `restore_map` gives, from those rows of the map alone that they depend on."""
     if values.shape == (height, width):
-        return values
-    return np.array(Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR))
+        return values[rows]
+    source, cells = values.shape[0], values.shape[0] / height
+    reach = math.ceil(max(1.0, cells)) + 1  # rows of the map above and below that bear on a row of the photograph
+    first = max(0, math.floor(rows.start * cells) - reach)
+    last = min(source, math.ceil(rows.stop * cells) + reach)
+    box = (0, rows.start * cells - first, values.shape[1], rows.stop * cells - first)
+    size = (width, rows.stop - rows.start)
+    part = Image.fromarray(np.ascontiguousarray(values[first:last]))
+    return np.array(part.resize(size, Image.Resampling.BILINEAR, box=box))
 
 
 def _is_photograph(file: Path) -> bool:
@@ -105,7 +129,7 @@ def _fixed_part(pattern: str) -> Path:
     return fixed
 
 
-def _distinct_stems(files: list[PurePosixPath]) -> list[PurePosixPath]:
+def distinct_stems(files: list[PurePosixPath]) -> list[PurePosixPath]:
     """Drop extensions where that leaves all stems distinct; names with extension are distinct, so this ends."""
     stems = {file: file.with_suffix("") for file in files}
     while True:

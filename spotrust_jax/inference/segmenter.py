@@ -1,16 +1,23 @@
 """A trained model ready for use: images in, a `Prediction` out, at exactly the size given."""
 
+import contextlib
 import dataclasses
 import functools
+import hashlib
+import json
 import os
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float32, Key, Num
+from flax.errors import FlaxError
+from jaxtyping import Array, Bool, Float32, Int, Key, Num, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
+from spotrust_jax.config import to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.hrnet import COARSEST_CELL
@@ -28,12 +35,15 @@ class Prediction:
         epistemic: standard deviation of that probability over passes and members, in [0, 0.5].
         log_variance: aleatoric log variance, mean over members: the log of the cross-entropy that the network expects.
         threshold: the model's probability threshold.
+        augmentation: with test-time augmentation, standard deviation of the mean probability over the views, in
+            [0, 0.5]; the other maps are then means over the views, the epistemic one of the variance.
     """
 
     probability: Float32[np.ndarray, "*batch height width"]
     epistemic: Float32[np.ndarray, "*batch height width"]
     log_variance: Float32[np.ndarray, "*batch height width"]
     threshold: float
+    augmentation: Float32[np.ndarray, "*batch height width"] | None = None
 
     def mask(self, threshold: float | None = None) -> Bool[np.ndarray, "*batch height width"]:
         """Where the probability reaches the threshold: the model's own, unless another one in [0, 1] is given."""
@@ -67,13 +77,44 @@ class Segmenter:
             InputError: for an image of another type, shape or range, or for no passes.
         """
         images = _as_batch(np.asarray(image))
-        if num_samples < 1:
-            raise InputError(f"num_samples is {num_samples}: give at least 1")
-        maps = self._maps(self.variables, images, content_keys(key, images), num_samples)
-        arrays = [np.asarray(values) for values in maps]
+        maps = self._maps(images, content_keys(key, images), num_samples, 0)
         if np.ndim(image) == 3:
-            arrays = [values[0] for values in arrays]
-        return Prediction(*arrays, threshold=self.config.threshold)
+            maps = [values[0] for values in maps]
+        return Prediction(*maps, threshold=self.config.threshold)
+
+    def predict_part(
+        self, image: UInt8[np.ndarray, "height width 3"], photograph: Key[Array, ""], tile: int, num_samples: int
+    ) -> Prediction:
+        """Maps of a part of a photograph.
+
+        Args:
+            image: the part, each side at least 32.
+            photograph: the key of the photograph, as `content_keys` gives it. Kernels and channel masks are drawn from
+                it alone, so all parts share them.
+            tile: number of the part, from which, with the key, noise of single cells is drawn. Number 0 gives what
+                `predict` gives for a whole photograph.
+            num_samples: stochastic passes of each member, at least 1.
+        """
+        maps = self._maps(_as_batch(image), photograph[None], num_samples, tile)
+        return Prediction(*(values[0] for values in maps), threshold=self.config.threshold)
+
+    def on_device(self, device: jax.Device) -> "Segmenter":
+        """The same segmenter, computing on one device."""
+        return Segmenter(jax.device_put(self.variables, device), self.config)
+
+    @property
+    def device(self) -> jax.Device:
+        """Where it computes."""
+        return next(iter(jax.tree.leaves(self.variables)[0].devices()))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of configuration and variables: equal where the maps will be."""
+        digest = hashlib.sha256(json.dumps(to_dict(self.config), sort_keys=True).encode())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
+            digest.update(f"{path}{leaf.shape}{leaf.dtype}".encode())
+            digest.update(np.ascontiguousarray(leaf))
+        return digest.hexdigest()
 
     def member(self, index: int) -> "Segmenter":
         """One member of an ensemble, as a segmenter of its own."""
@@ -86,14 +127,22 @@ class Segmenter:
         """Writes a checkpoint that `load` reads."""
         save_model(folder, self.variables, self.config)
 
-    @property
-    def _maps(self) -> Any:
-        return compiled_maps(self.config)
+    def _maps(self, images: np.ndarray, keys: Key[Array, "batch"], num_samples: int, tile: int) -> list[np.ndarray]:
+        if num_samples < 1:
+            raise InputError(f"num_samples is {num_samples}: give at least 1")
+        run = functools.partial(compiled_maps(self.config), self.variables, images, keys, num_samples, np.int32(tile))
+        # On many devices at once the first one compiles, and the others find the program in the cache.
+        with programs(self.config).first(images.shape, num_samples, self.device):
+            try:
+                return [np.asarray(values) for values in run()]
+            except FlaxError as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(f"the checkpoint's variables do not fit its config.json: {reason}") from error
 
 
 @functools.lru_cache(maxsize=32)
 def compiled_maps(config: CheckpointConfig) -> Any:
-    """The jitted function of variables, images, keys and number of passes; one program for each shape."""
+    """The jitted function of variables, images, keys, passes and number of the tile; one program for each shape."""
     network = build_network(config.model)
     bound = functools.partial(
         bound_log_variance, bound=config.log_variance_bound, bounding=config.log_variance_bounding
@@ -101,13 +150,43 @@ def compiled_maps(config: CheckpointConfig) -> Any:
 
     @functools.partial(jax.jit, static_argnums=3)
     def maps(
-        variables: Variables, images: Num[Array, "batch height width 3"], keys: Key[Array, "batch"], num_samples: int
+        variables: Variables,
+        images: Num[Array, "batch height width 3"],
+        keys: Key[Array, "batch"],
+        num_samples: int,
+        tile: int | Int[Array, ""] = 0,
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
         normal = normalize(images / scale, config.mean, config.deviation)
-        return predict_maps(network, variables, normal, keys, num_samples=num_samples, bound=bound)
+        return predict_maps(network, variables, normal, keys, num_samples=num_samples, tile=tile, bound=bound)
 
     return maps
+
+
+class Programs:
+    """The programs of a model that this process has run: one for each size, number of passes and device."""
+
+    def __init__(self):
+        self._lock, self._known = threading.Lock(), set()
+
+    @contextlib.contextmanager
+    def first(self, shape: tuple[int, ...], num_samples: int, device: jax.Device) -> Iterator[None]:
+        """Around a run: those of programs that have not run before take turns."""
+        program = (shape, num_samples, device)
+        with contextlib.nullcontext() if program in self._known else self._lock:
+            yield
+        self._known.add(program)
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Heights and widths of the images that went in, sorted."""
+        return sorted({shape[1:3] for shape, _, _ in self._known})
+
+
+@functools.lru_cache(maxsize=32)
+def programs(config: CheckpointConfig) -> Programs:
+    """Those of the models of a configuration."""
+    return Programs()
 
 
 def load(folder: str | os.PathLike) -> Segmenter:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.photographs import fit_image, inference_shape, list_photographs, restore_map
+from spotrust_jax.inference.photographs import fit_image, inference_shape, list_photographs, restore_map, restore_rows
 
 FILES = (
     "b.jpg",
@@ -145,12 +145,28 @@ def test_locked_folder_is_reported_and_loses_no_others(folder, monkeypatch):
         (50, 100, 256, (128, 256)),  # enlarged
         (3, 4, 64, (64, 64)),  # 48 is half-way between 32 and 64
         (1, 1, 32, (32, 32)),
+        (4000, 6000, 512, (352, 512)),  # 3:2, 341 is nearest to 352
+        (4000, 5000, 640, (480, 640)),  # 5:4 is taken for 4:3
+        (1200, 1920, 640, (416, 640)),  # 16:10 is taken for 3:2
+        (1000, 2000, 640, (320, 640)),  # slimmer than the formats of cameras: as it is
         (481, 641, None, (481, 641)),
         (20, 40, None, (32, 40)),
     ],
 )
 def test_inference_shape(height, width, scale, expected):
     assert inference_shape(height, width, scale) == expected
+
+
+@pytest.mark.parametrize("scale", [256, 320, 480, 512, 640, 1000])
+def test_two_hundred_sizes_meet_few_shapes(scale):
+    rng = np.random.default_rng(scale)
+    sizes = set()
+    while len(sizes) < 200:
+        long, short = ((4, 3), (3, 2), (16, 9), (1, 1), (5, 4), (16, 10))[rng.integers(6)]
+        width = int(rng.integers(640, 9000))
+        sides = (round(width * short / long) + int(rng.integers(-3, 4)), width)
+        sizes.add(sides if rng.random() < 0.5 else sides[::-1])
+    assert len({inference_shape(height, width, scale) for height, width in sizes}) <= 7
 
 
 @pytest.mark.parametrize("scale", [31, 0, -640])
@@ -175,6 +191,14 @@ def test_restore_map_is_linear_between_pixel_centres():
     np.testing.assert_allclose(restored[3:-3, 3:-3], plane(40, 48)[3:-3, 3:-3], atol=1e-5)
     np.testing.assert_allclose(restored[0, 0], plane(8, 16)[0, 0], atol=1e-6)  # flat beyond the outer centres
     assert restore_map(restored, 40, 48) is restored
+
+
+@pytest.mark.parametrize("size", [(400, 700), (23, 31), (90, 31), (90, 70)])
+def test_rows_of_a_map_are_those_of_the_whole(size):
+    values = np.random.default_rng(0).random((90, 70)).astype(np.float32)
+    windows = [slice(start, min(start + 7, size[0])) for start in range(0, size[0], 7)]
+    rows = np.concatenate([restore_rows(values, *size, window) for window in windows])
+    np.testing.assert_allclose(rows, restore_map(values, *size), atol=2e-6)
 
 
 def test_restore_map_averages_where_it_shrinks():

@@ -10,8 +10,9 @@ import pytest
 import spotrust_jax
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.segmenter import Segmenter, compiled_maps
+from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, programs
 from spotrust_jax.models.segmenter import ModelConfig, initial_variables
+from spotrust_jax.random_streams import content_keys
 
 KEY = jax.random.key(0)
 
@@ -69,6 +70,26 @@ def test_checkpoint_comes_back_as_it_was(segmenter, images, together, tmp_path):
     segmenter.save(tmp_path / "model")
     again = spotrust_jax.load(tmp_path / "model").predict(images, key=KEY, num_samples=4)
     np.testing.assert_array_equal(again.probability, together.probability)
+
+
+def test_parts_of_a_photograph(segmenter, images):
+    # Number 0 is what `predict` gives for the whole; another number draws other noise for the cells.
+    whole = segmenter.predict(images[0], key=KEY, num_samples=4)
+    key = content_keys(KEY, images[:1])[0]
+    parts = [segmenter.predict_part(images[0], key, tile, 4) for tile in (0, 1)]
+    np.testing.assert_array_equal(parts[0].probability, whole.probability)
+    assert not np.array_equal(parts[1].probability, whole.probability)
+    np.testing.assert_array_equal(parts[1].log_variance, whole.log_variance)
+    assert (64, 64) in programs(segmenter.config).sizes
+
+
+def test_fingerprint_is_that_of_weights_and_settings(segmenter, tmp_path):
+    segmenter.save(tmp_path / "model")
+    assert spotrust_jax.load(tmp_path / "model").fingerprint == segmenter.fingerprint
+    other = jax.tree.map(lambda leaf: leaf.at[(0,) * leaf.ndim].add(1e-3), segmenter.variables)
+    assert Segmenter(other, segmenter.config).fingerprint != segmenter.fingerprint
+    settings = dataclasses.replace(segmenter.config, threshold=0.4)
+    assert Segmenter(segmenter.variables, settings).fingerprint != segmenter.fingerprint
 
 
 @pytest.mark.parametrize(

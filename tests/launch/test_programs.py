@@ -13,6 +13,8 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
+PREDICT = ("--checkpoint=.", "--input=README.md")
+
 
 TWO_DEVICES = ["--platform=cpu", "--num_devices=2"]
 
@@ -96,6 +98,13 @@ def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained,
     fraction = rows["ünï 'x'.png"]["corroded_fraction"]
     np.testing.assert_allclose(fraction, (mask[..., 1] == 255).mean(), atol=1e-3)
 
+    # A second start has only the broken one left to try; a shard has its own summary.
+    again = run("predict", *arguments, f"--output={tmp_path}/out", "--shard=1/2")
+    assert again.returncode == 0, again.stderr
+    assert "2 of 2 photographs analysed, 2 of them by an earlier run" in again.stdout
+    summary = {row["outputs"]: row for row in json.loads((tmp_path / "out" / "summary-1-of-2.json").read_text())}
+    assert summary["below/ünï 'x'"] == rows["ünï 'x'.png"]
+
     # The same photograph alone, under another name: the same maps, bit for bit.
     alone = tmp_path / "alone.png"
     alone.write_bytes((photographs / "a.png").read_bytes())
@@ -137,12 +146,16 @@ def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_pa
             ["--config=configs/demo.py", "--workdir=x", "--config.batch_size=3", "--strict_batch", *TWO_DEVICES],
             "batch_size is 3, which 2 devices cannot split evenly: give 4",
         ),
-        ("predict", ["--checkpoint=.", "--input=README.md", "--output=x"], "is not a checkpoint"),
+        ("predict", [*PREDICT, "--output={tmp}"], "is not a checkpoint"),
+        ("predict", [*PREDICT, "--output=README.md/x"], "--output=README.md/x cannot be written"),
+        ("predict", [*PREDICT, "--output={tmp}", "--shard=5/4"], "--shard=5/4 is no part: give i/n"),
+        ("predict", [*PREDICT, "--output={tmp}", "--num_samples=0"], "num_samples=0"),
+        ("predict", [*PREDICT, "--output={tmp}", "--threshold=1.5"], "threshold=1.5"),
         ("evaluate", ["--checkpoint=.", "--data=nowhere", "--output=x"], "nowhere"),
     ],
 )
-def test_bad_input_is_one_line_and_code_two(run, program, arguments, words):
-    result = run(program, *arguments)
+def test_bad_input_is_one_line_and_code_two(run, program, arguments, words, tmp_path):
+    result = run(program, *(argument.format(tmp=tmp_path) for argument in arguments))
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert len(lines) == 1 and words in lines[0], result.stderr
@@ -163,4 +176,4 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     assert (tmp_path / "model" / "config.json").is_file()
     wrong = subprocess.run([*command, "predikt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert "benchmark,compare,convert,demo,draw_scenes,evaluate,predict,prepare_data,train" in wrong.stderr
+    assert "benchmark,compare,convert,demo,draw_scenes,evaluate,fleet,predict,prepare_data,train" in wrong.stderr

@@ -1,0 +1,81 @@
+"""Finds corrosion in the photographs of a folder or bucket, with a predictor on each device of a Ray cluster."""
+
+import os
+import sys
+
+from absl import flags
+
+from spotrust_jax.errors import InputError
+
+from . import analysis_flags, program
+
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model's folder, which all machines can read.", required=True)
+_INPUT = flags.DEFINE_string("input", None, "Folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder or bucket for the maps.", required=True)
+_ADDRESS = flags.DEFINE_string("address", "local", "Ray cluster, such as auto or HOST:6379, or this machine (local).")
+_PREDICTORS = flags.DEFINE_integer(
+    "predictors", 0, "Predictors; 0 is one on each accelerator or, without any, on each machine.", lower_bound=0
+)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 16, "Photographs that a predictor takes at a time.", lower_bound=1)
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Do again what an earlier run with the same settings has done.")
+
+
+def main() -> int:
+    _require_ray()
+    from tqdm import tqdm
+
+    from spotrust_jax.inference.fleet import photographs_of, run_fleet, write_fleet_summary
+
+    fleet = _fleet()
+    count = len(photographs_of(fleet))
+    found = run_fleet(fleet, address=_ADDRESS.value, predictors=_PREDICTORS.value, batch_size=_BATCH_SIZE.value)
+    rows = sorted(tqdm(found, total=count, unit="photo", mininterval=1.0), key=lambda row: row.photograph)
+    write_fleet_summary(fleet, rows)
+    failed = [row for row in rows if row.status != "ok"]
+    for row in failed:
+        print(f"error: {row.message}", file=sys.stderr)
+    print(f"{len(rows) - len(failed)} of {len(rows)} photographs analysed: {_OUTPUT.value}/summary.parquet")
+    return 1 if failed else 0
+
+
+def _fleet():
+    import jax
+
+    from spotrust_jax.checkpoints import read_config
+    from spotrust_jax.inference.fleet import Fleet
+    from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
+
+    config = read_config(_CHECKPOINT.value)
+    return Fleet(
+        os.path.abspath(_CHECKPOINT.value),
+        _absolute(_INPUT.value),
+        _absolute(_OUTPUT.value),
+        analysis_flags.analysis(config),
+        analysis_flags.threshold(config),
+        MAX_MAP_PIXELS,
+        _OVERWRITE.value,
+        jax.config.jax_platforms or "",
+        jax.config.jax_compilation_cache_dir or "",
+    )
+
+
+def _absolute(place: str) -> str:
+    """Predictors run in other folders."""
+    return place if "://" in place else os.path.abspath(place)
+
+
+def _require_ray() -> None:
+    try:
+        import ray.data  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"launch.fleet needs Ray Data ({error}): pip install 'spotrust-jax[ray]'") from error
+
+
+def run() -> None:
+    # The predictors need the memory of the accelerators; this program only looks at what there is.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    program.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,151 @@
+"""A photograph from file to files, in three steps that can overlap with those of others: read, predict, write."""
+
+import dataclasses
+import functools
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from spotrust_jax.data.images import IMAGE_EXTENSIONS, count_pixels, read_image, read_mask, size_text
+from spotrust_jax.errors import InputError
+from spotrust_jax.inference.analysis import Analysis, analyse
+from spotrust_jax.inference.files import on_disk
+from spotrust_jax.inference.outputs import MAX_MAP_PIXELS, Result, write_maps
+from spotrust_jax.inference.photographs import Photograph
+from spotrust_jax.inference.records import Records
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.inference.summary import Row, describe
+from spotrust_jax.inference.tiling import in_memory
+
+LARGE = 32_000_000
+"""Pixels from which a photograph and its maps lie on disk while they are worked on."""
+
+# Bytes for each pixel that pictures and maps take on disk, roughly: noisy maps and photographs hardly shrink.
+_WRITTEN = 14
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is done to each photograph.
+
+    Attributes:
+        output: folder of the maps.
+        analysis: how they are made.
+        threshold: probability from which a pixel counts as corrosion.
+        truths: folder of masks, where there are any.
+        max_map_pixels: photographs of more pixels get their maps as TIFF.
+    """
+
+    output: Path
+    analysis: Analysis
+    threshold: float
+    truths: Path | None = None
+    max_map_pixels: int = MAX_MAP_PIXELS
+
+    def records(self, segmenter: Segmenter) -> Records:
+        """Where it is noted what is done."""
+        settings = [segmenter.fingerprint, dataclasses.asdict(self.analysis), self.threshold, self.max_map_pixels]
+        return Records(self.output, json.dumps(settings))
+
+    def truth_path(self, photograph: Photograph) -> Path | None:
+        """The mask in the folder of truths at the photograph's place below the input, or at its bare stem."""
+        if self.truths is None:
+            return None
+        names = [photograph.stem, photograph.path.stem]
+        paths = (self.truths / f"{name}{extension}" for name in names for extension in sorted(IMAGE_EXTENSIONS))
+        return next((path for path in paths if path.is_file()), None)
+
+
+class Loaded(NamedTuple):
+    """A photograph that has been read, its line so far, and its ground truth where there is a usable one."""
+
+    row: Row
+    image: UInt8[np.ndarray, "height width 3"]
+    truth: Bool[np.ndarray, "height width"] | None
+
+
+def read(photograph: Photograph, job: Job) -> Loaded:
+    """Reads photograph and ground truth; without a usable one the row says so, and the maps are made all the same.
+
+    Raises:
+        InputError: where the photograph cannot be read, or the disk has no room for its maps.
+    """
+    pixels = count_pixels(photograph.path)
+    _require_space(photograph, pixels, job)
+    image = _read_large(photograph.path, job.output) if pixels > LARGE else read_image(photograph.path)
+    row = Row(str(photograph.path), str(photograph.stem))
+    if job.truths is None:
+        return Loaded(row, image, None)
+    try:
+        return Loaded(row, image, _read_truth(photograph, job, image.shape[:2]))
+    except InputError as error:
+        return Loaded(dataclasses.replace(row, status="failed", message=str(error)), image, None)
+
+
+def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Callable[[], None]) -> Result:
+    """The maps; where a device has too little memory an `InputError` says what helps."""
+    height, width = loaded.image.shape[:2]
+    large = height * width > LARGE
+    allocate = functools.partial(on_disk, job.output) if large else in_memory
+    try:
+        prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        remedy = f"give less than --tile_size={job.analysis.tile_size}, or a smaller --scale"
+        raise InputError(
+            f"photograph {loaded.row.photograph} needs more memory than the device has: {remedy}"
+        ) from error
+    return Result(loaded.image, prediction, job.threshold, loaded.truth)
+
+
+def write(loaded: Loaded, result: Result, photograph: Photograph, job: Job, records: Records) -> Row:
+    """Writes the maps, notes that they are there, and returns the photograph's line of the summary."""
+    records.forget(photograph)
+    measured, files = write_maps(job.output / photograph.stem, result, max_map_pixels=job.max_map_pixels)
+    row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
+    if row.status == "ok":
+        records.save(photograph, job.truth_path(photograph), row, files)
+    return row
+
+
+def failed(photograph: Photograph, error: Exception) -> Row:
+    """The line of a photograph that could not be analysed."""
+    return Row(str(photograph.path), str(photograph.stem), status="failed", message=str(error))
+
+
+def _read_large(path: Path, folder: Path) -> UInt8[np.ndarray, "height width 3"]:
+    from spotrust_jax.data.large_images import read_large_image  # noqa: PLC0415 - brings tifffile, which most need not
+
+    return read_large_image(path, functools.partial(on_disk, folder, dtype=np.uint8))
+
+
+def _require_space(photograph: Photograph, pixels: int, job: Job) -> None:
+    # On disk while it is worked on: three bytes of the photograph, and four maps in float32.
+    needed = pixels * (_WRITTEN + (19 if pixels > LARGE else 0))
+    free = shutil.disk_usage(job.output).free
+    if needed > free:
+        have, want = f"{free / 1e9:.1f} GB free", f"{needed / 1e9:.1f} GB"
+        raise InputError(
+            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {want}, and {job.output} "
+            f"has {have}: make room, or choose another --output"
+        )
+
+
+def _read_truth(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+    path = job.truth_path(photograph)
+    if path is None:
+        raise InputError(f"photograph {photograph.path} has no mask in {job.truths}: add {photograph.path.stem}.png")
+    truth = read_mask(path)
+    if truth.shape != shape:
+        raise InputError(
+            f"ground truth {path} has {size_text(truth.shape)} pixels and photograph {photograph.path} "
+            f"{size_text(shape)}: give a mask of the photograph's size"
+        )
+    return truth

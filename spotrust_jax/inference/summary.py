@@ -1,0 +1,78 @@
+"""The summary of a run: one line for each photograph, as CSV and as JSON."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from spotrust_jax.evaluation.metrics import scores
+from spotrust_jax.inference.files import replacing
+from spotrust_jax.inference.outputs import Measured
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A photograph's line in the summary; figures that are not known are None.
+
+    Attributes:
+        photograph: the file.
+        outputs: stem of its maps, relative to the output folder.
+        status: "ok", or "failed" where anything about this photograph could not be used.
+        message: what went wrong, and what to do.
+        height, width: pixels.
+        threshold: probability from which a pixel counts as corrosion.
+        corroded_fraction: share of pixels that do.
+        mean_probability, mean_epistemic, mean_log_variance: means of the maps.
+        mean_augmentation: mean deviation over the views of test-time augmentation.
+        iou_corrosion, miou, f1, precision, recall, accuracy: against the ground truth.
+    """
+
+    photograph: str
+    outputs: str
+    status: str = "ok"
+    message: str = ""
+    height: int | None = None
+    width: int | None = None
+    threshold: float | None = None
+    corroded_fraction: float | None = None
+    mean_probability: float | None = None
+    mean_epistemic: float | None = None
+    mean_log_variance: float | None = None
+    mean_augmentation: float | None = None
+    iou_corrosion: float | None = None
+    miou: float | None = None
+    f1: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    accuracy: float | None = None
+
+
+def describe(row: Row, shape: tuple[int, int], threshold: float, measured: Measured) -> Row:
+    """The row with its figures."""
+    counts = measured.confusion
+    scored = {} if counts is None else {name: float(value) for name, value in scores(counts)._asdict().items()}
+    return dataclasses.replace(
+        row,
+        height=shape[0],
+        width=shape[1],
+        threshold=threshold,
+        corroded_fraction=measured.corroded / measured.pixels,
+        **{f"mean_{name}": total / measured.pixels for name, total in measured.sums.items()},
+        **scored,
+    )
+
+
+def write_summary(folder: Path, rows: Sequence[Row], name: str = "summary") -> None:
+    """Writes NAME.csv and NAME.json, a line or an object for each photograph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records = [dataclasses.asdict(row) for row in rows]
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [field.name for field in dataclasses.fields(Row)])
+    writer.writeheader()
+    writer.writerows(records)
+    texts = {"json": json.dumps(records, indent=2, ensure_ascii=False) + "\n", "csv": table.getvalue()}
+    for extension, text in texts.items():
+        with replacing(folder / f"{name}.{extension}") as partial:
+            partial.write_bytes(text.encode())

@@ -1,0 +1,193 @@
+"""Photographs of known maps through the whole pipeline: what is written, what is left, what is done again."""
+
+import dataclasses
+import threading
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from spotrust_jax import maps
+from spotrust_jax.inference import files, photograph_job
+from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.inference.folder import analyse_photographs
+from spotrust_jax.inference.photograph_job import Job
+from spotrust_jax.inference.photographs import list_photographs
+from tests.inference.known_segmenter import KnownSegmenter, known_maps
+
+ENDINGS = ("mask.png", "overlay.png", "epistemic.png", "aleatoric.png", "maps.npz")
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Three of different sizes, one below."""
+    rng = np.random.default_rng(0)
+    for name, size in (("a.png", (70, 50)), ("below/b.c.png", (64, 64)), ("d.png", (40, 90))):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(tmp_path / "in" / name)
+    return list_photographs(str(tmp_path / "in"))
+
+
+@pytest.fixture
+def job(tmp_path):
+    return Job(tmp_path / "out", Analysis(64, 2), 0.5)
+
+
+def run(photographs, job, *segmenters, **options):
+    segmenters = segmenters or (KnownSegmenter(),)
+    finished = sorted(analyse_photographs(segmenters, photographs, job, **options))
+    return [item.row for item in finished], sum(len(segmenter.calls) for segmenter in segmenters)
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_hold_the_known_maps(photographs, job):
+    truths = job.output.parent / "truths"
+    truths.mkdir()
+    truth = np.zeros((70, 50), bool)
+    truth[:30] = True
+    Image.fromarray(truth).save(truths / "a.png")
+    rows, _ = run(photographs[:1], dataclasses.replace(job, analysis=Analysis(None, 2), truths=truths))
+    image = pixels(photographs[0].path)
+    arrays, known = np.load(job.output / "a_maps.npz"), known_maps(image)
+    for name in ("probability", "epistemic", "log_variance"):
+        np.testing.assert_array_equal(arrays[name], getattr(known, name).astype(np.float16))
+    mask = image[..., 0] / 255 >= 0.5
+    np.testing.assert_array_equal(pixels(job.output / "a_mask.png"), maps.mask_picture(mask))
+    np.testing.assert_array_equal(pixels(job.output / "a_accuracy.png"), maps.accuracy_picture(mask, truth))
+    assert rows[0].corroded_fraction == mask.mean()
+    np.testing.assert_allclose(rows[0].mean_epistemic, image[..., 1].mean() / 510, rtol=1e-6)
+    np.testing.assert_allclose(rows[0].precision, (mask & truth).sum() / mask.sum())
+
+
+def test_written_in_parts_as_if_at_once(photographs, job, monkeypatch):
+    run(photographs, job)
+    monkeypatch.setattr(files, "_PIXELS_AT_ONCE", 500)
+    in_parts = dataclasses.replace(job, output=job.output.parent / "parts")
+    run(photographs, in_parts)
+    for photograph in photographs:
+        for ending in ENDINGS[:-1]:
+            name = f"{photograph.stem}_{ending}"
+            np.testing.assert_array_equal(pixels(in_parts.output / name), pixels(job.output / name))
+        one, other = (np.load(folder.output / f"{photograph.stem}_maps.npz") for folder in (job, in_parts))
+        for name in one.files:
+            np.testing.assert_allclose(one[name], other[name], atol=1e-3)
+
+
+def test_large_photographs_take_another_way_to_the_same_maps(photographs, job, monkeypatch):
+    native = dataclasses.replace(job, analysis=Analysis(None, 2, tile_size=64, overlap=32))
+    run(photographs, native)
+    monkeypatch.setattr(photograph_job, "LARGE", 100)
+    large = dataclasses.replace(native, output=job.output.parent / "large", max_map_pixels=4000)
+    run(photographs, large)
+    assert not (large.output / "below" / "b.c_maps.npz").exists()
+    with tifffile.TiffFile(large.output / "below" / "b.c_maps.tif") as tiff:
+        pages = {page.description: page.asarray() for page in tiff.pages}
+    arrays = np.load(job.output / "below" / "b.c_maps.npz")
+    for name in ("probability", "epistemic", "log_variance"):
+        np.testing.assert_array_equal(pages[name], arrays[name].astype(np.float32))
+    one, other = (np.load(folder.output / "a_maps.npz") for folder in (native, large))
+    np.testing.assert_array_equal(one["epistemic"], other["epistemic"])
+    assert not [path for path in large.output.iterdir() if path.name.startswith("tmp")]
+
+
+def test_second_start_does_what_is_left(photographs, job):
+    first, calls = run(photographs, job)
+    assert calls == 3
+    again, calls = run(photographs, job)
+    assert again == first and calls == 0
+    (job.output / "below" / "b.c_maps.npz").write_bytes(b"cut")
+    (job.output / "d_mask.png").unlink()
+    again, calls = run(photographs, job)
+    assert again == first and calls == 2
+    assert np.load(job.output / "below" / "b.c_maps.npz")["probability"].shape == (64, 64)
+    assert run(photographs, dataclasses.replace(job, threshold=0.4))[1] == 3
+    assert run(photographs, job, overwrite=True)[1] == 3
+    Image.open(photographs[0].path).rotate(180).save(photographs[0].path)
+    assert run(photographs, job)[1] == 1
+    (job.output / ".records" / "a.json").write_text("{")
+    assert run(photographs, job)[1] == 1
+
+
+def test_shards_share_a_folder(photographs, job, tmp_path):
+    whole = dataclasses.replace(job, output=tmp_path / "whole")
+    run(photographs, whole)
+    run(photographs[0::2], job)
+    run(photographs[1::2], job)
+    assert run(photographs, job)[1] == 0
+    written = {name: data for name, data in contents(whole.output).items() if ".records" not in name.parts}
+    assert written.items() <= contents(job.output).items() and len(written) == 15
+
+
+def test_all_devices_work_at_once(photographs, job):
+    meeting = threading.Barrier(3)
+    segmenters = [KnownSegmenter(lambda: meeting.wait(timeout=30)) for _ in range(3)]
+    rows, _ = run(photographs, job, *segmenters)
+    assert [row.status for row in rows] == ["ok"] * 3
+    assert [len(segmenter.calls) for segmenter in segmenters] == [1, 1, 1]
+
+
+def test_bad_photograph_loses_no_other(photographs, job):
+    photographs[1].path.write_bytes(b"no image")
+    rows, calls = run(photographs, job)
+    assert [row.status for row in rows] == ["ok", "failed", "ok"] and calls == 2
+    assert str(photographs[1].path) in rows[1].message
+    assert run(photographs, job)[1] == 0
+
+
+def test_interrupted_run_leaves_whole_files_only(photographs, job):
+    calls = iter(range(100))
+
+    def interrupt():
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+
+    tiled = dataclasses.replace(job, analysis=Analysis(None, 2, tile_size=64, overlap=32))
+    with pytest.raises(KeyboardInterrupt):
+        run(photographs, tiled, KnownSegmenter(interrupt))
+    for path in contents(job.output):
+        assert not path.name.startswith(".") and path.suffix in (".png", ".npz", ".json")
+        if path.suffix == ".png":
+            Image.open(job.output / path).load()
+    rows, _ = run(photographs, tiled)
+    assert [row.status for row in rows] == ["ok"] * 3
+
+
+def test_disk_without_room(photographs, job, monkeypatch):
+    monkeypatch.setattr(photograph_job.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 50_000})())
+    rows, _ = run(photographs, job)
+    assert [row.status for row in rows] == ["ok", "failed", "failed"]
+    assert "4,096 pixels, whose maps need about 0.0 GB" in rows[1].message and "make room" in rows[1].message
+
+
+def test_disk_that_fills_up(photographs, job, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.PngWriter, "finish", full)
+    rows, _ = run(photographs, job)
+    assert {row.status for row in rows} == {"failed"} and "No space left" in rows[0].message
+    assert not contents(job.output)
+
+
+def test_augmentation_has_a_map_a_picture_and_a_column(photographs, job):
+    rows, calls = run(photographs[:1], dataclasses.replace(job, analysis=Analysis(256, 2, augment=True)))
+    assert calls == 8
+    spread = np.load(job.output / "a_maps.npz")["augmentation"]
+    np.testing.assert_allclose(rows[0].mean_augmentation, spread.mean(dtype=np.float64), rtol=1e-2)
+    assert (job.output / "a_augmentation.png").is_file()
+
+
+def test_stems_stay_below_the_output(photographs, job):
+    run(photographs, job)
+    assert PurePosixPath("below/b.c") in [photograph.stem for photograph in photographs]
+    for ending in ENDINGS:
+        assert Path(job.output / "below" / f"b.c_{ending}").is_file()
