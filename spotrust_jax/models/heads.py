@@ -134,7 +134,7 @@ class SegmentationHead(nn.Module):
     ) -> Float[Array, "batch height width"]:
         """Logits of corrosion at `size` (height, width), float32."""
         x = BranchwiseConv(self.interpolation, self.policy, name="mix")(branches)
-        x = nn.relu(Norm(self.policy, name="norm")(x, train))
+        x = Norm(self.policy, relu=True, name="norm")(x, train)
         x = Conv(1, self.final_kernel, self.policy, use_bias=True, kernel_init=nearly_zero, name="logit")(x)
         return resize(x.astype(jnp.float32), size, self.interpolation)[..., 0]
 

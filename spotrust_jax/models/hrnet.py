@@ -4,7 +4,9 @@ Deterministic from end to end; what is random lives in the head.
 """
 
 import flax.linen as nn
-from jaxtyping import Array, Float
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
 
 from spotrust_jax.models.layers import ConvNorm, Policy
 from spotrust_jax.models.presets import Architecture
@@ -16,6 +18,29 @@ BOTTLENECK_EXPANSION = 4
 
 COARSEST_CELL = 32
 """Pixels of the image along each side of one cell of the coarsest branch, and the smallest side of an image."""
+
+
+def in_turn(parent: nn.Module, names: list[str], module: nn.Module, x: PyTree, train: bool) -> PyTree:
+    """Applies `parent`'s children `names`, all like `module`, one after the other; shapes stay as they are.
+
+    In training they are steps of one loop over their stacked variables. XLA on a CPU otherwise computes the sums along
+    the skip paths again in everything that uses them, back to the start of the stage. The variables' tree is the same.
+    """
+    if not train or parent.is_initializing() or len(names) < 2:
+        for name in names:
+            x = module.clone(parent=parent, name=name)(x, train)
+        return x
+    trees = [{kind: tree[name] for kind, tree in parent.variables.items()} for name in names]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+    def one(x: PyTree, variables: PyTree) -> tuple[PyTree, PyTree]:
+        x, updated = module.apply(variables, x, train, mutable="batch_stats")
+        return x, updated["batch_stats"]
+
+    x, updated = jax.lax.scan(one, x, stacked)
+    for index, name in enumerate(names):
+        parent.put_variable("batch_stats", name, jax.tree.map(lambda leaf, i=index: leaf[i], updated))
+    return x
 
 
 class Stem(nn.Module):
@@ -105,8 +130,8 @@ class ExchangeModule(nn.Module):
         """Branches keep their shapes."""
         branches = list(branches)
         for index in range(len(branches)):
-            for block in range(self.blocks):
-                branches[index] = BasicBlock(self.policy, name=f"branch{index}_block{block}")(branches[index], train)
+            names = [f"branch{index}_block{block}" for block in range(self.blocks)]
+            branches[index] = in_turn(self, names, BasicBlock(self.policy, parent=None), branches[index], train)
         return Exchange(self.policy, name="exchange")(branches, train)
 
 
@@ -139,13 +164,14 @@ class Backbone(nn.Module):
     def __call__(self, images: FeatureMap, train: bool) -> tuple[FeatureMap, ...]:
         """Normalised images [B, H, W, 3] to branches at 1/4, 1/8, 1/16 and 1/32 of the size, rounded up."""
         x = Stem(self.policy, name="stem")(images, train)
-        for block in range(self.architecture.stage1_blocks):
-            x = Bottleneck(self.architecture.stage1_channels, self.policy, name=f"stage1_block{block}")(x, train)
+        x = Bottleneck(self.architecture.stage1_channels, self.policy, name="stage1_block0")(x, train)
+        names = [f"stage1_block{block}" for block in range(1, self.architecture.stage1_blocks)]
+        x = in_turn(self, names, Bottleneck(self.architecture.stage1_channels, self.policy, parent=None), x, train)
         branches = [x]
         for stage, modules in zip((2, 3, 4), self.architecture.modules, strict=True):
             channels = self.architecture.branch_channels(stage)
             branches = Transition(channels, self.policy, name=f"transition{stage}")(branches, train)
-            for module in range(modules):
-                name = f"stage{stage}_module{module}"
-                branches = ExchangeModule(self.architecture.blocks, self.policy, name=name)(branches, train)
+            names = [f"stage{stage}_module{module}" for module in range(modules)]
+            alike = ExchangeModule(self.architecture.blocks, self.policy, parent=None)
+            branches = in_turn(self, names, alike, branches, train)
         return tuple(branches)

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from spotrust_jax.random_streams import normal
 
@@ -44,9 +44,13 @@ def convolve(
 ) -> Float[Array, "batch h w out"]:
     """Convolution padded by half the kernel's side on all sides; a stride of two halves the size, rounding up.
 
-    Its gradients are written out, with the transpositions that XLA makes only outside of loops and conditionals: in a
-    loop over members XLA's own gradients are ten times slower on a CPU.
+    On a CPU its gradients are written out, as convolutions in the layout of the forward pass and as matrix products:
+    XLA's own are up to three times slower, and ten times inside of loops and conditionals.
     """
+    return _convolve(x, kernel, stride)
+
+
+def _convolve(x: Array, kernel: Array, stride: int) -> Array:
     if kernel.shape[0] == 1 and stride == 1:
         return jnp.einsum("bhwi,io->bhwo", x, kernel[0, 0])
     padding = kernel.shape[0] // 2
@@ -66,25 +70,41 @@ def _convolve_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tupl
 
 
 def _convolve_backward(stride: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    x, kernel = saved
+    def by_hand(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+        return _input_gradient(x, kernel, gradient, stride), _kernel_gradient(x, kernel, gradient, stride)
+
+    def automatic(x: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+        return jax.vjp(lambda x, kernel: _convolve(x, kernel, stride), x, kernel)[1](gradient)
+
+    return jax.lax.platform_dependent(*saved, gradient, cpu=by_hand, default=automatic)
+
+
+def _input_gradient(x: Array, kernel: Array, gradient: Array, stride: int) -> Array:
     side = kernel.shape[0]
     if side == 1 and stride == 1:
-        by_x = jnp.einsum("bhwo,io->bhwi", gradient, kernel[0, 0])
-        return by_x, jnp.einsum("bhwi,bhwo->io", x, gradient)[None, None]
+        return jnp.einsum("bhwo,io->bhwi", gradient, kernel[0, 0])
     low = side // 2
     # Rows or columns of x that the kernel's last place does not reach when the stride leaves a remainder.
     rests = [size - (stride * (steps - 1) + 1) for size, steps in zip(x.shape[1:3], gradient.shape[1:3], strict=True)]
-    dilation = (stride, stride)
     flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-    by_x = _convolution(gradient, flipped, [(side - 1 - low, rest + low) for rest in rests], lhs_dilation=dilation)
-    # Channels as batch, batch as channels: one large kernel, the gradient, slides over the few places of the small one.
-    by_kernel = _convolution(
-        x.transpose(3, 1, 2, 0),
-        gradient.transpose(1, 2, 0, 3),
-        [(low, side - 1 - low - rest) for rest in rests],
-        rhs_dilation=dilation,
-    )
-    return by_x, by_kernel.transpose(1, 2, 0, 3)
+    padding = [(side - 1 - low, rest + low) for rest in rests]
+    return _convolution(gradient, flipped, padding, lhs_dilation=(stride, stride))
+
+
+def _kernel_gradient(x: Array, kernel: Array, gradient: Array, stride: int) -> Array:
+    """For each place of the kernel, the product of what x has there with the gradient, summed over all cells."""
+    side, channels = kernel.shape[0], kernel.shape[2]
+    padding = side // 2
+    # Channels first: a place's cells are then rows of the left factor, which is how products are computed fastest.
+    padded = jnp.pad(x.transpose(3, 0, 1, 2), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    height, width = (stride * (steps - 1) + 1 for steps in gradient.shape[1:3])
+    cells = gradient.reshape(-1, gradient.shape[3])
+    products = [
+        padded[:, :, row : row + height : stride, column : column + width : stride].reshape(channels, -1) @ cells
+        for row in range(side)
+        for column in range(side)
+    ]
+    return jnp.stack(products).reshape(kernel.shape)
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
@@ -112,27 +132,107 @@ class Conv(nn.Module):
         return y + bias.astype(y.dtype)[None, None, None, :]
 
 
+Moments = tuple[Float[Array, "channel"], Float[Array, "channel"]]
+
+# Of batch norm, as in the reference: the running statistics keep this share, and variances are raised by that much.
+_MOMENTUM, _EPSILON = 0.9, 1e-5
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def normalize_batch(
+    x: Float[Array, "batch height width channel"],
+    scale: Float[Array, "channel"],
+    bias: Float[Array, "channel"],
+    relu: bool,
+    policy: Policy,
+) -> tuple[Float[Array, "batch height width channel"], Moments]:
+    """Batch norm by the batch's own statistics, then ReLU if `relu`; and the mean and biased variance, in float32.
+
+    The gradient is written out: only x is kept for it, not what comes between, and no gradient goes through the
+    statistics that are returned.
+    """
+    return _normalize_forward(x, scale, bias, relu, policy)[0]
+
+
+def _normalize_forward(x: Array, scale: Array, bias: Array, relu: bool, policy: Policy) -> tuple[tuple, tuple]:
+    mean, variance = _batch_moments(_wide(x), policy)
+    inverse = jax.lax.rsqrt(variance + _EPSILON)
+    y = (_wide(x) - _over_cells(mean)) * _over_cells(inverse * scale) + _over_cells(bias)
+    y = (nn.relu(y) if relu else y).astype(policy.dtype)
+    return (y, (mean, variance)), (x, scale, bias, mean, inverse)
+
+
+def _normalize_backward(relu: bool, policy: Policy, saved: tuple, gradients: tuple) -> tuple[Array, Array, Array]:
+    x, scale, bias, mean, inverse = saved
+    gradient = _wide(gradients[0])
+    normalized = (_wide(x) - _over_cells(mean)) * _over_cells(inverse)
+    if relu:
+        on = normalized * _over_cells(scale) + _over_cells(bias) > 0
+        gradient = jnp.where(on, gradient, 0.0)
+    by_bias, by_scale = jnp.sum(gradient, _CELLS), jnp.sum(gradient * normalized, _CELLS)
+    cells = x.size // x.shape[-1]
+    shift, slope = _average((by_bias / cells, by_scale / cells), policy)
+    by_x = _over_cells(inverse * scale) * (gradient - _over_cells(shift) - normalized * _over_cells(slope))
+    return by_x.astype(x.dtype), by_scale, by_bias
+
+
+normalize_batch.defvjp(_normalize_forward, _normalize_backward)
+
+_CELLS = (0, 1, 2)
+
+
+def _batch_moments(x: Array, policy: Policy) -> Moments:
+    """Mean and variance over all cells and replicas, by differences from one cell: one pass, without cancellation."""
+    pivot = x[0, 0, 0]
+    difference = x - _over_cells(pivot)
+    shift = jnp.mean(difference, _CELLS)
+    variance = jnp.mean(jnp.square(difference), _CELLS) - jnp.square(shift)
+    own = shift + pivot
+    mean = _average(own, policy)
+    return mean, _average(jnp.maximum(variance, 0.0) + jnp.square(own - mean), policy)
+
+
+def _average(tree: PyTree, policy: Policy) -> PyTree:
+    """Mean over the policy's replicas."""
+    if policy.axis_name is None:
+        return tree
+    return jax.lax.pmean(tree, policy.axis_name, axis_index_groups=policy.axis_index_groups)
+
+
+def _over_cells(channels: Array) -> Array:
+    return channels[None, None, None, :]
+
+
+def _wide(x: Array) -> Array:
+    """At least float32, in which statistics are computed."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 class Norm(nn.Module):
-    """Batch norm; statistics of the batch are averaged over the policy's replicas."""
+    """Batch norm, and ReLU where told to; statistics of the batch are averaged over the policy's replicas."""
 
     policy: Policy
+    relu: bool = False
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channel"], train: bool
     ) -> Float[Array, "batch height width channel"]:
         """Normalises by the batch and updates the running statistics when `train`, else by the running statistics."""
-        groups = self.policy.axis_index_groups
-        norm = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            dtype=jnp.dtype(self.policy.dtype),
-            axis_name=self.policy.axis_name,
-            axis_index_groups=groups and [list(group) for group in groups],
-        )
-        nn.share_scope(self, norm)
-        return norm(x)
+        shape = x.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones_init(), shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), shape)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+        running_variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        if not train:
+            multiplier = jax.lax.rsqrt(running_variance.value + _EPSILON) * scale
+            y = (_wide(x) - _over_cells(running_mean.value)) * _over_cells(multiplier) + _over_cells(bias)
+            return (nn.relu(y) if self.relu else y).astype(self.policy.dtype)
+        y, (mean, variance) = normalize_batch(x, scale, bias, self.relu, self.policy)
+        if not self.is_initializing():
+            running_mean.value = _MOMENTUM * running_mean.value + (1 - _MOMENTUM) * mean
+            running_variance.value = _MOMENTUM * running_variance.value + (1 - _MOMENTUM) * variance
+        return y
 
 
 class ConvNorm(nn.Module):
@@ -149,5 +249,4 @@ class ConvNorm(nn.Module):
     def __call__(self, x: Float[Array, "batch height width channel"], train: bool) -> Float[Array, "batch h w out"]:
         """Applies the three in order."""
         x = Conv(self.channels, self.kernel, self.policy, self.stride, self.use_bias, name="conv")(x)
-        x = Norm(self.policy, name="norm")(x, train)
-        return nn.relu(x) if self.relu else x
+        return Norm(self.policy, self.relu, name="norm")(x, train)

@@ -1,11 +1,12 @@
-"""Convolution against jax's own automatic differentiation, and against a direct sum."""
+"""Convolution and batch norm against jax's own automatic differentiation, Flax, and direct sums."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.models.layers import convolve
+from spotrust_jax.models.layers import Norm, Policy, convolve
 
 CASES = [(8, 8, 1, 3), (8, 9, 2, 3), (7, 5, 2, 3), (1, 1, 2, 3), (2, 1, 1, 3), (6, 7, 1, 1)]
 
@@ -34,3 +35,34 @@ def test_stride_two_starts_one_before_the_image():
     kernel = jnp.zeros((3, 3, 1, 1)).at[1, 1].set(1.0)
     # The kernel's centre lies on rows and columns 0 and 2, as with PyTorch's padding of one on every side.
     np.testing.assert_allclose(convolve(x, kernel, 2)[0, :, :, 0], [[0, 2], [8, 10]])
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_batch_norm_equals_flax(relu):
+    x_key, scale_key, bias_key, y_key = jax.random.split(jax.random.key(0), 4)
+    x = 2.0 + 3.0 * jax.random.normal(x_key, (2, 5, 6, 3))
+    params = {"scale": jax.random.normal(scale_key, (3,)), "bias": jax.random.normal(bias_key, (3,))}
+    stats = {"mean": jnp.array([1.0, 2.0, 3.0]), "var": jnp.array([2.0, 3.0, 4.0])}
+
+    def ours(params, x):
+        variables = {"params": params, "batch_stats": stats}
+        return Norm(Policy(), relu).apply(variables, x, True, mutable="batch_stats")
+
+    def flax(params, x):
+        norm = nn.BatchNorm(use_running_average=False, momentum=0.9)
+        y, updated = norm.apply({"params": params, "batch_stats": stats}, x, mutable="batch_stats")
+        return nn.relu(y) if relu else y, updated
+
+    (y, gradients, updated), (expected, expected_gradients, expected_updated) = (
+        jax.vjp(norm, params, x, has_aux=True) for norm in (ours, flax)
+    )
+    cotangent = jax.random.normal(y_key, y.shape)
+    pairs = ((y, expected), (updated, expected_updated), (gradients(cotangent), expected_gradients(cotangent)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), *zip(*pairs, strict=True))
+
+
+def test_variance_survives_a_large_mean():
+    x = 1e4 + jax.random.normal(jax.random.key(0), (2, 32, 32, 1))
+    _, updated = Norm(Policy()).apply(Norm(Policy()).init(jax.random.key(0), x, False), x, True, mutable="batch_stats")
+    expected = 0.9 + 0.1 * np.var(np.asarray(x, np.float64))
+    np.testing.assert_allclose(updated["batch_stats"]["var"], [expected], rtol=1e-4)
