@@ -112,7 +112,15 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(np.array_equal(a, b) for pair in (states, models) for a, b in zip(*pair, strict=True))
 
 
+def _choose_network() -> None:
+    from tests.training.small_network import use_it
+
+    if "SPOTRUST_STUDY" not in os.environ:
+        use_it(setattr)
+
+
 def _study(kills: int) -> None:
+    _choose_network()
     with tempfile.TemporaryDirectory() as folder:
         cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}
         whole, rest, runs = Path(folder) / "whole", kills, 0
@@ -129,10 +137,8 @@ def _run(workdir: str, arguments: list[str]) -> None:
     from spotrust_jax.launch import distributed, program
 
     from spotrust_jax.training.loop import train
-    from tests.training.small_network import use_it
 
-    if "SPOTRUST_STUDY" not in os.environ:
-        use_it(setattr)
+    _choose_network()
     members = flags.DEFINE_integer("members", 1, "Networks.")
 
     def main() -> int:
@@ -145,7 +151,6 @@ def _run(workdir: str, arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1].startswith("--kills="):
-        os.environ["SPOTRUST_STUDY"] = "whole network"
         _study(int(sys.argv[1].removeprefix("--kills=")))
     else:
         _run(sys.argv[1], sys.argv[2:])
