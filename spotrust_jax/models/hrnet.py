@@ -25,8 +25,10 @@ def in_turn(parent: nn.Module, names: list[str], module: nn.Module, x: PyTree, t
 
     In training they are steps of one loop over their stacked variables. XLA on a CPU otherwise computes the sums along
     the skip paths again in everything that uses them, back to the start of the stage. The variables' tree is the same.
+    Where batch norm averages over replicas there is no loop: averages over devices within one have crashed on host
+    devices.
     """
-    if not train or parent.is_initializing() or len(names) < 2:
+    if not train or parent.is_initializing() or len(names) < 2 or module.policy.axis_name is not None:
         for name in names:
             x = module.clone(parent=parent, name=name)(x, train)
         return x

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Key
 
 from spotrust_jax.random_streams import normal
 
@@ -171,7 +171,7 @@ def _normalize_backward(relu: bool, policy: Policy, saved: tuple, gradients: tup
         gradient = jnp.where(on, gradient, 0.0)
     by_bias, by_scale = jnp.sum(gradient, _CELLS), jnp.sum(gradient * normalized, _CELLS)
     cells = x.size // x.shape[-1]
-    shift, slope = _average((by_bias / cells, by_scale / cells), policy)
+    shift, slope = _average(jnp.stack((by_bias, by_scale)) / cells, policy)
     by_x = _over_cells(inverse * scale) * (gradient - _over_cells(shift) - normalized * _over_cells(slope))
     return by_x.astype(x.dtype), by_scale, by_bias
 
@@ -192,11 +192,11 @@ def _batch_moments(x: Array, policy: Policy) -> Moments:
     return mean, _average(jnp.maximum(variance, 0.0) + jnp.square(own - mean), policy)
 
 
-def _average(tree: PyTree, policy: Policy) -> PyTree:
+def _average(values: Array, policy: Policy) -> Array:
     """Mean over the policy's replicas."""
     if policy.axis_name is None:
-        return tree
-    return jax.lax.pmean(tree, policy.axis_name, axis_index_groups=policy.axis_index_groups)
+        return values
+    return jax.lax.pmean(values, policy.axis_name, axis_index_groups=policy.axis_index_groups)
 
 
 def _over_cells(channels: Array) -> Array:
