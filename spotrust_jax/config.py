@@ -118,6 +118,10 @@ class TrainConfig:
     # Stochastic passes for each validation image.
     validation_samples: int = 4
     seed: int = 0
+    # Compute residual blocks again in the backward pass: less memory, more time.
+    rematerialize: bool = False
+    # Batch norm by the running statistics, which stay as they are: for batches of one image.
+    frozen_norm: bool = False
 
     def __post_init__(self) -> None:
         if self.accumulation < 1:

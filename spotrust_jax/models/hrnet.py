@@ -45,6 +45,12 @@ def in_turn(parent: nn.Module, names: list[str], module: nn.Module, x: PyTree, t
     return x
 
 
+def block_class(kind: type[nn.Module], policy: Policy) -> type[nn.Module]:
+    """`kind`, or the same computed again in the backward pass where the policy says so."""
+    # Argument 2 is `train`, after the module itself and its input.
+    return nn.remat(kind, static_argnums=(2,)) if policy.rematerialize else kind
+
+
 class Stem(nn.Module):
     """Two 3x3 convolutions of stride two: an image becomes 64 channels at a quarter of its size."""
 
@@ -133,8 +139,9 @@ class ExchangeModule(nn.Module):
         branches = list(branches)
         for index in range(len(branches)):
             names = [f"branch{index}_block{block}" for block in range(self.blocks)]
-            branches[index] = in_turn(self, names, BasicBlock(self.policy, parent=None), branches[index], train)
-        return Exchange(self.policy, name="exchange")(branches, train)
+            block = block_class(BasicBlock, self.policy)(self.policy, parent=None)
+            branches[index] = in_turn(self, names, block, branches[index], train)
+        return block_class(Exchange, self.policy)(self.policy, name="exchange")(branches, train)
 
 
 class Transition(nn.Module):
@@ -166,9 +173,11 @@ class Backbone(nn.Module):
     def __call__(self, images: FeatureMap, train: bool) -> tuple[FeatureMap, ...]:
         """Normalised images [B, H, W, 3] to branches at 1/4, 1/8, 1/16 and 1/32 of the size, rounded up."""
         x = Stem(self.policy, name="stem")(images, train)
-        x = Bottleneck(self.architecture.stage1_channels, self.policy, name="stage1_block0")(x, train)
-        names = [f"stage1_block{block}" for block in range(1, self.architecture.stage1_blocks)]
-        x = in_turn(self, names, Bottleneck(self.architecture.stage1_channels, self.policy, parent=None), x, train)
+        block = block_class(Bottleneck, self.policy)(self.architecture.stage1_channels, self.policy, parent=None)
+        names = [f"stage1_block{number}" for number in range(self.architecture.stage1_blocks)]
+        # The first has a projection that the others lack.
+        x = in_turn(self, names[:1], block, x, train)
+        x = in_turn(self, names[1:], block, x, train)
         branches = [x]
         for stage, modules in zip((2, 3, 4), self.architecture.modules, strict=True):
             channels = self.architecture.branch_channels(stage)

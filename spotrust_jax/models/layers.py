@@ -31,11 +31,15 @@ class Policy:
         dtype: "float32" or "bfloat16"; parameters and batch statistics stay float32.
         axis_name: mapped axis over which batch statistics are averaged, or None.
         axis_index_groups: groups of indices of that axis that average among themselves, or None for all.
+        frozen_norm: batch norm uses its running statistics in training too, and leaves them as they are.
+        rematerialize: residual blocks and exchanges are computed again for their gradients instead of being kept.
     """
 
     dtype: str = "float32"
     axis_name: str | None = None
     axis_index_groups: tuple[tuple[int, ...], ...] | None = None
+    frozen_norm: bool = False
+    rematerialize: bool = False
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -218,13 +222,13 @@ class Norm(nn.Module):
     def __call__(
         self, x: Float[Array, "batch height width channel"], train: bool
     ) -> Float[Array, "batch height width channel"]:
-        """Normalises by the batch and updates the running statistics when `train`, else by the running statistics."""
+        """Normalises by the batch when `train`, and updates the running statistics; else, or if frozen, by these."""
         shape = x.shape[-1:]
         scale = self.param("scale", nn.initializers.ones_init(), shape)
         bias = self.param("bias", nn.initializers.zeros_init(), shape)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_variance = self.variable("batch_stats", "var", jnp.ones, shape)
-        if not train:
+        if not train or self.policy.frozen_norm:
             multiplier = jax.lax.rsqrt(running_variance.value + _EPSILON) * scale
             y = (_wide(x) - _over_cells(running_mean.value)) * _over_cells(multiplier) + _over_cells(bias)
             return (nn.relu(y) if self.relu else y).astype(self.policy.dtype)

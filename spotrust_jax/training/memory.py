@@ -40,7 +40,8 @@ def told_when_full(config: TrainConfig) -> Iterator[None]:
 def _remedy(config: TrainConfig) -> str:
     return (
         f"lower config.batch_size ({config.batch_size}), config.members ({config.members}) or config.data.image_size "
-        f"{config.data.image_size}, set config.model.dtype=bfloat16, or use more devices"
+        f"{config.data.image_size}, set config.rematerialize=True or config.model.dtype=bfloat16, or "
+        f"use more devices"
     )
 
 

@@ -1,5 +1,6 @@
 """One training step and one validation batch of one member, as pure functions for `ensemble.over_members`."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -201,9 +202,9 @@ def _follow(state: MemberState, variables: Variables, config: TrainConfig) -> Va
 
 
 def _training_network(config: TrainConfig, placement: Placement) -> SegmenterNetwork:
-    if placement.replicas == 1:
-        return build_network(config.model)
-    policy = Policy(config.model.dtype, AXIS, placement.axis_index_groups)
+    policy = Policy(config.model.dtype, frozen_norm=config.frozen_norm, rematerialize=config.rematerialize)
+    if placement.replicas > 1:
+        policy = dataclasses.replace(policy, axis_name=AXIS, axis_index_groups=placement.axis_index_groups)
     return build_network(config.model, policy)
 
 
