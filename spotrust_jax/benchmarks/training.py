@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from spotrust_jax.benchmarks.measurement import Measurement, summary
+from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.benchmarks.plain_network import PlainNetwork
 from spotrust_jax.losses import attenuated_cross_entropy
 from spotrust_jax.models.presets import architecture
@@ -48,7 +48,7 @@ class _Step(NamedTuple):
 def training_step() -> list[Measurement]:
     """Step and compilation time as ratios to those of plain Flax, deterministic network, float32."""
     plain, ours = _plain_step(_PRESET, _SIZE, _BATCH), _our_step(_PRESET, _SIZE, _BATCH)
-    seconds = np.array([[_timed(plain.run), _timed(ours.run)] for _ in range(_REPEATS)])
+    seconds = np.array([[timed(plain.run)[0], timed(ours.run)[0]] for _ in range(_REPEATS)])
     name = f"training step, {_PRESET}, {_SIZE} x {_SIZE}, batch {_BATCH}"
     compilation = ours.compile_seconds / plain.compile_seconds
     return [
@@ -81,7 +81,7 @@ def training_throughput() -> list[Measurement]:
 
 def _throughput(dtype: str) -> list[Measurement]:
     step = _our_step(_LARGE_PRESET, _LARGE_SIZE, _LARGE_BATCH, dtype)
-    rates = _LARGE_BATCH / np.array([_timed(step.run) for _ in range(_REPEATS)])
+    rates = _LARGE_BATCH / np.array([timed(step.run)[0] for _ in range(_REPEATS)])
     name = f"training, {_LARGE_PRESET}, {_LARGE_SIZE} x {_LARGE_SIZE}, batch {_LARGE_BATCH}, {dtype}"
     rows = [summary(name, rates, "images/s")]
     kind = jax.devices()[0].device_kind
@@ -152,9 +152,3 @@ def _compile(function: Any, arguments: tuple) -> tuple[Any, float]:
         return compiled, time.perf_counter() - started
     finally:
         jax.config.update("jax_enable_compilation_cache", cached)
-
-
-def _timed(run: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
