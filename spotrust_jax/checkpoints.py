@@ -18,6 +18,7 @@ from spotrust_jax.config import from_dict, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.whole_files import write_text
 
 FORMAT = 1
 CONFIG_NAME = "config.json"
@@ -53,7 +54,13 @@ class CheckpointConfig:
 
 
 def save_model(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig, step: int = 0) -> None:
-    """Writes variables [members, ...] and configuration; an older step in `folder` goes only once this one is whole."""
+    """Writes variables [members, ...] and configuration; an older step in `folder` goes only once this one is whole.
+
+    Raises:
+        InputError: where `folder` has this step already.
+    """
+    if (Path(folder) / str(step)).exists():
+        raise InputError(f"{folder} has a model already: give another folder, or remove it")
     write_config(folder, config)
     with model_manager(folder) as manager:
         manager.save(step, args=ocp.args.StandardSave(variables), force=True)
@@ -64,9 +71,7 @@ def write_config(folder: str | os.PathLike, config: CheckpointConfig) -> None:
     if jax.process_index() == 0:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{CONFIG_NAME}.partial"
-        partial.write_text(json.dumps(to_dict(config), indent=2) + "\n")
-        partial.replace(folder / CONFIG_NAME)
+        write_text(folder / CONFIG_NAME, json.dumps(to_dict(config), indent=2) + "\n")
 
 
 def model_manager(folder: str | os.PathLike, *, in_background: bool = False) -> ocp.CheckpointManager:

@@ -6,7 +6,6 @@ Which maps there are and what their files are called is decided by the callers; 
 import functools
 import math
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,14 +120,9 @@ def panel(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], titles: Sequence[str])
 
 def save_picture(picture: UInt8[np.ndarray, "height width 3"], path: str | os.PathLike[str]) -> None:
     """Write a PNG in one step: a reader sees the old file or the whole new one, whatever happens. The folder exists."""
-    path = Path(path)
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
+    with replacing(Path(path)) as partial:
         # Pillow's own level takes more than twice as long, for photographs that are a few per cent smaller.
         Image.fromarray(picture).save(partial, format="PNG", compress_level=1)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _outline(mask: np.ndarray, width: int) -> np.ndarray:

@@ -14,8 +14,8 @@ from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.segmenter import Features, SegmenterNetwork, Variables
 from spotrust_jax.random_streams import fold_each
 
-# Passes decoded at once. Small batches of passes stay in a CPU's cache; accelerators want more work at a time.
-PASSES_AT_ONCE = {"cpu": 2, "gpu": 8, "tpu": 8}
+# Passes decoded at once. A CPU has one pass in its cache, part by part; accelerators want more work at a time.
+PASSES_AT_ONCE = {"cpu": 1, "gpu": 8, "tpu": 8}
 
 
 class Maps(NamedTuple):

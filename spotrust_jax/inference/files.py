@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and PNG and map files written part by part, whatever the photograph's size.
+"""PNG and map files written part by part, whatever the photograph's size.
 
 What is written into them is outputs.py's business.
 """
@@ -18,6 +18,8 @@ import numpy as np
 from isal import isal_zlib
 from jaxtyping import Float16, Float32, UInt8
 
+from spotrust_jax.whole_files import replacing
+
 # Pixels worked on at once; most photographs are smaller.
 _PIXELS_AT_ONCE = 4_000_000
 # Side of the tiles of a TIFF, as viewers expect it.
@@ -28,20 +30,6 @@ _NOISY = "log_variance"
 
 Rows = Callable[[slice], Float16[np.ndarray, "rows width"]]
 """Gives some rows of a map."""
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A hidden name beside `path` to write to; it becomes `path` when the block ends well, and else goes away.
-
-    The name is always the same, so that what a killed program left is overwritten by the next one.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def row_windows(height: int, rows: int) -> Iterator[slice]:

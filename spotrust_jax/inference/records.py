@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from spotrust_jax.inference.files import replacing
 from spotrust_jax.inference.outputs import beside
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.summary import Row
+from spotrust_jax.whole_files import replacing
 
 FOLDER = ".records"
 """Hidden folder of the records, in the output folder."""

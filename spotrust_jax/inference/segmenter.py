@@ -20,8 +20,9 @@ from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.config import to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import bound_log_variance
+from spotrust_jax.models.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
-from spotrust_jax.models.segmenter import Variables, build_network, normalize
+from spotrust_jax.models.segmenter import Variables, normalize
 from spotrust_jax.random_streams import content_keys
 from spotrust_jax.sampling import Maps, predict_maps
 
@@ -108,6 +109,19 @@ class Segmenter:
         return next(iter(jax.tree.leaves(self.variables)[0].devices()))
 
     @functools.cached_property
+    def folded(self) -> Variables:
+        """The variables that predictions go by, batch norm folded in, where the others are. Computed when first used.
+
+        Raises:
+            InputError: where the variables are not those of the configuration's network.
+        """
+        try:
+            folded = fold_norms(jax.tree.map(np.asarray, self.variables))
+        except (KeyError, ValueError) as error:
+            raise InputError(f"the checkpoint's variables do not fit its config.json: {error}") from error
+        return jax.device_put(folded, self.device)
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of configuration and variables: equal where the maps will be."""
         digest = hashlib.sha256(json.dumps(to_dict(self.config), sort_keys=True).encode())
@@ -130,7 +144,7 @@ class Segmenter:
     def _maps(self, images: np.ndarray, keys: Key[Array, "batch"], num_samples: int, tile: int) -> list[np.ndarray]:
         if num_samples < 1:
             raise InputError(f"num_samples is {num_samples}: give at least 1")
-        run = functools.partial(compiled_maps(self.config), self.variables, images, keys, num_samples, np.int32(tile))
+        run = functools.partial(compiled_maps(self.config), self.folded, images, keys, num_samples, np.int32(tile))
         # On many devices at once the first one compiles, and the others find the program in the cache.
         with programs(self.config).first(images.shape, num_samples, self.device):
             try:
@@ -142,8 +156,8 @@ class Segmenter:
 
 @functools.lru_cache(maxsize=32)
 def compiled_maps(config: CheckpointConfig) -> Any:
-    """The jitted function of variables, images, keys, passes and number of the tile; one program for each shape."""
-    network = build_network(config.model)
+    """The jitted function of folded variables, images, keys, passes and tile number; one program for each shape."""
+    network = folded_network(config.model)
     bound = functools.partial(
         bound_log_variance, bound=config.log_variance_bound, bounding=config.log_variance_bounding
     )

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spotrust_jax.evaluation.metrics import scores
-from spotrust_jax.inference.files import replacing
 from spotrust_jax.inference.outputs import Measured
+from spotrust_jax.whole_files import replacing
 
 
 @dataclasses.dataclass(frozen=True)

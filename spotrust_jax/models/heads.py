@@ -3,13 +3,14 @@
 This is where chance enters the network, always from keys in the arguments.
 """
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from spotrust_jax.models import row_blocks
 from spotrust_jax.models.hrnet import FeatureMap, Stem
 from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, convolve, he_fan_out, nearly_zero
 from spotrust_jax.models.resize import Interpolation, resize
@@ -133,10 +134,39 @@ class SegmentationHead(nn.Module):
         self, branches: tuple[FeatureMap, ...], size: tuple[int, int], train: bool
     ) -> Float[Array, "batch height width"]:
         """Logits of corrosion at `size` (height, width), float32."""
-        x = BranchwiseConv(self.interpolation, self.policy, name="mix")(branches)
-        x = Norm(self.policy, relu=True, name="norm")(x, train)
-        x = Conv(1, self.final_kernel, self.policy, use_bias=True, kernel_init=nearly_zero, name="logit")(x)
+        if self.policy.folded:
+            x = self._folded(branches)
+        else:
+            x = BranchwiseConv(self.interpolation, self.policy, name="mix")(branches)
+            x = Norm(self.policy, relu=True, name="norm")(x, train)
+            x = self._last(name="logit")(x)
         return resize(x.astype(jnp.float32), size, self.interpolation)[..., 0]
+
+    def _last(self, **options: Any) -> Conv:
+        return Conv(1, self.final_kernel, self.policy, use_bias=True, kernel_init=nearly_zero, **options)
+
+    def _folded(self, branches: tuple[FeatureMap, ...]) -> Float[Array, "batch h w 1"]:
+        """Without batch norm; on a CPU block by block of rows where the sizes allow it."""
+        params = self.variables["params"]
+        mix = BranchwiseConv(self.interpolation, self.policy, parent=None)
+
+        def whole(branches: tuple[FeatureMap, ...]) -> Float[Array, "batch h w 1"]:
+            x = nn.relu(mix.apply({"params": params["mix"]}, branches))
+            return self._last(parent=None).apply({"params": params["logit"]}, x)
+
+        def by_rows(branches: tuple[FeatureMap, ...]) -> Float[Array, "batch h w 1"]:
+            leaves = nn.dtypes.promote_dtype(
+                params["mix"]["kernel"][0, 0],
+                params["mix"]["bias"],
+                params["logit"]["kernel"],
+                params["logit"]["bias"],
+                dtype=jnp.dtype(self.policy.dtype),
+            )
+            return row_blocks.mixed_logits(branches, *leaves, self.interpolation)
+
+        if not row_blocks.fits(branches):
+            return whole(branches)
+        return jax.lax.platform_dependent(branches, cpu=by_rows, default=whole)
 
 
 class AleatoricNetwork(nn.Module):

@@ -33,6 +33,7 @@ class Policy:
         axis_index_groups: groups of indices of that axis that average among themselves, or None for all.
         frozen_norm: batch norm uses its running statistics in training too, and leaves them as they are.
         rematerialize: residual blocks and exchanges are computed again for their gradients instead of being kept.
+        folded: for inference alone: there is no batch norm, the convolutions have it in their kernels and biases.
     """
 
     dtype: str = "float32"
@@ -40,6 +41,7 @@ class Policy:
     axis_index_groups: tuple[tuple[int, ...], ...] | None = None
     frozen_norm: bool = False
     rematerialize: bool = False
+    folded: bool = False
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -139,7 +141,7 @@ class Conv(nn.Module):
 Moments = tuple[Float[Array, "channel"], Float[Array, "channel"]]
 
 # Of batch norm, as in the reference: the running statistics keep this share, and variances are raised by that much.
-_MOMENTUM, _EPSILON = 0.9, 1e-5
+_MOMENTUM, EPSILON = 0.9, 1e-5
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
@@ -160,7 +162,7 @@ def normalize_batch(
 
 def _normalize_forward(x: Array, scale: Array, bias: Array, relu: bool, policy: Policy) -> tuple[tuple, tuple]:
     mean, variance = _batch_moments(_wide(x), policy)
-    inverse = jax.lax.rsqrt(variance + _EPSILON)
+    inverse = jax.lax.rsqrt(variance + EPSILON)
     y = (_wide(x) - _over_cells(mean)) * _over_cells(inverse * scale) + _over_cells(bias)
     y = (nn.relu(y) if relu else y).astype(policy.dtype)
     return (y, (mean, variance)), (x, scale, bias, mean, inverse)
@@ -229,7 +231,7 @@ class Norm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         running_variance = self.variable("batch_stats", "var", jnp.ones, shape)
         if not train or self.policy.frozen_norm:
-            multiplier = jax.lax.rsqrt(running_variance.value + _EPSILON) * scale
+            multiplier = jax.lax.rsqrt(running_variance.value + EPSILON) * scale
             y = (_wide(x) - _over_cells(running_mean.value)) * _over_cells(multiplier) + _over_cells(bias)
             return (nn.relu(y) if self.relu else y).astype(self.policy.dtype)
         y, (mean, variance) = normalize_batch(x, scale, bias, self.relu, self.policy)
@@ -252,5 +254,8 @@ class ConvNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"], train: bool) -> Float[Array, "batch h w out"]:
         """Applies the three in order."""
-        x = Conv(self.channels, self.kernel, self.policy, self.stride, self.use_bias, name="conv")(x)
+        bias = self.use_bias or self.policy.folded
+        x = Conv(self.channels, self.kernel, self.policy, self.stride, bias, name="conv")(x)
+        if self.policy.folded:
+            return nn.relu(x) if self.relu else x
         return Norm(self.policy, self.relu, name="norm")(x, train)

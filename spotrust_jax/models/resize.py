@@ -41,7 +41,7 @@ def _upsample(images: Array, factor: int, axis: int, method: Interpolation) -> A
     """
     if factor == 1:
         return images
-    weights, size = _phase_weights(factor, method), images.shape[axis]
+    weights, size = phase_weights(factor, method), images.shape[axis]
     reach = weights.shape[1] // 2
     padded = jnp.pad(images.astype(_at_least_float32(images)), _along(axis, reach, reach), mode="edge")
     shifted = [jax.lax.slice_in_dim(padded, start, start + size, axis=axis) for start in range(2 * reach + 1)]
@@ -57,7 +57,7 @@ def _upsample_forward(images: Array, factor: int, axis: int, method: Interpolati
 def _upsample_backward(factor: int, axis: int, method: Interpolation, _: None, gradient: Array) -> tuple[Array]:
     if factor == 1:
         return (gradient,)
-    weights, size = _phase_weights(factor, method), gradient.shape[axis] // factor
+    weights, size = phase_weights(factor, method), gradient.shape[axis] // factor
     reach = weights.shape[1] // 2
     shape = (*gradient.shape[:axis], size, factor, *gradient.shape[axis + 1 :])
     split = gradient.astype(_at_least_float32(gradient)).reshape(shape)
@@ -92,7 +92,7 @@ def _at_least_float32(x: Array) -> jnp.dtype:
     return jnp.promote_types(x.dtype, jnp.float32)
 
 
-def _phase_weights(factor: int, method: Interpolation) -> Float[np.ndarray, "phase neighbour"]:
+def phase_weights(factor: int, method: Interpolation) -> Float[np.ndarray, "phase neighbour"]:
     """Weights of a cell's neighbours, from `reach` before it to `reach` behind it, in each of its phases."""
     reach = 1 if method == "bilinear" else 2
     # The middle cell of a row that is long enough not to feel its ends.

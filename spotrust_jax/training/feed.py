@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from spotrust_jax.config import DataConfig, TrainConfig
 from spotrust_jax.data.datasets import open_dataset
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.pipeline import Batch, placed_ahead, steps_per_epoch, training_batches, validation_batches
+from spotrust_jax.data.pipeline import Batch, placed_ahead, training_batches, validation_batches
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.step import DeviceBatch
@@ -34,9 +34,9 @@ def open_data(config: TrainConfig) -> tuple[MemberData, ...]:
     return (_open(config.data),) * config.members
 
 
-def epoch_steps(data: Sequence[MemberData], batch_size: int) -> int:
-    """Steps of an epoch, alike for all members."""
-    return min(steps_per_epoch(len(member.training), batch_size) for member in data)
+def epoch_images(data: Sequence[MemberData]) -> int:
+    """Photographs of an epoch, alike for all members: as many as the member with the fewest has."""
+    return min(len(member.training) for member in data)
 
 
 class TrainingFeed:

@@ -14,6 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 from tensorboardX import SummaryWriter
 
+from spotrust_jax.whole_files import write_text
+
 JOURNAL_NAME = "metrics.jsonl"
 
 
@@ -25,7 +27,8 @@ class Journal:
         if not self._writes:
             return
         self._lines = workdir / JOURNAL_NAME
-        _keep(self._lines, [row for row in read_journal(workdir) if row["epoch"] <= epochs])
+        kept = [row for row in read_journal(workdir) if row["epoch"] <= epochs]
+        write_text(self._lines, "".join(json.dumps(row) + "\n" for row in kept))
         # Whoever reads the events drops those that an interrupted run wrote after its last state.
         self._events = SummaryWriter(str(workdir / "events"), purge_step=steps + 1 if steps else None)
 
@@ -62,9 +65,3 @@ def read_journal(workdir: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(ValueError):
             rows.append(json.loads(line))
     return rows
-
-
-def _keep(path: Path, rows: list[dict[str, Any]]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    partial.replace(path)

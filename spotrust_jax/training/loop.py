@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from spotrust_jax.config import TrainConfig
+from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.training.accumulation import check_pieces
-from spotrust_jax.training.feed import MemberData, TrainingFeed, epoch_steps, open_data, validation_feed
+from spotrust_jax.training.feed import MemberData, TrainingFeed, epoch_images, open_data, validation_feed
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
 from spotrust_jax.training.journal import Journal
 from spotrust_jax.training.memory import check_memory, told_when_full
@@ -105,7 +106,7 @@ class _Run:
         stack: contextlib.ExitStack,
     ):
         self._workdir, self._config, self._grid, self._data = workdir, config, grid, data
-        self._steps = epoch_steps(data, config.batch_size)
+        self._steps = steps_per_epoch(epoch_images(data), config.batch_size)
         self._interruption = stack.enter_context(Interruption())
         self._states = RunStates(workdir, config, grid)
         stack.callback(self._states.close)
@@ -151,6 +152,7 @@ class _Run:
             self._bar.update(self._config.batch_size * self._config.members)
             self._leave_if_asked()
             if _is_due(self._config.run.checkpoint_steps, self._position.steps):
+                self._watched = self._watch()
                 self._save()
         self._watched = self._watch()
         self._timing = _Timing(started, self._position.steps - first, time.monotonic() - started)
@@ -210,11 +212,11 @@ class _Run:
         self._bar.set_postfix(loss=f"{loss:.3f}", f1=f"{f1:.3f}")
 
     def _save(self) -> None:
-        self._watched = self._watch()
         self._states.save(self._position, self._state)
 
     def _leave_if_asked(self) -> None:
         if self._interruption.requested():
+            self._watched = self._watch()
             self._save()
             self._states.wait()
             raise InterruptedRunError(

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid, over_members
-from spotrust_jax.training.feed import MemberData
+from spotrust_jax.training.feed import MemberData, epoch_images
 from spotrust_jax.training.memory import step_bytes
 from spotrust_jax.training.schedule import advance
 from spotrust_jax.training.state import MemberState, state_shapes
@@ -37,9 +37,7 @@ def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[Membe
 
     With several processes the step is, too: pmap compiles ahead only where it has all devices for itself.
     """
-    height, width = config.augmentation.crop_size
-    pixels = min(len(member.training) for member in data) * height * width
-    step = over_members(train_step(config, grid.placement, pixels), grid, donate=True)
+    step = over_members(train_step(config, grid.placement, epoch_images(data)), grid, donate=True)
     validate = over_members(validation_step(config, grid.placement), grid)
     finish = over_members(lambda state, judged: finish_epoch(state, *judged, config), grid, donate=True)
     if len(grid.local) < len(grid.devices):

@@ -10,17 +10,10 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.training import plateau
 from spotrust_jax.training.plateau import Schedule
 
 RateScale = Callable[[Schedule, Int[Array, "*members"]], Float[Array, "*members"]]
-
-
-def steps_from_pixels(config: TrainConfig, batch_size: int, training_pixels: int) -> int:
-    """Steps of an epoch, from the pixels of the training split as crops."""
-    crop = config.augmentation.crop_size[0] * config.augmentation.crop_size[1]
-    return steps_per_epoch(training_pixels // crop, batch_size)
 
 
 def rate_scale(config: TrainConfig, steps: int) -> RateScale:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.augmentation import augment
+from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.ensemble import AXIS, Placement, average, total
 from spotrust_jax.losses import bound_log_variance
+from spotrust_jax.models.folding import fold_norms, folded_network
 from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
@@ -21,7 +24,7 @@ from spotrust_jax.sampling import Maps, deviation, member_moments
 from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
 from spotrust_jax.training.objective import data_loss, negative_evidence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
-from spotrust_jax.training.schedule import rate_scale, steps_from_pixels
+from spotrust_jax.training.schedule import rate_scale
 from spotrust_jax.training.state import MemberState
 
 # Loss, batch statistics and gradients by a state, a batch and whether the backbone is frozen; of what is not frozen.
@@ -58,20 +61,21 @@ class ValidationSums(NamedTuple):
 
 
 def train_step(
-    config: TrainConfig, placement: Placement, training_pixels: int
+    config: TrainConfig, placement: Placement, training_images: int
 ) -> Callable[[MemberState, DeviceBatch], tuple[MemberState, Float[Array, ""]]]:
     """The step of one member: state and batch to state and loss; nothing at all happens to a member that has stopped.
 
     Args:
         config: the experiment.
         placement: over which devices gradients and batch statistics are averaged.
-        training_pixels: pixels of the training split, which the KL term is spread over.
+        training_images: photographs of an epoch; the KL term is spread over the pixels of their crops.
 
     Raises:
         InputError: where the pieces of `config.accumulation` cannot be of one size.
     """
     check_pieces(config, placement)
-    steps = steps_from_pixels(config, placement.round_up(config.batch_size), training_pixels)
+    steps = steps_per_epoch(training_images, config.batch_size)
+    training_pixels = training_images * math.prod(config.augmentation.crop_size)
     frozen_steps = config.fine_tuning.freeze_epochs * steps
     gradients_of = _gradients(_training_network(config, placement), config, training_pixels)
     optimizer, scale = make_optimizer(config), rate_scale(config, steps)
@@ -113,13 +117,13 @@ def validation_step(
 
     The maps of the batch come with them. Both are zeros for a member that has stopped.
     """
-    network = build_network(config.model)
+    network = folded_network(config.model)
 
     def validate(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
         images = normalize(batch.images / 255.0, config.data.mean, config.data.deviation)
         moments, log_variance = member_moments(
-            network, state.evaluated, images, keys, num_samples=config.validation_samples
+            network, fold_norms(state.evaluated), images, keys, num_samples=config.validation_samples
         )
         labels = batch.masks.astype(jnp.float32)
         found = (moments.mean >= 0.5).astype(jnp.float32)

@@ -13,6 +13,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.training.journal import read_journal
 from spotrust_jax.training.memory import peak_memory
 from spotrust_jax.training.workdir import differences, read_run_config
+from spotrust_jax.whole_files import write_text
 
 SUMMARY_NAME = "summary.json"
 
@@ -34,9 +35,7 @@ def write_summary(workdir: Path, steps: int, best_f1: Sequence[float], parameter
         "peak_gib": {name: round(value, 2) for name, value in peak_memory(jax.local_devices()).items()},
         "config": read_run_config(workdir),
     }
-    partial = workdir / f".{SUMMARY_NAME}.partial"
-    partial.write_text(json.dumps(summary, indent=2) + "\n")
-    partial.replace(workdir / SUMMARY_NAME)
+    write_text(workdir / SUMMARY_NAME, json.dumps(summary, indent=2) + "\n")
 
 
 def read_summary(workdir: Path) -> dict[str, Any]:

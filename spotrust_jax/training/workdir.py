@@ -15,6 +15,7 @@ from spotrust_jax.data.datasets import training_statistics
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.fine_tuning import check_start
+from spotrust_jax.whole_files import write_text
 
 CONFIG_NAME = "config.json"
 
@@ -106,9 +107,7 @@ def _write(path: Path, values: dict) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(values, indent=2) + "\n")
-        partial.replace(path)
+        write_text(path, json.dumps(values, indent=2) + "\n")
     except OSError as error:
         raise InputError(f"{path.parent} cannot be written ({error.strerror}): give another --workdir") from error
 

@@ -133,5 +133,5 @@ def test_folder_that_is_no_checkpoint(tmp_path):
 def test_predict_lowers_for_accelerators(segmenter, platform):
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.uint8)
     keys = jax.random.split(KEY, 1)
-    traced = compiled_maps(segmenter.config).trace(segmenter.variables, images, keys, 4)
+    traced = compiled_maps(segmenter.config).trace(segmenter.folded, images, keys, 4)
     assert "stablehlo.convolution" in traced.lower(lowering_platforms=(platform,)).as_text()

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import numpy as np
 
 from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.training.run_state import RunStates
@@ -10,16 +11,24 @@ from spotrust_jax.training.step import train_step
 from spotrust_jax.training.workdir import read_run_config
 
 
-def run_steps(config, devices, state, batches, pixels):
+def run_steps(config, devices, state, batches, images):
     """States at the start and after each step, and losses [steps, members]; `batches` are {member: batch} a step."""
     grid = DeviceGrid(config.members, tuple(jax.devices()[:devices]))
-    step = over_members(train_step(config, grid.placement, pixels), grid)
+    step = over_members(train_step(config, grid.placement, images), grid)
     states, losses = [grid.spread(state)], []
     for of_members in batches:
         state, loss = step(states[-1], grid.split(of_members))
         states.append(state)
         losses.append(grid.gather(loss))
     return [grid.gather(state) for state in states], losses
+
+
+def assert_same_weights(found, expected):
+    """Of two states that were reached in different ways, to rounding."""
+    for collection, rtol in (("params", 0), ("batch_stats", 1e-4)):
+        leaves = (jax.tree.leaves(state.variables[collection]) for state in (found, expected))
+        for one, other in zip(*leaves, strict=True):
+            np.testing.assert_allclose(one, other, rtol=rtol, atol=1e-5)
 
 
 def latest(config, workdir):

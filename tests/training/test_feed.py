@@ -13,7 +13,7 @@ from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.training import feed
-from spotrust_jax.training.feed import MemberData, TrainingFeed, epoch_steps, open_data, validation_feed
+from spotrust_jax.training.feed import MemberData, TrainingFeed, epoch_images, open_data, validation_feed
 
 
 class Uniform:
@@ -91,7 +91,7 @@ def test_every_member_validates_on_a_fold_of_its_own(tmp_path):
     for fold, (training, validation) in enumerate(data):
         assert validation.names == folds[f"fold_{fold}"].names
         assert sorted((*training.names, *validation.names)) == [f"{number:03}" for number in range(9)]
-    assert epoch_steps(data, 2) == 3
+    assert epoch_images(data) == 6
     with pytest.raises(InputError, match="has no fold 3"):
         open_data(dataclasses.replace(config, members=4))
 

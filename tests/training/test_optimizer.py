@@ -12,7 +12,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.recipe import FineTuningConfig, OptimizerConfig, PlateauConfig, ScheduleConfig
 from spotrust_jax.training.optimizer import make_optimizer
 from spotrust_jax.training.plateau import initial_schedule
-from spotrust_jax.training.schedule import advance, rate_scale, steps_from_pixels
+from spotrust_jax.training.schedule import advance, rate_scale
 
 # Every kind of leaf, whether AdamW lets it decay, and its share of the learning rate.
 LEAVES = {
@@ -129,12 +129,6 @@ def test_cosine_neither_cuts_nor_stops():
     plateau = dataclasses.replace(config, schedule=ScheduleConfig())
     after = advance(advance(start, jnp.asarray(0.5), plateau), jnp.asarray(0.5), plateau)
     assert after.stopped
-
-
-def test_steps_of_an_epoch_come_from_the_pixels():
-    config = TrainConfig()
-    assert steps_from_pixels(config, 4, 10 * 480 * 480) == 2
-    assert steps_from_pixels(config, 16, 10 * 480 * 480) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.recipe import OptimizerConfig
 from spotrust_jax.training.state import initial_state, state_shapes
 from spotrust_jax.training.step import DeviceBatch, train_step
-from tests.training.runs import run_steps
+from tests.training.runs import assert_same_weights, run_steps
 
-SIZE, BATCH, STEPS, PIXELS = 64, 8, 20, 100_000
+SIZE, BATCH, STEPS, IMAGES = 64, 8, 20, 24
 # The whole network in place of the small one, and the losses of default Adam: slow.
 STUDY = "SPOTRUST_STUDY" in os.environ
 CONFIG = TrainConfig(
@@ -43,15 +43,8 @@ def _batch(member: int, step: int) -> DeviceBatch:
 def _run(config: TrainConfig, devices: int, first: int = 0, state=None, steps: int = STEPS):
     """States and losses [steps, members]; members see the data of those from number `first` on."""
     batches = [{m: _batch(first + m, number) for m in range(config.members)} for number in range(steps)]
-    states, losses = run_steps(config, devices, initial_state(config) if state is None else state, batches, PIXELS)
+    states, losses = run_steps(config, devices, initial_state(config) if state is None else state, batches, IMAGES)
     return states, np.array(losses)
-
-
-def _assert_same_weights(found, expected):
-    for collection, rtol in (("params", 0), ("batch_stats", 1e-4)):
-        leaves = (jax.tree.leaves(state.variables[collection]) for state in (found, expected))
-        for one, other in zip(*leaves, strict=True):
-            np.testing.assert_allclose(one, other, rtol=rtol, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +56,7 @@ def alone():
 @pytest.mark.parametrize("devices", [2, 4, 8])
 def test_a_single_network_is_the_same_on_any_number_of_devices(alone, devices):
     states, losses = _run(CONFIG, devices)
-    _assert_same_weights(states[-1], alone[0][-1])
+    assert_same_weights(states[-1], alone[0][-1])
     np.testing.assert_allclose(losses, alone[1], rtol=1e-4)
     moved = jax.tree.map(lambda new, old: np.abs(new - old).max(), states[-1].variables, states[0].variables)
     assert max(jax.tree.leaves(moved)) > 1e-3
@@ -76,7 +69,7 @@ def test_three_members_on_eight_devices_equal_three_single_runs(alone):
     for member in range(3):
         single = jax.tree.map(lambda leaf: leaf[member : member + 1], start)  # noqa: B023
         expected = _run(CONFIG, 1, first=member, state=single)
-        _assert_same_weights(jax.tree.map(lambda leaf: leaf[member : member + 1], states[-1]), expected[0][-1])  # noqa: B023
+        assert_same_weights(jax.tree.map(lambda leaf: leaf[member : member + 1], states[-1]), expected[0][-1])  # noqa: B023
         np.testing.assert_allclose(losses[:, member], expected[1][:, 0], rtol=1e-4)
 
 
@@ -120,7 +113,7 @@ def test_training_learns(alone):
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_step_lowers_for_accelerators(platform):
-    step = jax.jit(train_step(CONFIG, Placement(1, 1), PIXELS))
+    step = jax.jit(train_step(CONFIG, Placement(1, 1), IMAGES))
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), state_shapes(CONFIG))
     text = step.trace(state, _batch(0, 0)).lower(lowering_platforms=(platform,)).as_text()
     assert "stablehlo.convolution" in text

@@ -1,0 +1,26 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A hidden name beside `path` to write to; it becomes `path` when the block ends well, and else goes away.
+
+    The name is always the same, so that what a killed program left is overwritten by the next one.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text in one step: a reader sees the old file or the whole new one."""
+    with replacing(path) as partial:
+        partial.write_text(text)
