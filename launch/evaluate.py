@@ -20,7 +20,7 @@ def main() -> int:
     dataset = open_path(_DATA.value, _SPLIT.value)
     evaluations = []
     for folder in _CHECKPOINT.value:
-        segmenter = spotrust_jax.load(folder)
+        segmenter = spotrust_jax.load(folder).spread(program.devices())[0]
         analysis, threshold = analysis_flags.analysis(segmenter.config), analysis_flags.threshold(segmenter.config)
         evaluations.append(evaluate(folder, segmenter, dataset, analysis, threshold))
     print(write_evaluations(Path(_OUTPUT.value), evaluations))

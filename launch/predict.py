@@ -44,8 +44,7 @@ def main() -> int:
     photographs = photographs[shard - 1 :: shards]
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
     job = Job(output, analysis, threshold, _ground_truth(), limit)
-    segmenters = [segmenter.on_device(device) for device in program.devices()]
-    done = analyse_photographs(segmenters, photographs, job, overwrite=_OVERWRITE.value)
+    done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)
     finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
     name = "summary" if shards == 1 else f"summary-{shard}-of-{shards}"
     write_summary(output, [item.row for item in finished], name)

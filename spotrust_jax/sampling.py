@@ -25,11 +25,15 @@ class Maps(NamedTuple):
         probability: mean corrosion probability, in [0, 1].
         epistemic: standard deviation of the probability over passes and members, in [0, 0.5].
         log_variance: aleatoric log variance, mean over members.
+        between_members: standard deviation of the members' own mean probabilities, in [0, 0.5]: its square is the part
+            of the epistemic variance that members disagree about, the rest is within them. Only of several stochastic
+            members: else it is all or nothing.
     """
 
     probability: Float[Array, "batch height width"]
     epistemic: Float[Array, "batch height width"]
     log_variance: Float[Array, "batch height width"]
+    between_members: Float[Array, "batch height width"] | None = None
 
 
 class Moments(NamedTuple):
@@ -83,34 +87,61 @@ def predict_maps(
     num_samples: int,
     tile: int | Int[Array, ""] = 0,
     bound: Callable[[Array], Array] = lambda log_variance: log_variance,
+    axis_name: str | None = None,
 ) -> Maps:
     """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
 
-    Members run in turn. Deterministic members need one pass each, whatever `num_samples` says.
+    Members of a device run in turn. Deterministic members need one pass each, whatever `num_samples` says.
 
     Args:
         network: what all members share.
-        variables: leaves [members, ...].
+        variables: leaves [members, ...] of the members on this device.
         images: normalised.
         image_keys: the noise of image i is a function of image_keys[i], member and pass alone.
         num_samples: passes of each member, at least 1.
         tile: number of the part of a photograph that the images are, 0 for whole ones.
         bound: brings the network's second output into the range that training gave it, member by member.
+        axis_name: mapped axis over whose devices the members are spread, as many on each, or None.
     """
-    members = jax.tree.leaves(variables)[0].shape[0]
+    here = jax.tree.leaves(variables)[0].shape[0]
+    first = 0 if axis_name is None else here * jax.lax.axis_index(axis_name)
 
-    def add_member(carry: tuple, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[tuple, None]:
-        moments, log_variance = carry
+    def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, None]:
         member, member_variables = inputs
-        keys = fold_each(image_keys, member)
-        added, member_log_variance = member_moments(
-            network, member_variables, images, keys, num_samples=num_samples, tile=tile
+        moments, log_variance = member_moments(
+            network, member_variables, images, fold_each(image_keys, member), num_samples=num_samples, tile=tile
         )
-        return (merge(moments, added), log_variance + bound(member_log_variance) / members), None
+        means = merge(sums.means, moments_of(moments.mean[None]))
+        variance = sums.variance + moments.squares / moments.count
+        return _MemberSums(means, variance, sums.log_variance + bound(log_variance)), None
 
     start = jnp.zeros(images.shape[:3])
-    (moments, log_variance), _ = jax.lax.scan(add_member, (no_moments(start), start), (jnp.arange(members), variables))
-    return Maps(moments.mean, deviation(moments), log_variance)
+    members = first + jnp.arange(here)
+    sums, _ = jax.lax.scan(add_member, _MemberSums(no_moments(start), start, start), (members, variables))
+    means, variance, log_variance = sums if axis_name is None else _over_devices(sums, axis_name)
+    between = means.squares / means.count
+    epistemic = jnp.sqrt(between + variance / means.count)
+    several = network.config.stochastic and (here > 1 or axis_name is not None)
+    return Maps(means.mean, epistemic, log_variance / means.count, jnp.sqrt(between) if several else None)
+
+
+class _MemberSums(NamedTuple):
+    """Of members so far: moments of their means, and sums of their variances and log variances."""
+
+    means: Moments
+    variance: Float[Array, "batch height width"]
+    log_variance: Float[Array, "batch height width"]
+
+
+def _over_devices(sums: _MemberSums, axis_name: str) -> _MemberSums:
+    """Those of the members of all devices, of which each has as many."""
+    means = sums.means
+    mean = jax.lax.pmean(means.mean, axis_name)
+    squares = means.squares + means.count * jnp.square(means.mean - mean)
+    count, squares, variance, log_variance = jax.lax.psum(
+        (means.count, squares, sums.variance, sums.log_variance), axis_name
+    )
+    return _MemberSums(Moments(count, mean, squares), variance, log_variance)
 
 
 def member_moments(

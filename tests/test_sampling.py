@@ -1,6 +1,7 @@
 """Passes and members against explicit forward passes whose moments numpy takes."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -57,29 +58,32 @@ def test_merged_moments_equal_numpy_at_a_large_offset():
     np.testing.assert_allclose(deviation(moments), exact.std(0), rtol=2e-2)
 
 
-@pytest.mark.parametrize("variant", ["variational", "dropout", "channel", "kernel"])
-def test_epistemic_is_standard_deviation_of_full_passes(variant):
-    network, variables = _members(variant, 1)
-    one = jax.tree.map(lambda leaf: leaf[0], variables)
-    image_keys = fold_each(jax.random.split(jax.random.key(0), 2), 0)  # member 0
-
-    @jax.jit
-    def full_pass(images, keys):
-        return network.apply(one, images, keys)
-
-    passes = []
-    for sample in range(4):
-        # One image at a time: kernel draws belong to a photograph, not to a batch.
-        for i in range(2):
-            logits, log_variance = full_pass(_images()[i : i + 1], pass_keys(image_keys[i : i + 1], sample))
-            passes.append((logits[0], log_variance[0]))
-    logits = np.asarray([logits for logits, _ in passes], np.float64).reshape(4, 2, SIZE, SIZE)
+@pytest.mark.parametrize(("variant", "members"), [("variational", 2), ("dropout", 1), ("channel", 1), ("kernel", 1)])
+def test_epistemic_is_standard_deviation_of_full_passes(variant, members):
+    """Of the network as it was trained, with batch norm and its head all at once, in all passes of all members."""
+    network, variables = _members(variant, members)
+    full_pass = jax.jit(network.apply)
+    outputs = []
+    # One image at a time: kernel draws belong to a photograph, not to a batch.
+    for member, sample, i in itertools.product(range(members), range(4), range(2)):
+        one = jax.tree.map(lambda leaf: leaf[member], variables)  # noqa: B023
+        keys = fold_each(jax.random.split(jax.random.key(0), 2), member)
+        outputs.append(full_pass(one, _images()[i : i + 1], pass_keys(keys[i : i + 1], sample)))
+    logits, log_variance = (
+        np.array(values, np.float64).reshape(members, 4, 2, SIZE, SIZE) for values in zip(*outputs, strict=True)
+    )
     probability = 1 / (1 + np.exp(-logits))
-    maps = _maps(variant)
-    np.testing.assert_allclose(maps.probability, probability.mean(0), atol=2e-5)
-    np.testing.assert_allclose(maps.epistemic, probability.std(0), atol=2e-5)
-    np.testing.assert_allclose(maps.log_variance, np.asarray([passes[0][1], passes[1][1]]), atol=1e-5)
+    maps = _maps(variant, members=members)
+    np.testing.assert_allclose(maps.probability, probability.mean((0, 1)), atol=2e-5)
+    np.testing.assert_allclose(maps.epistemic, probability.std((0, 1)), atol=2e-5)
+    np.testing.assert_allclose(maps.log_variance, log_variance.mean((0, 1)), atol=1e-5)
     assert maps.epistemic.mean() > 1e-3
+    if members == 1:
+        assert maps.between_members is None
+        return
+    np.testing.assert_allclose(maps.between_members, probability.mean(1).std(0), atol=2e-5)
+    within = np.sqrt(maps.epistemic**2 - maps.between_members**2)
+    np.testing.assert_allclose(within**2, probability.var(1).mean(0), atol=2e-5)
 
 
 def test_ensemble_is_mean_and_deviation_over_members():

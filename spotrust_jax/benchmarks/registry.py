@@ -5,6 +5,7 @@ from collections.abc import Callable
 from spotrust_jax.benchmarks.data import input_pipeline, scenes
 from spotrust_jax.benchmarks.inference import folder, large_image, sizes, start
 from spotrust_jax.benchmarks.measurement import Measurement
+from spotrust_jax.benchmarks.passes import growth, pass_memory, passes
 from spotrust_jax.benchmarks.training import compilation, training_step, training_throughput
 
 BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {
@@ -14,6 +15,9 @@ BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {
     "folder": folder,
     "sizes": sizes,
     "large_image": large_image,
+    "passes": passes,
+    "growth": growth,
+    "pass_memory": pass_memory,
     "training_step": training_step,
     "compilation": compilation,
     "training_throughput": training_throughput,

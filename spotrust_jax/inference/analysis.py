@@ -117,7 +117,7 @@ def analyse(
     tiling = plan_tiles(*sized.shape[:2], analysis.tile_size, analysis.overlap)
     if tiling.shape == sized.shape[:2]:
         return _analyse_part(segmenter, sized, key, 0, analysis)
-    canvas = Canvas(tiling, segmenter.config.threshold, allocate, augmented=analysis.augment)
+    canvas = Canvas(tiling, allocate)
     for tile in tiling.tiles():
         between_tiles()
         part = crop(sized, tiling.window(tile))
@@ -127,14 +127,7 @@ def analyse(
 
 def at_size(prediction: Prediction, height: int, width: int) -> Prediction:
     """All maps, resized."""
-    spread = prediction.augmentation
-    return Prediction(
-        restore_map(prediction.probability, height, width),
-        restore_map(prediction.epistemic, height, width),
-        restore_map(prediction.log_variance, height, width),
-        prediction.threshold,
-        None if spread is None else restore_map(spread, height, width),
-    )
+    return prediction.map(lambda values: restore_map(values, height, width))
 
 
 def much_larger(height: int, width: int, analysis: Analysis) -> bool:

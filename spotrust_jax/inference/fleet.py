@@ -66,7 +66,7 @@ class Predictor:
         if fleet.cache:
             jax.config.update("jax_compilation_cache_dir", fleet.cache)
         self._fleet = fleet
-        self._segmenter = load(fleet.checkpoint).on_device(jax.local_devices()[0])
+        (self._segmenter,) = load(fleet.checkpoint).spread(jax.local_devices()[:1])
         self._input, self._output = open_store(fleet.input), open_store(fleet.output)
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -28,6 +28,7 @@ _RANGE_VALUES = 1_000_000
 _SHOWN = {
     "epistemic": ("epistemic", "standard deviation of the probability", 0.0),
     "log_variance": ("aleatoric", "log variance", None),
+    "between_members": ("between_members", "standard deviation between members", 0.0),
     "augmentation": ("augmentation", "standard deviation over views", 0.0),
 }
 
@@ -71,12 +72,6 @@ class Result:
     truth: Bool[np.ndarray, "height width"] | None = None
     _latest: dict[str, tuple[slice, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The maps that there are."""
-        names = ("probability", "epistemic", "log_variance", "augmentation")
-        return names if self.prediction.augmentation is not None else names[:3]
-
     def rows(self, name: str, window: slice) -> Float32[np.ndarray, "rows width"]:
         """Rows of a map at the photograph's size; there may be none."""
         if window.start == window.stop:
@@ -116,7 +111,7 @@ def write_maps(stem: Path, result: Result, *, max_map_pixels: int = MAX_MAP_PIXE
     measured, files = _write_pictures(stem, result)
     large = height * width > max_map_pixels
     path = beside(stem, "_maps.tif" if large else "_maps.npz")
-    rows = {name: lambda window, name=name: result.stored(name, window) for name in result.names}
+    rows = {name: lambda window, name=name: result.stored(name, window) for name in result.prediction.names}
     (write_tiff if large else write_npz)(path, rows, height, width)
     # A photograph that was smaller, or a limit that was lower, must not leave two versions of the maps.
     beside(stem, "_maps.npz" if large else "_maps.tif").unlink(missing_ok=True)
@@ -149,7 +144,7 @@ def _scales(result: Result) -> dict[str, _Scale]:
     """By map; their ranges are those of the maps at the size of the analysis, which resizing does not leave."""
     scales = {}
     for name, (picture, label, floor) in _SHOWN.items():
-        if name not in result.names:
+        if name not in result.prediction.names:
             continue
         values = getattr(result.prediction, name)
         step = max(1, round((values.size / _RANGE_VALUES) ** 0.5))
@@ -171,7 +166,7 @@ def _write_pictures(stem: Path, result: Result) -> tuple[Measured, list[Path]]:
     with contextlib.ExitStack() as stack:
         writers = {name: stack.enter_context(png(paths[name], height, widths[name])) for name in widths}
         for window in windows(height, width):
-            values = {name: result.rows(name, window) for name in result.names}
+            values = {name: result.rows(name, window) for name in result.prediction.names}
             for name, scale in scales.items():
                 shown = scale.colours(values[name])
                 writers[scale.picture].write(np.concatenate([shown, bars[name][window]], axis=1))

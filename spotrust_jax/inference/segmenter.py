@@ -5,9 +5,10 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jaxtyping import Array, Bool, Float32, Int, Key, Num, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.config import to_dict
+from spotrust_jax.ensemble import AXIS, DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.folding import fold_norms, folded_network
@@ -36,15 +38,28 @@ class Prediction:
         epistemic: standard deviation of that probability over passes and members, in [0, 0.5].
         log_variance: aleatoric log variance, mean over members: the log of the cross-entropy that the network expects.
         threshold: the model's probability threshold.
+        between_members: of an ensemble of stochastic members, standard deviation of the members' own mean
+            probabilities, in [0, 0.5]: what its square leaves of the epistemic variance is within members.
         augmentation: with test-time augmentation, standard deviation of the mean probability over the views, in
-            [0, 0.5]; the other maps are then means over the views, the epistemic one of the variance.
+            [0, 0.5]; the other maps are then means over the views, deviations of the variance.
     """
 
     probability: Float32[np.ndarray, "*batch height width"]
     epistemic: Float32[np.ndarray, "*batch height width"]
     log_variance: Float32[np.ndarray, "*batch height width"]
     threshold: float
+    between_members: Float32[np.ndarray, "*batch height width"] | None = None
     augmentation: Float32[np.ndarray, "*batch height width"] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The maps that there are."""
+        maps = [field.name for field in dataclasses.fields(self) if field.name != "threshold"]
+        return tuple(name for name in maps if getattr(self, name) is not None)
+
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Prediction":
+        """With a function applied to every map."""
+        return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in self.names})
 
     def mask(self, threshold: float | None = None) -> Bool[np.ndarray, "*batch height width"]:
         """Where the probability reaches the threshold: the model's own, unless another one in [0, 1] is given."""
@@ -61,10 +76,12 @@ class Segmenter:
     Attributes:
         variables: leaves [members, ...].
         config: what belongs to them.
+        devices: where it computes, each with as many members; none is jax's default device.
     """
 
     variables: Variables
     config: CheckpointConfig
+    devices: tuple[jax.Device, ...] = ()
 
     def predict(self, image: Num[Any, "..."], *, key: Key[Array, ""], num_samples: int = 24) -> Prediction:
         """Maps of one image, or of a batch of one size.
@@ -78,10 +95,8 @@ class Segmenter:
             InputError: for an image of another type, shape or range, or for no passes.
         """
         images = _as_batch(np.asarray(image))
-        maps = self._maps(images, content_keys(key, images), num_samples, 0)
-        if np.ndim(image) == 3:
-            maps = [values[0] for values in maps]
-        return Prediction(*maps, threshold=self.config.threshold)
+        prediction = self._predict(images, content_keys(key, images), num_samples, 0)
+        return prediction if np.ndim(image) == 4 else prediction.map(lambda values: values[0])
 
     def predict_part(
         self, image: UInt8[np.ndarray, "height width 3"], photograph: Key[Array, ""], tile: int, num_samples: int
@@ -96,21 +111,21 @@ class Segmenter:
                 `predict` gives for a whole photograph.
             num_samples: stochastic passes of each member, at least 1.
         """
-        maps = self._maps(_as_batch(image), photograph[None], num_samples, tile)
-        return Prediction(*(values[0] for values in maps), threshold=self.config.threshold)
+        prediction = self._predict(_as_batch(image), photograph[None], num_samples, tile)
+        return prediction.map(lambda values: values[0])
 
-    def on_device(self, device: jax.Device) -> "Segmenter":
-        """The same segmenter, computing on one device."""
-        return Segmenter(jax.device_put(self.variables, device), self.config)
+    def spread(self, devices: Sequence[jax.Device]) -> "list[Segmenter]":
+        """The same segmenter several times, so that together they compute on all of the devices.
 
-    @property
-    def device(self) -> jax.Device:
-        """Where it computes."""
-        return next(iter(jax.tree.leaves(self.variables)[0].devices()))
+        Members of an ensemble are divided among as many devices as can have equal parts of them.
+        """
+        together = math.gcd(self.config.members, len(devices))
+        groups = [tuple(devices[start : start + together]) for start in range(0, len(devices), together)]
+        return [Segmenter(self.variables, self.config, group) for group in groups]
 
     @functools.cached_property
     def folded(self) -> Variables:
-        """The variables that predictions go by, batch norm folded in, where the others are. Computed when first used.
+        """The variables that predictions go by, batch norm folded in, on the devices. Computed when first used.
 
         Raises:
             InputError: where the variables are not those of the configuration's network.
@@ -119,7 +134,9 @@ class Segmenter:
             folded = fold_norms(jax.tree.map(np.asarray, self.variables))
         except (KeyError, ValueError) as error:
             raise InputError(f"the checkpoint's variables do not fit its config.json: {error}") from error
-        return jax.device_put(folded, self.device)
+        if len(self.devices) > 1:
+            return DeviceGrid(self.config.members, self.devices).spread(folded)
+        return jax.device_put(folded, self.devices[0] if self.devices else None)
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -135,20 +152,22 @@ class Segmenter:
         if not 0 <= index < self.config.members:
             raise InputError(f"member {index} does not exist: the ensemble has members 0 to {self.config.members - 1}")
         variables = jax.tree.map(lambda leaf: leaf[index : index + 1], self.variables)
-        return Segmenter(variables, dataclasses.replace(self.config, members=1))
+        return Segmenter(variables, dataclasses.replace(self.config, members=1), self.devices[:1])
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes a checkpoint that `load` reads."""
         save_model(folder, self.variables, self.config)
 
-    def _maps(self, images: np.ndarray, keys: Key[Array, "batch"], num_samples: int, tile: int) -> list[np.ndarray]:
+    def _predict(self, images: np.ndarray, keys: Key[Array, "batch"], num_samples: int, tile: int) -> Prediction:
         if num_samples < 1:
             raise InputError(f"num_samples is {num_samples}: give at least 1")
-        run = functools.partial(compiled_maps(self.config), self.folded, images, keys, num_samples, np.int32(tile))
+        maps = spread_maps(self.config, self.devices) if len(self.devices) > 1 else compiled_maps(self.config)
+        run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile))
         # On many devices at once the first one compiles, and the others find the program in the cache.
-        with programs(self.config).first(images.shape, num_samples, self.device):
+        with programs(self.config).first(images.shape, num_samples, self.devices):
             try:
-                return [np.asarray(values) for values in run()]
+                probability, epistemic, log_variance, between = jax.device_get(run())
+                return Prediction(probability, epistemic, log_variance, self.config.threshold, between)
             except FlaxError as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(f"the checkpoint's variables do not fit its config.json: {reason}") from error
@@ -157,12 +176,23 @@ class Segmenter:
 @functools.lru_cache(maxsize=32)
 def compiled_maps(config: CheckpointConfig) -> Any:
     """The jitted function of folded variables, images, keys, passes and tile number; one program for each shape."""
+    return jax.jit(_maps(config), static_argnums=3)
+
+
+@functools.lru_cache(maxsize=32)
+def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...]) -> Any:
+    """The same for members that are spread over devices: variables are on their grid, maps as from one device."""
+    axes = (0, None, None, None, None)
+    options = {"devices": list(devices), "in_axes": axes, "out_axes": None, "static_broadcasted_argnums": 3}
+    return jax.pmap(_maps(config, AXIS), AXIS, **options)
+
+
+def _maps(config: CheckpointConfig, axis_name: str | None = None) -> Callable[..., Maps]:
     network = folded_network(config.model)
     bound = functools.partial(
         bound_log_variance, bound=config.log_variance_bound, bounding=config.log_variance_bounding
     )
 
-    @functools.partial(jax.jit, static_argnums=3)
     def maps(
         variables: Variables,
         images: Num[Array, "batch height width 3"],
@@ -172,7 +202,8 @@ def compiled_maps(config: CheckpointConfig) -> Any:
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
         normal = normalize(images / scale, config.mean, config.deviation)
-        return predict_maps(network, variables, normal, keys, num_samples=num_samples, tile=tile, bound=bound)
+        options = {"num_samples": num_samples, "tile": tile, "bound": bound, "axis_name": axis_name}
+        return predict_maps(network, variables, normal, keys, **options)
 
     return maps
 
@@ -184,9 +215,9 @@ class Programs:
         self._lock, self._known = threading.Lock(), set()
 
     @contextlib.contextmanager
-    def first(self, shape: tuple[int, ...], num_samples: int, device: jax.Device) -> Iterator[None]:
+    def first(self, shape: tuple[int, ...], num_samples: int, devices: tuple[jax.Device, ...]) -> Iterator[None]:
         """Around a run: those of programs that have not run before take turns."""
-        program = (shape, num_samples, device)
+        program = (shape, num_samples, devices)
         with contextlib.nullcontext() if program in self._known else self._lock:
             yield
         self._known.add(program)

@@ -25,6 +25,7 @@ class Row:
         threshold: probability from which a pixel counts as corrosion.
         corroded_fraction: share of pixels that do.
         mean_probability, mean_epistemic, mean_log_variance: means of the maps.
+        mean_between_members: mean deviation between the members of an ensemble of stochastic members.
         mean_augmentation: mean deviation over the views of test-time augmentation.
         iou_corrosion, miou, f1, precision, recall, accuracy: against the ground truth.
     """
@@ -40,6 +41,7 @@ class Row:
     mean_probability: float | None = None
     mean_epistemic: float | None = None
     mean_log_variance: float | None = None
+    mean_between_members: float | None = None
     mean_augmentation: float | None = None
     iou_corrosion: float | None = None
     miou: float | None = None

@@ -118,33 +118,39 @@ class Canvas:
     A pixel that several tiles cover has the moments of their mixture: the mean of their probabilities, and as variance
     the mean of their variances plus the variance of their probabilities. The sums are of squared differences, so that
     nothing cancels (West 1979), and as the tiles' weights are products of one for the row and one for the column, no
-    map of weights is needed.
+    map of weights is needed. Parts of the variance are means over the tiles.
     """
 
-    def __init__(self, tiling: Tiling, threshold: float, allocate: Allocate, *, augmented: bool):
-        self._tiling, self._threshold = tiling, threshold
-        shape = (tiling.rows.length, tiling.columns.length)
-        self._probability, self._squares, self._log_variance = (allocate(shape) for _ in range(3))
-        self._augmented = allocate(shape) if augmented else None
+    def __init__(self, tiling: Tiling, allocate: Allocate):
+        self._tiling, self._allocate, self._maps = tiling, allocate, None
 
     def add(self, tile: Tile, prediction: Prediction) -> None:
         """Blends in the maps of one tile."""
+        if self._maps is None:
+            shape = (self._tiling.rows.length, self._tiling.columns.length)
+            self._maps = prediction.map(lambda _: self._allocate(shape))
         weight, earlier = self._weight(tile)
         share = weight / (weight + earlier)
         window = self._tiling.window(tile)
-        difference = prediction.probability - self._probability[window]
-        self._probability[window] += share * difference
-        self._squares[window] += weight * prediction.epistemic**2 + earlier * share * difference**2
-        self._log_variance[window] += share * (prediction.log_variance - self._log_variance[window])
-        if self._augmented is not None:
-            self._augmented[window] += weight * prediction.augmentation**2
+        difference = prediction.probability - self._maps.probability[window]
+        self._maps.probability[window] += share * difference
+        self._maps.epistemic[window] += earlier * share * difference**2
+        self._maps.log_variance[window] += share * (prediction.log_variance - self._maps.log_variance[window])
+        for name in self._deviations:
+            getattr(self._maps, name)[window] += weight * getattr(prediction, name) ** 2
 
     def finish(self) -> Prediction:
         """The blended maps, once all tiles are in; the canvas is used up."""
-        for squares in (self._squares, self._augmented):
-            for rows in () if squares is None else row_windows(squares.shape[0], _ROWS):
+        for name in self._deviations:
+            squares = getattr(self._maps, name)
+            for rows in row_windows(squares.shape[0], _ROWS):
                 np.sqrt(squares[rows], out=squares[rows])
-        return Prediction(self._probability, self._squares, self._log_variance, self._threshold, self._augmented)
+        return self._maps
+
+    @property
+    def _deviations(self) -> list[str]:
+        """Maps that are kept as variances until the end."""
+        return [name for name in self._maps.names if name not in ("probability", "log_variance")]
 
     def _weight(self, tile: Tile) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
         """Weights of the tile at its pixels, and of all tiles before it."""

@@ -56,18 +56,28 @@ def show(view: View, image: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "he
 
 def put_back(view: View, prediction: Prediction, height: int, width: int) -> Prediction:
     """The maps of a view at the places of the image that it was made of."""
-    names = ("probability", "epistemic", "log_variance")
-    maps = [np.ascontiguousarray(view.undo(getattr(prediction, name))) for name in names]
-    return Prediction(*(restore_map(values, height, width) for values in maps), threshold=prediction.threshold)
+    return prediction.map(lambda values: restore_map(np.ascontiguousarray(view.undo(values)), height, width))
 
 
 def combine(predictions: Sequence[Prediction]) -> Prediction:
-    """Means over the views, the epistemic one of the variance, and apart from it the deviation between the views."""
+    """Means over the views, deviations of the variance, and apart from these the deviation between the views."""
     probabilities = np.stack([p.probability for p in predictions])
-    variance = np.mean([p.epistemic**2 for p in predictions], axis=0)
     log_variance = np.mean([p.log_variance for p in predictions], axis=0)
-    mean, spread = probabilities.mean(axis=0), probabilities.std(axis=0)
-    return Prediction(mean, np.sqrt(variance), log_variance, predictions[0].threshold, spread)
+    epistemic = _mean_deviation([p.epistemic for p in predictions])
+    several = predictions[0].between_members is not None
+    return Prediction(
+        probabilities.mean(axis=0),
+        epistemic,
+        log_variance,
+        predictions[0].threshold,
+        _mean_deviation([p.between_members for p in predictions]) if several else None,
+        probabilities.std(axis=0),
+    )
+
+
+def _mean_deviation(deviations: Sequence[np.ndarray]) -> np.ndarray:
+    """Of the mean variance."""
+    return np.sqrt(np.mean([deviation**2 for deviation in deviations], axis=0))
 
 
 def _scaled(side: int, scale: float) -> int:

@@ -40,7 +40,7 @@ def fleet(tmp_path):
 def segmenters(monkeypatch):
     """The models that predictors load."""
     loaded = []
-    monkeypatch.setattr(KnownSegmenter, "on_device", lambda self, device: self)
+    monkeypatch.setattr(KnownSegmenter, "spread", lambda self, devices: [self])
     monkeypatch.setattr(module, "load", lambda folder: loaded.append(KnownSegmenter()) or loaded[-1])
     return loaded
 

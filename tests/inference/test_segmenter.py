@@ -129,6 +129,30 @@ def test_folder_that_is_no_checkpoint(tmp_path):
         spotrust_jax.load(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def ensemble(segmenter):
+    """Four variational networks that differ."""
+    variables = jax.tree.map(
+        lambda leaf: jnp.concatenate([leaf * (1 + 0.1 * member) for member in range(4)]), segmenter.variables
+    )
+    return Segmenter(variables, dataclasses.replace(segmenter.config, members=4))
+
+
+@pytest.fixture(scope="module")
+def in_turn(ensemble, images):
+    return ensemble.predict(images, key=KEY, num_samples=2)
+
+
+@pytest.mark.parametrize("devices", [2, 8])
+def test_members_on_many_devices_equal_members_in_turn(ensemble, images, in_turn, devices):
+    segmenters = ensemble.spread(jax.devices()[:devices])
+    assert [len(each.devices) for each in segmenters] == [min(devices, 4)] * max(1, devices // 4)
+    spread = segmenters[-1].predict(images, key=KEY, num_samples=2)
+    assert spread.names == in_turn.names
+    for name in spread.names:
+        np.testing.assert_allclose(getattr(spread, name), getattr(in_turn, name), atol=1e-5)
+
+
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_predict_lowers_for_accelerators(segmenter, platform):
     images = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.uint8)
