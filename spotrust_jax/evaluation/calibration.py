@@ -1,0 +1,131 @@
+"""Fits on labelled photographs that a model has not learnt from: what its probabilities mean, and where to cut them.
+
+A fit takes histograms or rates, never pixels; where it is kept and used is the checkpoint's business.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float64
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.evaluation.reliability import ProbabilityHistogram
+
+# Nothing in float32 is surer than this.
+_SUREST = 2.0**-24
+# Slopes that a fit may have. None below: probabilities would no longer grow with the network's.
+_SLOPES = (0.05, 20.0)
+_SHIFTS = (-20.0, 20.0)
+
+
+class AffineCalibration(NamedTuple):
+    """sigmoid(slope * logit(p) + shift) for the mean probability p (Platt 1999; temperature alone: Guo et al. 2017).
+
+    Attributes:
+        slope: above 0.
+        shift: a positive weight of w in training shifts logits by log w, which about minus log w takes back.
+    """
+
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def __call__(self, probability: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        """Calibrated probabilities, of the type that goes in. The order of pixels stays."""
+        if self == AffineCalibration():
+            return probability
+        logits = logit(np.clip(probability, _SUREST, 1 - _SUREST, dtype=np.float64))
+        return expit(self.slope * logits + self.shift).astype(probability.dtype)
+
+
+def fit_affine(histogram: ProbabilityHistogram, positive_weight: float = 1.0) -> AffineCalibration:
+    """The slope and shift of the highest likelihood, from minus the log of the positive weight on."""
+    return _fit(histogram, (1.0, -float(np.log(positive_weight))), _SHIFTS)
+
+
+def fit_temperature(histogram: ProbabilityHistogram) -> AffineCalibration:
+    """The slope of the highest likelihood without any shift."""
+    return _fit(histogram, (1.0, 0.0), (0.0, 0.0))
+
+
+def best_f1_threshold(histogram: ProbabilityHistogram) -> float:
+    """The probability from which pixels are to count as corrosion, for the best F1 of all pixels together."""
+    _check_both(histogram)
+    # Between two thresholds that differ nothing changes but at a bin.
+    found = histogram.corroded[::-1].cumsum()
+    called = histogram.counts[::-1].cumsum()
+    f1 = 2 * found / (called + histogram.corroded.sum())
+    lowest = len(f1) - 1 - int(np.argmax(f1))
+    return float(histogram.probabilities[lowest] / histogram.counts[lowest]) if lowest else 0.0
+
+
+def conformal_threshold(
+    missed: Float64[np.ndarray, "groups thresholds"], thresholds: Float64[np.ndarray, "thresholds"], level: float
+) -> float:
+    """The highest threshold that keeps the expected false-negative rate of a new group at or below `level`.
+
+    Conformal risk control (Angelopoulos et al. 2024): with n groups that are exchangeable with the new one, the mean of
+    their rates plus the worst that the new one can do, (n * mean + 1) / (n + 1), is to be at most the level.
+
+    Args:
+        missed: false-negative rate of each group at each threshold, 0 where a group has no corrosion.
+        thresholds: increasing.
+        level: above 0, below 1.
+
+    Raises:
+        InputError: where there are too few groups for the level at any threshold.
+    """
+    groups = len(missed)
+    bound = (missed.sum(axis=0) + 1) / (groups + 1)
+    # Rates grow with the threshold, up to rounding: the first that is too high ends the search.
+    held = np.cumsum(bound > level) == 0
+    if not held.any():
+        fewest = int(np.ceil(1 / level)) - 1
+        raise InputError(
+            f"a false-negative rate of {level} cannot be promised from {groups} groups, whatever the threshold: "
+            f"give {fewest} or more, or a higher rate"
+        )
+    return float(thresholds[held][-1])
+
+
+def miss_rates(
+    probability: Float[np.ndarray, "*shape"], truth: np.ndarray, thresholds: Float64[np.ndarray, "thresholds"]
+) -> Float64[np.ndarray, "thresholds"]:
+    """Share of corroded pixels below each threshold; 0 where nothing is corroded."""
+    corroded = np.sort(probability[truth])
+    return np.searchsorted(corroded, thresholds, side="left") / max(len(corroded), 1)
+
+
+def of_groups(rates: Sequence[np.ndarray], groups: Sequence[str]) -> Float64[np.ndarray, "groups thresholds"]:
+    """Mean rates of each group of images, such as photographs of one structure."""
+    names, place = np.unique(np.array(groups), return_inverse=True)
+    sums = np.zeros((len(names), len(rates[0])))
+    np.add.at(sums, place, np.stack(rates))
+    return sums / np.bincount(place)[:, None]
+
+
+def _fit(histogram: ProbabilityHistogram, start: tuple[float, float], shifts: tuple[float, float]) -> AffineCalibration:
+    _check_both(histogram)
+    mean = histogram.probabilities / histogram.counts
+    logits = logit(np.clip(mean, _SUREST, 1 - _SUREST))
+    if np.ptp(logits) == 0:
+        raise InputError(f"all pixels have the probability {mean[0]:.3f}, which leaves nothing to fit: train longer")
+    pixels, corroded = histogram.counts.sum(), histogram.corroded
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        z = parameters[0] * logits + parameters[1]
+        value = (histogram.counts * np.logaddexp(0, z) - corroded * z).sum() / pixels
+        slope = (histogram.counts * expit(z) - corroded) / pixels
+        return value, np.array([(slope * logits).sum(), slope.sum()])
+
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_SLOPES, shifts], options={"ftol": 1e-14})
+    return AffineCalibration(*map(float, found.x))
+
+
+def _check_both(histogram: ProbabilityHistogram) -> None:
+    corroded, pixels = int(histogram.corroded.sum()), int(histogram.counts.sum())
+    if corroded in (0, pixels):
+        what = "no corrosion" if corroded == 0 else "nothing but corrosion"
+        raise InputError(f"the split shows {what}: calibration needs both, add photographs to it")
