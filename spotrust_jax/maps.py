@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from spotrust_jax.whole_files import replacing
+
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (128, 128, 128)
 CYAN, RED = (0, 255, 255), (255, 0, 0)
 

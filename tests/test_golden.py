@@ -21,6 +21,8 @@ pytest.importorskip("torch")
 
 from spotrust_jax.convert import convert_state
 from spotrust_jax.hypes import read_hypes
+from spotrust_jax.models import row_blocks
+from spotrust_jax.models.folding import fold_norms
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import Features, ModelConfig, Variables, build_network
 from spotrust_jax.sampling import pass_keys
@@ -119,6 +121,19 @@ def test_matches_pytorch_in_double_precision(variant, size, exact, released, ref
     # The last interpolation is computed in float32 whatever comes before it.
     assert gap(found.logit, logit) < 2e-6
     assert gap(found.features.log_variance, log_variance) < 2e-6
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_folded_network_is_the_same(variant, exact, released, reference):
+    model = released[variant]
+    network = build_network(model.config, Policy("float64", folded=True))
+    with jax.enable_x64(True):
+        variables = fold_norms(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), model.variables))
+        features = network.apply(variables, jnp.asarray(reference["input_even"]), method="features")
+        assert row_blocks.fits(features.branches)
+        logit = network.apply(variables, features, method="decode")
+    assert gap(logit, exact[variant, "even"].logit) < 2e-6
+    assert gap(features.log_variance, exact[variant, "even"].features.log_variance) < 2e-6
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

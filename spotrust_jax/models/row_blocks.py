@@ -108,12 +108,12 @@ class _Coarser:
         """The rows of a block, upsampled; columns are not yet."""
         count = self._places + 2 * self._reach
         part = jax.lax.dynamic_slice_in_dim(self._product, block * self._places, count)
-        weights = np.zeros((_BLOCK, count), np.float32)
+        weights = np.zeros((_BLOCK, count))
         for row in range(_BLOCK):
             first = row // self._factor
             weights[row, first : first + self._weights.shape[1]] = self._weights[row % self._factor]
         # The weights are few, the rest is one long row: a matrix product.
-        return (weights @ part.reshape(count, -1)).reshape(_BLOCK, *part.shape[1:])
+        return (jnp.asarray(weights, part.dtype) @ part.reshape(count, -1)).reshape(_BLOCK, *part.shape[1:])
 
     def column(self, x: Float[Array, "row place _cell total"], place: int) -> Float[Array, "row cell total"]:
         """One column of every cell, upsampled, from what `rows` gives."""

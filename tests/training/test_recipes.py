@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("small_step")
 
 SIZE, BATCH, RATE = 32, 4, 0.01
 # Epochs of two steps.
-PIXELS = 2 * BATCH * SIZE * SIZE
+IMAGES = 2 * BATCH
 CONFIG = TrainConfig(
     model=ModelConfig("deterministic", "w18_small_v1", width=2),
     data=DataConfig(image_size=(SIZE, SIZE), mean=(0.5, 0.5, 0.5), deviation=(0.2, 0.2, 0.2)),
@@ -44,7 +44,7 @@ def _batch(step: int) -> DeviceBatch:
 def _run(config: TrainConfig, steps: int, devices: int = 1) -> list:
     """States [1, ...] at the start and after each step."""
     state = initial_state(dataclasses.replace(config, fine_tuning=FineTuningConfig()))
-    return run_steps(config, devices, state, [{0: _batch(number)} for number in range(steps)], PIXELS)[0]
+    return run_steps(config, devices, state, [{0: _batch(number)} for number in range(steps)], IMAGES)[0]
 
 
 def _assert_close(found, expected, **tolerance):
