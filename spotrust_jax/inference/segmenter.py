@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -156,18 +156,22 @@ class Segmenter:
 
 @functools.lru_cache(maxsize=32)
 def compiled_maps(config: CheckpointConfig) -> Any:
-    """The jitted function of folded variables, images, keys, passes and tile number; one program for each shape."""
+    """The jitted `maps_function`; one program for each shape and number of passes."""
+    return jax.jit(maps_function(config), static_argnums=3)
+
+
+def maps_function(config: CheckpointConfig) -> Callable[..., Maps]:
+    """The function of folded variables, images as they are, keys, passes and tile number."""
     network = folded_network(config.model)
     bound = functools.partial(
         bound_log_variance, bound=config.log_variance_bound, bounding=config.log_variance_bounding
     )
 
-    @functools.partial(jax.jit, static_argnums=3)
     def maps(
         variables: Variables,
         images: Num[Array, "batch height width 3"],
         keys: Key[Array, "batch"],
-        num_samples: int,
+        num_samples: int | Int[Array, ""],
         tile: int | Int[Array, ""] = 0,
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
