@@ -52,6 +52,12 @@ class CheckpointConfig:
     untrained: tuple[str, ...] = ()
     format: int = FORMAT
 
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """The maps that the model gives; members and passes share the epistemic variance where there are both."""
+        names = ("probability", "epistemic", "log_variance")
+        return (*names, "between_members") if self.members > 1 and self.model.stochastic else names
+
 
 def save_model(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig, step: int = 0) -> None:
     """Writes variables [members, ...] and configuration; an older step in `folder` goes only once this one is whole.

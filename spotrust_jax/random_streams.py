@@ -9,6 +9,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, Key, Num
 
+from spotrust_jax.dimension import Dimension
+
 
 def stream(key: Key[Array, "*shape"], name: str) -> Key[Array, "*shape"]:
     """The stream called `name` of a key, or of each of several."""
@@ -28,12 +30,12 @@ def fold_indices(key: Key[Array, ""], indices: Integer[Array, "batch"]) -> Key[A
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices)
 
 
-def normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
+def normal(key: Key[Array, ""], shape: tuple[Dimension, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
     """Standard normal numbers: jax's own, drawn flat, because its generator compiles several times faster so."""
     return jax.random.normal(key, (math.prod(shape),), dtype).reshape(shape)
 
 
-def bernoulli(key: Key[Array, ""], probability: float, shape: tuple[int, ...]) -> Bool[Array, "..."]:
+def bernoulli(key: Key[Array, ""], probability: float, shape: tuple[Dimension, ...]) -> Bool[Array, "..."]:
     """True with the given probability; drawn flat as in `normal`."""
     return jax.random.bernoulli(key, probability, (math.prod(shape),)).reshape(shape)
 

@@ -84,7 +84,7 @@ def predict_maps(
     images: Float[Array, "batch height width 3"],
     image_keys: Key[Array, "batch"],
     *,
-    num_samples: int,
+    num_samples: int | Int[Array, ""],
     tile: int | Int[Array, ""] = 0,
     bound: Callable[[Array], Array] = lambda log_variance: log_variance,
     axis_name: str | None = None,
@@ -98,7 +98,7 @@ def predict_maps(
         variables: leaves [members, ...] of the members on this device.
         images: normalised.
         image_keys: the noise of image i is a function of image_keys[i], member and pass alone.
-        num_samples: passes of each member, at least 1.
+        num_samples: passes of each member, at least 1; where it is an array, it is known only when the program runs.
         tile: number of the part of a photograph that the images are, 0 for whole ones.
         bound: brings the network's second output into the range that training gave it, member by member.
         axis_name: mapped axis over whose devices the members are spread, as many on each, or None.
@@ -150,7 +150,7 @@ def member_moments(
     images: Float[Array, "batch height width 3"],
     keys: Key[Array, "batch"],
     *,
-    num_samples: int,
+    num_samples: int | Int[Array, ""],
     tile: int | Int[Array, ""] = 0,
 ) -> tuple[Moments, Float[Array, "batch height width"]]:
     """Moments of one network's probabilities over its passes, and its log variance."""
@@ -164,8 +164,12 @@ def member_moments(
         logits = jax.vmap(decode)(samples)
         return merge(moments, moments_of(jax.nn.sigmoid(logits))), None
 
+    none = no_moments(features.log_variance)
+    if isinstance(num_samples, jax.Array):
+        add_pass = lambda sample, moments: add_passes(moments, sample[None])[0]  # noqa: E731
+        return jax.lax.fori_loop(0, num_samples, add_pass, none), features.log_variance
     samples = jnp.arange(num_samples).reshape(-1, _passes_at_once(network, num_samples))
-    moments, _ = jax.lax.scan(add_passes, no_moments(features.log_variance), samples)
+    moments, _ = jax.lax.scan(add_passes, none, samples)
     return moments, features.log_variance
 
 

@@ -97,6 +97,17 @@ def test_ensemble_is_mean_and_deviation_over_members():
     np.testing.assert_allclose(maps.log_variance, np.mean([s for _, s in outputs], axis=0), atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", ["variational", "channel", "kernel"])
+def test_number_of_passes_may_be_known_late(variant):
+    network, variables = _members(variant, 1)
+    folded, keys = fold_norms(variables), jax.random.split(jax.random.key(0), 2)
+    maps = functools.partial(predict_maps, folded_network(network.config), folded, _images(), keys)
+    predict = jax.jit(lambda count: maps(num_samples=count))
+    for found, expected in zip(jax.tree.leaves(predict(4)), jax.tree.leaves(_maps(variant)), strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert predict(1).epistemic.max() == 0
+
+
 @pytest.mark.parametrize("variant", ["variational", "dropout", "kernel"])
 def test_seed_decides(variant):
     first, other = _maps(variant), _maps(variant, seed=1)

@@ -175,8 +175,8 @@ class Segmenter:
 
 @functools.lru_cache(maxsize=32)
 def compiled_maps(config: CheckpointConfig) -> Any:
-    """The jitted function of folded variables, images, keys, passes and tile number; one program for each shape."""
-    return jax.jit(_maps(config), static_argnums=3)
+    """The jitted `maps_function`; one program for each shape and number of passes."""
+    return jax.jit(maps_function(config), static_argnums=3)
 
 
 @functools.lru_cache(maxsize=32)
@@ -184,10 +184,14 @@ def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...]) -> An
     """The same for members that are spread over devices: variables are on their grid, maps as from one device."""
     axes = (0, None, None, None, None)
     options = {"devices": list(devices), "in_axes": axes, "out_axes": None, "static_broadcasted_argnums": 3}
-    return jax.pmap(_maps(config, AXIS), AXIS, **options)
+    return jax.pmap(maps_function(config, AXIS), AXIS, **options)
 
 
-def _maps(config: CheckpointConfig, axis_name: str | None = None) -> Callable[..., Maps]:
+def maps_function(config: CheckpointConfig, axis_name: str | None = None) -> Callable[..., Maps]:
+    """The function of folded variables, images as they are, keys, passes and tile number.
+
+    With `axis_name` the variables are those of one device of this mapped axis, over which members are spread.
+    """
     network = folded_network(config.model)
     bound = functools.partial(
         bound_log_variance, bound=config.log_variance_bound, bounding=config.log_variance_bounding
@@ -197,7 +201,7 @@ def _maps(config: CheckpointConfig, axis_name: str | None = None) -> Callable[..
         variables: Variables,
         images: Num[Array, "batch height width 3"],
         keys: Key[Array, "batch"],
-        num_samples: int,
+        num_samples: int | Int[Array, ""],
         tile: int | Int[Array, ""] = 0,
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0

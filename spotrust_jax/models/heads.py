@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from spotrust_jax.dimension import Dimension
 from spotrust_jax.models import row_blocks
 from spotrust_jax.models.hrnet import FeatureMap, Stem
 from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, convolve, he_fan_out, nearly_zero
@@ -131,7 +132,7 @@ class SegmentationHead(nn.Module):
 
     @nn.compact
     def __call__(
-        self, branches: tuple[FeatureMap, ...], size: tuple[int, int], train: bool
+        self, branches: tuple[FeatureMap, ...], size: tuple[Dimension, Dimension], train: bool
     ) -> Float[Array, "batch height width"]:
         """Logits of corrosion at `size` (height, width), float32."""
         if self.policy.folded:

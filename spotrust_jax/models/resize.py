@@ -12,13 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from spotrust_jax.dimension import Dimension
+
 Interpolation = Literal["bilinear", "bicubic"]
 
 _KEYS_A = -0.75
 
 
 def resize(
-    images: Float[Array, "batch height width channel"], size: tuple[int, int], method: Interpolation
+    images: Float[Array, "batch height width channel"], size: tuple[Dimension, Dimension], method: Interpolation
 ) -> Float[Array, "batch new_height new_width channel"]:
     """Interpolates to `size` (height, width) as torch's `interpolate(align_corners=False)`, without antialiasing."""
     _, height, width, _ = images.shape

@@ -26,6 +26,7 @@ from spotrust_jax.models.heads import (
 from spotrust_jax.models.hrnet import Backbone, FeatureMap
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.presets import architecture
+from spotrust_jax.models.resize import Interpolation
 
 Variant = Literal["deterministic", "variational", "dropout"]
 Variables = dict[str, Any]
@@ -70,6 +71,11 @@ class ModelConfig:
         return self.variant != "deterministic"
 
     @property
+    def head_interpolation(self) -> Interpolation:
+        """How the head upsamples: the reference does it bicubically to noisy branches, bilinearly to plain ones."""
+        return "bicubic" if self.stochastic else "bilinear"
+
+    @property
     def draws_kernels(self) -> bool:
         """Whether each pass has weights of its own, which makes batches of passes slow."""
         return self.variant == "variational" and self.estimator == "kernel"
@@ -102,12 +108,10 @@ class SegmenterNetwork(nn.Module):
     def setup(self) -> None:
         """Names here are the top level of the parameter tree."""
         shape = architecture(self.config.preset, width=self.config.width, final_kernel=self.config.final_kernel)
-        # The reference upsamples the noisy branches with a bicubic kernel, the plain ones bilinearly.
-        interpolation = "bicubic" if self.config.stochastic else "bilinear"
         self.backbone = Backbone(shape, self.policy)
         if self.config.variant == "variational":
             self.bayesian = [BayesianConv(channels, self.policy) for channels in shape.branch_channels()]
-        self.head = SegmentationHead(shape.final_kernel, interpolation, self.policy)
+        self.head = SegmentationHead(shape.final_kernel, self.config.head_interpolation, self.policy)
         self.aleatoric = AleatoricNetwork(self.policy)
 
     def features(

@@ -152,6 +152,9 @@ def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_pa
         ("predict", [*PREDICT, "--output={tmp}", "--num_samples=0"], "num_samples=0"),
         ("predict", [*PREDICT, "--output={tmp}", "--threshold=1.5"], "threshold=1.5"),
         ("evaluate", ["--checkpoint=.", "--data=nowhere", "--output=x"], "nowhere"),
+        ("export", ["--output={tmp}/bundle"], "--checkpoint is missing: give a model to export"),
+        ("export", ["--checkpoint=.", "--output={tmp}/bundle"], "is not a checkpoint"),
+        ("export", ["--output={tmp}", "--verify=docs"], "is no bundle: it has no bundle.json"),
     ],
 )
 def test_bad_input_is_one_line_and_code_two(run, program, arguments, words, tmp_path):
@@ -176,4 +179,4 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     assert (tmp_path / "model" / "config.json").is_file()
     wrong = subprocess.run([*command, "predikt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert "benchmark,compare,convert,demo,draw_scenes,evaluate,fleet,predict,prepare_data,train" in wrong.stderr
+    assert "benchmark,compare,convert,demo,draw_scenes,evaluate,export,fleet,predict,prepare_data,train" in wrong.stderr

@@ -1,0 +1,63 @@
+"""The two halves of each member as ONNX files: images to features, noisy branches to logits. Needs the extra `onnx`."""
+
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import onnx
+from jaxtyping import Array, Float, UInt8
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.export.halves import half_names, in_float32
+from spotrust_jax.export.onnx_graph import onnx_model
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.losses import bound_log_variance
+from spotrust_jax.models.folding import folded_network
+from spotrust_jax.models.segmenter import Features, normalize
+
+# The side of the image that the graphs are traced with; they take others.
+_SIDE = 64
+
+
+def require_convertible(segmenter: Segmenter) -> None:
+    """Raises an `InputError` for a model whose chance is no noise on the branches."""
+    if segmenter.config.model.draws_kernels:
+        raise InputError(
+            "--onnx cannot be had of a model with model.estimator=kernel, which draws weights: leave --onnx out"
+        )
+
+
+def write_onnx(segmenter: Segmenter, folder: Path) -> list[str]:
+    """Writes the files of all members, computing in float32, and gives their names."""
+    names = []
+    for index in range(segmenter.config.members):
+        features, decode = _graphs(in_float32(segmenter.member(index)))
+        for name, model in zip(half_names(index), (features, decode), strict=True):
+            onnx.save(model, folder / name)
+            names.append(name)
+    return names
+
+
+def _graphs(member: Segmenter) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    config = member.config
+    network = folded_network(config.model)
+    apply = functools.partial(network.apply, jax.tree.map(lambda leaf: leaf[0], member.folded))
+
+    def features(inputs: dict[str, UInt8[Array, "batch height width 3"]]) -> dict[str, Float[Array, "..."]]:
+        normal = normalize(inputs["images"] / 255.0, config.mean, config.deviation)
+        found: Features = apply(normal, method="features")
+        log_variance = bound_log_variance(found.log_variance, config.log_variance_bound, config.log_variance_bounding)
+        branches = {f"branch_{index}": x for index, x in enumerate(found.branches)}
+        deviations = {f"deviation_{index}": x for index, x in enumerate(found.deviations)}
+        return {**branches, **deviations, "log_variance": log_variance}
+
+    def decode(inputs: dict[str, Float[Array, "batch _height _width _channel"]]) -> dict[str, Float[Array, "..."]]:
+        branches = tuple(inputs[name] for name in sorted(inputs))
+        # Of the log variance only the size is used.
+        return {"logits": apply(Features(branches, (), jnp.zeros((1, _SIDE, _SIDE))), method="decode")}
+
+    images = {"images": jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.uint8)}
+    shapes = jax.eval_shape(features, images)
+    branches = {name: shape for name, shape in shapes.items() if name.startswith("branch")}
+    return onnx_model(features, images, "bilinear"), onnx_model(decode, branches, config.model.head_interpolation)
