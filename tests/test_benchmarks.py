@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotrust_jax.benchmarks import data, inference
+from spotrust_jax.benchmarks import data, inference, passes
 from spotrust_jax.benchmarks.measurement import Measurement, summary, throughput
 from spotrust_jax.benchmarks.registry import BENCHMARKS
 from spotrust_jax.benchmarks.report import table, write_json
+from spotrust_jax.models.segmenter import ModelConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -56,12 +57,21 @@ def test_each_benchmark_measures_what_it_names(name, monkeypatch):
 
 @pytest.mark.parametrize(("name", "unit"), [("folder", "%"), ("large_image", "us/pixel")])
 def test_benchmarks_of_inference(name, unit, monkeypatch):
-    small = {"_WIDTH": 4, "_FOLDER_SCALES": (64,), "_ROUNDS": 1, "_IN_ROUND": 2, "_LARGE_SIDES": (64,)}
+    small = {"_WIDTH": 4, "_FOLDERS": (("w18_small_v1", 64, 2),), "_ROUNDS": 1, "_LARGE_SIDES": (64,)}
     for constant, value in {**small, "_LARGE_PASSES": 24}.items():
         monkeypatch.setattr(inference, constant, value)
     measurements = BENCHMARKS[name]()
     assert unit in {m.unit for m in measurements}
     assert all(0 < m.low <= m.value <= m.high for m in measurements)
+
+
+def test_benchmark_of_passes(monkeypatch):
+    small = {"_PRESET": "w18_small_v1", "_SIZE": 64, "_PASSES": 2, "_REPEATS": 1}
+    for constant, value in {**small, "_ESTIMATORS": {"dropout": ModelConfig("dropout", width=4)}}.items():
+        monkeypatch.setattr(passes, constant, value)
+    measurements = {m.name: m for m in BENCHMARKS["passes"]()}
+    plain, two = measurements["P, a plain forward pass, w18_small_v1, 64 x 64"], "dropout, 2 plain passes over 2 passes"
+    assert plain.value > 0 and measurements[two].value > 0
 
 
 def test_unknown_benchmark_is_one_line():

@@ -27,31 +27,31 @@ from spotrust_jax.models.segmenter import ModelConfig, initial_variables
 
 # Of the network; a width of 0 is the preset's own.
 _PRESET, _WIDTH = "w18_small_v1", 0
-# Long sides at which a folder is analysed; rounds, and photographs in each, of 640 x 640 pixels.
-_FOLDER_SCALES, _ROUNDS, _IN_ROUND = (256, 512), 5, 20
+# Networks, long sides at which a folder is analysed, and photographs in a round, of 640 x 640 pixels; rounds.
+_FOLDERS, _ROUNDS = (("w48", 512, 8), ("w18_small_v1", 256, 20)), 5
 # Sides of large photographs, in pixels, and passes over them.
 _LARGE_SIDES, _LARGE_PASSES = (2000, 4000, 10_000), 2
 # Photographs, their sizes, and the long side at which they are analysed.
 _MANY, _SIZES, _MANY_SCALE = 1000, 200, 512
 _FORMATS = ((4, 3), (3, 2), (16, 9), (1, 1), (5, 4), (16, 10))
-_STARTS = 5
+_START_NETWORKS, _STARTS = (("w18_small_v1", 256), ("w48", 512)), 5
 
 
 def folder() -> list[Measurement]:
     """Photographs a second from JPEG to maps in a folder, and as a share of the network alone on arrays in memory."""
-    return [measurement for scale in _FOLDER_SCALES for measurement in _folder_at(scale)]
+    return [measurement for case in _FOLDERS for measurement in _folder_with(*case)]
 
 
 def large_image() -> list[Measurement]:
     """Microseconds for each pixel of large photographs in tiles, from JPEG to maps, and the memory at its peak."""
-    segmenter = _segmenter(256)
+    segmenter = _segmenter(_PRESET, 256)
     return [measurement for side in _LARGE_SIDES for measurement in _large(segmenter, side)]
 
 
 def sizes() -> list[Measurement]:
     """Programs that photographs of many sizes need at the trained scale: formats of cameras, off by a few pixels."""
     # The network is narrow, as its programs are only counted.
-    segmenter, rng = _segmenter(_MANY_SCALE, 4), np.random.default_rng(0)
+    segmenter, rng = _segmenter(_PRESET, _MANY_SCALE, 4), np.random.default_rng(0)
     shapes = [_random_shape(rng) for _ in range(_SIZES)]
     for number in range(_MANY):
         image = np.full((*shapes[number % _SIZES], 3), number % 256, np.uint8)
@@ -62,8 +62,12 @@ def sizes() -> list[Measurement]:
 
 def start() -> list[Measurement]:
     """Seconds from the command to the files of one small photograph, all programs compiled before."""
+    return [measurement for case in _START_NETWORKS for measurement in _start_of(*case)]
+
+
+def _start_of(preset: str, scale: int) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as scratch:
-        _segmenter(256).save(f"{scratch}/model")
+        _segmenter(preset, scale).save(f"{scratch}/model")
         (Path(scratch) / "in").mkdir()
         _write_photographs(Path(scratch) / "in", 1, 640)
         flags = [f"--checkpoint={scratch}/model", f"--input={scratch}/in", f"--output={scratch}/out", "--overwrite"]
@@ -71,17 +75,17 @@ def start() -> list[Measurement]:
         runs = [_child(command) for _ in range(_STARTS + 1)][1:]
     passed, processor = np.array(runs).T
     return [
-        summary("predict, one photograph, warm cache", passed, "s"),
-        summary("predict, one photograph, warm cache, processor time", processor, "s"),
+        summary(f"predict, {preset}, {scale} x {scale}, one photograph, warm cache", passed, "s"),
+        summary(f"predict, {preset}, {scale} x {scale}, processor time", processor, "s"),
     ]
 
 
-def _folder_at(scale: int) -> list[Measurement]:
-    segmenter = _segmenter(scale)
+def _folder_with(preset: str, scale: int, count: int) -> list[Measurement]:
+    segmenter = _segmenter(preset, scale)
     with tempfile.TemporaryDirectory() as scratch:
         photographs = Path(scratch) / "in"
         photographs.mkdir()
-        _write_photographs(photographs, _IN_ROUND, 640)
+        _write_photographs(photographs, count, 640)
         listed = list_photographs(str(photographs))
         job = Job(Path(scratch) / "out", Analysis(scale), 0.5)
         arrays = [fit_image(np.asarray(Image.open(photograph.path)), (scale, scale)) for photograph in listed]
@@ -90,10 +94,10 @@ def _folder_at(scale: int) -> list[Measurement]:
         segmenter.predict(arrays[0], key=job.analysis.key)
         rounds = [(*timed(by_files), *timed(by_arrays)) for _ in range(_ROUNDS)]
     files, files_processor, memory, memory_processor = np.array(rounds).T
-    name = f"{_PRESET}, {scale} x {scale}"
+    name = f"{preset}, {scale} x {scale}"
     return [
-        summary(f"folder, {name}", _IN_ROUND / files, "photographs/s"),
-        summary(f"arrays in memory, {name}", _IN_ROUND / memory, "photographs/s"),
+        summary(f"folder, {name}", count / files, "photographs/s"),
+        summary(f"arrays in memory, {name}", count / memory, "photographs/s"),
         summary(f"folder over arrays, {name}", 100 * memory / files, "%"),
         summary(f"processor time of arrays over folder, {name}", 100 * memory_processor / files_processor, "%"),
     ]
@@ -118,8 +122,8 @@ def _large(segmenter: Segmenter, side: int) -> list[Measurement]:
     ]
 
 
-def _segmenter(scale: int, width: int | None = None) -> Segmenter:
-    model = ModelConfig("variational", _PRESET, width=_WIDTH if width is None else width)
+def _segmenter(preset: str, scale: int, width: int | None = None) -> Segmenter:
+    model = ModelConfig("variational", preset, width=_WIDTH if width is None else width)
     variables = jax.tree.map(lambda leaf: leaf[None], initial_variables(model, jax.random.key(0)))
     return Segmenter(variables, CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, scale))
 

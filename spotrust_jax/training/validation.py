@@ -64,7 +64,7 @@ def _panels(batch: DeviceBatch, shown: Maps) -> list[Picture]:
     """One for each photograph of the batch that the first device has for its first member."""
     batch, shown = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0))[0, 0], (batch, shown))
     return [
-        _panel(batch.images[row], batch.masks[row], Maps(*(values[row] for values in shown)))
+        _panel(batch.images[row], batch.masks[row], jax.tree.map(lambda values: values[row], shown))  # noqa: B023
         for row in np.flatnonzero(batch.valid)
     ]
 
