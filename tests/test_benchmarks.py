@@ -57,7 +57,7 @@ def test_each_benchmark_measures_what_it_names(name, monkeypatch):
 
 @pytest.mark.parametrize(("name", "unit"), [("folder", "%"), ("large_image", "us/pixel")])
 def test_benchmarks_of_inference(name, unit, monkeypatch):
-    small = {"_WIDTH": 4, "_FOLDERS": (("w18_small_v1", 64, 2),), "_ROUNDS": 1, "_LARGE_SIDES": (64,)}
+    small = {"_WIDTH": 4, "_FOLDERS": (("w18_small_v1", 64, 2),), "_ROUNDS": 1, "_LARGE_SIDES": ((64, 1),)}
     for constant, value in {**small, "_LARGE_PASSES": 24}.items():
         monkeypatch.setattr(inference, constant, value)
     measurements = BENCHMARKS[name]()
