@@ -21,7 +21,7 @@ def half_names(member: int) -> tuple[str, str]:
 def in_float32(segmenter: Segmenter) -> Segmenter:
     """The same model computing in float32, as its ONNX files do."""
     model = dataclasses.replace(segmenter.config.model, dtype="float32")
-    return Segmenter(segmenter.variables, dataclasses.replace(segmenter.config, model=model))
+    return dataclasses.replace(segmenter, config=dataclasses.replace(segmenter.config, model=model))
 
 
 def first_noise(

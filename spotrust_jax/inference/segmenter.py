@@ -121,7 +121,7 @@ class Segmenter:
         """
         together = math.gcd(self.config.members, len(devices))
         groups = [tuple(devices[start : start + together]) for start in range(0, len(devices), together)]
-        return [Segmenter(self.variables, self.config, group) for group in groups]
+        return [dataclasses.replace(self, devices=group) for group in groups]
 
     @functools.cached_property
     def folded(self) -> Variables:
