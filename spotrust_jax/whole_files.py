@@ -22,9 +22,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text in one step: a reader sees the old file or the whole new one."""
+    """Writes a text in one step, as UTF-8 and with the ends of lines that it has."""
     with replacing(path) as partial:
-        partial.write_text(text)
+        partial.write_bytes(text.encode())
 
 
 @contextlib.contextmanager

@@ -12,10 +12,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.evaluation.reliability import ProbabilityHistogram
+from spotrust_jax.evaluation.reliability import SUREST, ProbabilityHistogram
 
-# Nothing in float32 is surer than this.
-_SUREST = 2.0**-24
 # Slopes that a fit may have. None below: probabilities would no longer grow with the network's.
 _SLOPES = (0.05, 20.0)
 _SHIFTS = (-20.0, 20.0)
@@ -36,7 +34,7 @@ class AffineCalibration(NamedTuple):
         """Calibrated probabilities, of the type that goes in. The order of pixels stays."""
         if self == AffineCalibration():
             return probability
-        logits = logit(np.clip(probability, _SUREST, 1 - _SUREST, dtype=np.float64))
+        logits = logit(np.clip(probability, SUREST, 1 - SUREST, dtype=np.float64))
         return expit(self.slope * logits + self.shift).astype(probability.dtype)
 
 
@@ -109,7 +107,7 @@ def of_groups(rates: Sequence[np.ndarray], groups: Sequence[str]) -> Float64[np.
 def _fit(histogram: ProbabilityHistogram, start: tuple[float, float], shifts: tuple[float, float]) -> AffineCalibration:
     _check_both(histogram)
     mean = histogram.probabilities / histogram.counts
-    logits = logit(np.clip(mean, _SUREST, 1 - _SUREST))
+    logits = logit(np.clip(mean, SUREST, 1 - SUREST))
     if np.ptp(logits) == 0:
         raise InputError(f"all pixels have the probability {mean[0]:.3f}, which leaves nothing to fit: train longer")
     pixels, corroded = histogram.counts.sum(), histogram.corroded

@@ -14,8 +14,8 @@ from spotrust_jax.evaluation.score_histogram import score_bins
 WIDTHS = 15
 """Bins of one width over [0, 1], which no fine bin crosses the edges of (Guo et al. 2017)."""
 
-# A probability of exactly 0 or 1 that is wrong would cost infinitely much; nothing in float32 is surer than this.
-_SUREST = 2.0**-24
+SUREST = 2.0**-24
+"""Probabilities are kept this far from 0 and 1, as float32 does: wrong ones would else cost infinitely much."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +124,7 @@ def probability_histogram(
 def proper_scores(probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarray, "*shape"]) -> ProperScores:
     """Of the pixels of one image, or of any number of them, in float64."""
     p = probability.astype(np.float64)
-    clipped = np.clip(p, _SUREST, 1 - _SUREST)
+    clipped = np.clip(p, SUREST, 1 - SUREST)
     likelihood = -np.where(truth, np.log(clipped), np.log1p(-clipped)).sum()
     return ProperScores(truth.size, float(likelihood), float(np.square(p - truth).sum()), int(truth.sum()))
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from spotrust_jax.inference.outputs import beside
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.summary import Row
-from spotrust_jax.whole_files import replacing
+from spotrust_jax.whole_files import write_text
 
 FOLDER = ".records"
 """Hidden folder of the records, in the output folder."""
@@ -55,8 +55,7 @@ class Records:
         path.parent.mkdir(parents=True, exist_ok=True)
         sizes = {file.relative_to(self.output).as_posix(): self.state(file).size for file in files}
         record = {"inputs": self._inputs(photograph, truth), "files": sizes, "row": dataclasses.asdict(row)}
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(record), encoding="utf-8")
+        write_text(path, json.dumps(record))
 
     def state(self, path: Path) -> FileState:
         """Of one of the files; an `OSError` where there is none."""

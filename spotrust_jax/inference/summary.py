@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spotrust_jax.evaluation.metrics import scores
 from spotrust_jax.inference.outputs import Measured
-from spotrust_jax.whole_files import replacing
+from spotrust_jax.whole_files import write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,5 +76,4 @@ def write_summary(folder: Path, rows: Sequence[Row], name: str = "summary") -> N
     writer.writerows(records)
     texts = {"json": json.dumps(records, indent=2, ensure_ascii=False) + "\n", "csv": table.getvalue()}
     for extension, text in texts.items():
-        with replacing(folder / f"{name}.{extension}") as partial:
-            partial.write_bytes(text.encode())
+        write_text(folder / f"{name}.{extension}", text)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from spotrust_jax.models.precision import wide
 from spotrust_jax.random_streams import normal
 
 
@@ -161,17 +162,17 @@ def normalize_batch(
 
 
 def _normalize_forward(x: Array, scale: Array, bias: Array, relu: bool, policy: Policy) -> tuple[tuple, tuple]:
-    mean, variance = _batch_moments(_wide(x), policy)
+    mean, variance = _batch_moments(wide(x), policy)
     inverse = jax.lax.rsqrt(variance + EPSILON)
-    y = (_wide(x) - _over_cells(mean)) * _over_cells(inverse * scale) + _over_cells(bias)
+    y = (wide(x) - _over_cells(mean)) * _over_cells(inverse * scale) + _over_cells(bias)
     y = (nn.relu(y) if relu else y).astype(policy.dtype)
     return (y, (mean, variance)), (x, scale, bias, mean, inverse)
 
 
 def _normalize_backward(relu: bool, policy: Policy, saved: tuple, gradients: tuple) -> tuple[Array, Array, Array]:
     x, scale, bias, mean, inverse = saved
-    gradient = _wide(gradients[0])
-    normalized = (_wide(x) - _over_cells(mean)) * _over_cells(inverse)
+    gradient = wide(gradients[0])
+    normalized = (wide(x) - _over_cells(mean)) * _over_cells(inverse)
     if relu:
         on = normalized * _over_cells(scale) + _over_cells(bias) > 0
         gradient = jnp.where(on, gradient, 0.0)
@@ -209,11 +210,6 @@ def _over_cells(channels: Array) -> Array:
     return channels[None, None, None, :]
 
 
-def _wide(x: Array) -> Array:
-    """At least float32, in which statistics are computed."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
 class Norm(nn.Module):
     """Batch norm, and ReLU where told to; statistics of the batch are averaged over the policy's replicas."""
 
@@ -232,7 +228,7 @@ class Norm(nn.Module):
         running_variance = self.variable("batch_stats", "var", jnp.ones, shape)
         if not train or self.policy.frozen_norm:
             multiplier = jax.lax.rsqrt(running_variance.value + EPSILON) * scale
-            y = (_wide(x) - _over_cells(running_mean.value)) * _over_cells(multiplier) + _over_cells(bias)
+            y = (wide(x) - _over_cells(running_mean.value)) * _over_cells(multiplier) + _over_cells(bias)
             return (nn.relu(y) if self.relu else y).astype(self.policy.dtype)
         y, (mean, variance) = normalize_batch(x, scale, bias, self.relu, self.policy)
         if not self.is_initializing():

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from spotrust_jax.dimension import Dimension
+from spotrust_jax.models.precision import wide
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -45,7 +46,7 @@ def _upsample(images: Array, factor: int, axis: int, method: Interpolation) -> A
         return images
     weights, size = phase_weights(factor, method), images.shape[axis]
     reach = weights.shape[1] // 2
-    padded = jnp.pad(images.astype(_at_least_float32(images)), _along(axis, reach, reach), mode="edge")
+    padded = jnp.pad(wide(images), _along(axis, reach, reach), mode="edge")
     shifted = [jax.lax.slice_in_dim(padded, start, start + size, axis=axis) for start in range(2 * reach + 1)]
     phases = jnp.stack([_weighted_sum(row, shifted) for row in weights], axis + 1)
     shape = (*images.shape[:axis], size * factor, *images.shape[axis + 1 :])
@@ -62,7 +63,7 @@ def _upsample_backward(factor: int, axis: int, method: Interpolation, _: None, g
     weights, size = phase_weights(factor, method), gradient.shape[axis] // factor
     reach = weights.shape[1] // 2
     shape = (*gradient.shape[:axis], size, factor, *gradient.shape[axis + 1 :])
-    split = gradient.astype(_at_least_float32(gradient)).reshape(shape)
+    split = wide(gradient).reshape(shape)
     phases = [jax.lax.index_in_dim(split, phase, axis + 1, keepdims=False) for phase in range(factor)]
     padded = sum(
         jnp.pad(_weighted_sum(column, phases), _along(axis, start, 2 * reach - start))
@@ -88,10 +89,6 @@ def _weighted_sum(weights: np.ndarray, arrays: list[Array]) -> Array:
 def _along(axis: int, before: int, after: int) -> list[tuple[int, int]]:
     """Padding of one axis of four."""
     return [(before, after) if index == axis else (0, 0) for index in range(4)]
-
-
-def _at_least_float32(x: Array) -> jnp.dtype:
-    return jnp.promote_types(x.dtype, jnp.float32)
 
 
 def phase_weights(factor: int, method: Interpolation) -> Float[np.ndarray, "phase neighbour"]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from spotrust_jax.models.precision import wide
 from spotrust_jax.models.resize import Interpolation, phase_weights
 
 # Cells of the finest branch along one of the coarsest: the height of a block.
@@ -78,7 +79,7 @@ def _of_image(
         return jnp.stack([of_column(place, columns[place], upsampled) for place in range(_BLOCK)])
 
     def of_column(place: int, own: Array, upsampled: list[Array]) -> Float[Array, "row cell places"]:
-        y = _wide(own @ shares[0]) + bias[None, None]
+        y = wide(own @ shares[0]) + bias[None, None]
         for branch, x in zip(coarser, upsampled, strict=True):
             y = y + branch.column(x, place)
         return jax.nn.relu(y).astype(last.dtype) @ last
@@ -102,7 +103,7 @@ class _Coarser:
         padded = jnp.pad(x, ((0, 0), (edge, edge), (0, 0)), mode="edge")
         places = padded.reshape(height, width // self._places + 2 * self._margin, self._places, channels).swapaxes(1, 2)
         beyond = ((self._reach, self._reach), (0, 0), (0, 0), (0, 0))
-        self._product = jnp.pad(_wide(places @ share), beyond, mode="edge")
+        self._product = jnp.pad(wide(places @ share), beyond, mode="edge")
 
     def rows(self, block: Array) -> Float[Array, "row place _cell total"]:
         """The rows of a block, upsampled; columns are not yet."""
@@ -124,8 +125,3 @@ class _Coarser:
                 start = cell + self._margin
                 total = total + float(weight) * x[:, source, start : start + cells]
         return total
-
-
-def _wide(x: Array) -> Array:
-    """At least float32, in which sums are taken."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
