@@ -14,6 +14,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from jaxtyping import PyTree
 
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.config import from_dict, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
@@ -35,7 +36,8 @@ class CheckpointConfig:
         inference_size: long side, in pixels, that the model was trained at.
         positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
         log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
-        threshold: probability from which a pixel counts as corrosion.
+        calibration: what makes frequencies of the mean probabilities of passes.
+        threshold: (calibrated) probability from which a pixel counts as corrosion.
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
         format: version of this layout.
     """
@@ -48,6 +50,7 @@ class CheckpointConfig:
     positive_weight: float = 1.0
     log_variance_bound: float = 10.0
     log_variance_bounding: Bounding = "clamp"
+    calibration: AffineCalibration = AffineCalibration()
     threshold: float = 0.5
     untrained: tuple[str, ...] = ()
     format: int = FORMAT

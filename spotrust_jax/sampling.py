@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from spotrust_jax.decomposition import Decomposition, PassTerms, decompose, no_terms, pass_terms
 from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.segmenter import Features, SegmenterNetwork, Variables
 from spotrust_jax.random_streams import fold_each
@@ -28,12 +29,14 @@ class Maps(NamedTuple):
         between_members: standard deviation of the members' own mean probabilities, in [0, 0.5]: its square is the part
             of the epistemic variance that members disagree about, the rest is within them. Only of several stochastic
             members: else it is all or nothing.
+        decomposition: of the total uncertainty, where it was asked for.
     """
 
     probability: Float[Array, "batch height width"]
     epistemic: Float[Array, "batch height width"]
     log_variance: Float[Array, "batch height width"]
     between_members: Float[Array, "batch height width"] | None = None
+    decomposition: Decomposition | None = None
 
 
 class Moments(NamedTuple):
@@ -88,6 +91,7 @@ def predict_maps(
     tile: int | Int[Array, ""] = 0,
     bound: Callable[[Array], Array] = lambda log_variance: log_variance,
     axis_name: str | None = None,
+    decomposed: bool = False,
 ) -> Maps:
     """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
 
@@ -102,35 +106,53 @@ def predict_maps(
         tile: number of the part of a photograph that the images are, 0 for whole ones.
         bound: brings the network's second output into the range that training gave it, member by member.
         axis_name: mapped axis over whose devices the members are spread, as many on each, or None.
+        decomposed: whether the maps have the decomposition too.
     """
     here = jax.tree.leaves(variables)[0].shape[0]
     first = 0 if axis_name is None else here * jax.lax.axis_index(axis_name)
 
     def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, None]:
         member, member_variables = inputs
-        moments, log_variance = member_moments(
-            network, member_variables, images, fold_each(image_keys, member), num_samples=num_samples, tile=tile
+        passes = member_passes(
+            network,
+            member_variables,
+            images,
+            fold_each(image_keys, member),
+            num_samples=num_samples,
+            tile=tile,
+            decomposed=decomposed,
         )
-        means = merge(sums.means, moments_of(moments.mean[None]))
-        variance = sums.variance + moments.squares / moments.count
-        return _MemberSums(means, variance, sums.log_variance + bound(log_variance)), None
+        moments = passes.moments
+        own = moments.squares / moments.count, bound(passes.log_variance), _divided(passes.terms, moments.count)
+        rest = jax.tree.map(jnp.add, sums[1:], own)
+        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), None
 
     start = jnp.zeros(images.shape[:3])
-    members = first + jnp.arange(here)
-    sums, _ = jax.lax.scan(add_member, _MemberSums(no_moments(start), start, start), (members, variables))
-    means, variance, log_variance = sums if axis_name is None else _over_devices(sums, axis_name)
+    nothing = _MemberSums(no_moments(start), start, start, no_terms(start) if decomposed else None)
+    sums, _ = jax.lax.scan(add_member, nothing, (first + jnp.arange(here), variables))
+    means, variance, log_variance, terms = sums if axis_name is None else _over_devices(sums, axis_name)
     between = means.squares / means.count
-    epistemic = jnp.sqrt(between + variance / means.count)
     several = network.config.stochastic and (here > 1 or axis_name is not None)
-    return Maps(means.mean, epistemic, log_variance / means.count, jnp.sqrt(between) if several else None)
+    return Maps(
+        means.mean,
+        jnp.sqrt(between + variance / means.count),
+        log_variance / means.count,
+        jnp.sqrt(between) if several else None,
+        decompose(means.mean, _divided(terms, means.count)) if decomposed else None,
+    )
 
 
 class _MemberSums(NamedTuple):
-    """Of members so far: moments of their means, and sums of their variances and log variances."""
+    """Of members so far: moments of their means, and sums of their variances, log variances and mean terms."""
 
     means: Moments
     variance: Float[Array, "batch height width"]
     log_variance: Float[Array, "batch height width"]
+    terms: PassTerms | None
+
+
+def _divided(terms: PassTerms | None, count: Float[Array, ""]) -> PassTerms | None:
+    return jax.tree.map(lambda total: total / count, terms)
 
 
 def _over_devices(sums: _MemberSums, axis_name: str) -> _MemberSums:
@@ -138,13 +160,25 @@ def _over_devices(sums: _MemberSums, axis_name: str) -> _MemberSums:
     means = sums.means
     mean = jax.lax.pmean(means.mean, axis_name)
     squares = means.squares + means.count * jnp.square(means.mean - mean)
-    count, squares, variance, log_variance = jax.lax.psum(
-        (means.count, squares, sums.variance, sums.log_variance), axis_name
-    )
-    return _MemberSums(Moments(count, mean, squares), variance, log_variance)
+    (count, squares), rest = jax.lax.psum(((means.count, squares), sums[1:]), axis_name)
+    return _MemberSums(Moments(count, mean, squares), *rest)
 
 
-def member_moments(
+class Passes(NamedTuple):
+    """What one network's passes over a batch add up to.
+
+    Attributes:
+        moments: of their probabilities.
+        log_variance: not yet bounded; all passes share it.
+        terms: sums for the decomposition, where it was asked for.
+    """
+
+    moments: Moments
+    log_variance: Float[Array, "batch height width"]
+    terms: PassTerms | None
+
+
+def member_passes(
     network: SegmenterNetwork,
     variables: Variables,
     images: Float[Array, "batch height width 3"],
@@ -152,25 +186,34 @@ def member_moments(
     *,
     num_samples: int | Int[Array, ""],
     tile: int | Int[Array, ""] = 0,
-) -> tuple[Moments, Float[Array, "batch height width"]]:
-    """Moments of one network's probabilities over its passes, and its log variance."""
+    decomposed: bool = False,
+) -> Passes:
+    """All passes of one network, added up."""
     features: Features = network.apply(variables, images, method="features")
     if not network.config.stochastic:
         logits = network.apply(variables, features, method="decode")
-        return moments_of(jax.nn.sigmoid(logits)[None]), features.log_variance
+        moments = moments_of(jax.nn.sigmoid(logits)[None])
+        return Passes(moments, features.log_variance, pass_terms(logits) if decomposed else None)
 
-    def add_passes(moments: Moments, samples: Int[Array, "passes"]) -> tuple[Moments, None]:
+    Sums = tuple[Moments, PassTerms | None]
+
+    def add_passes(sums: Sums, samples: Int[Array, "passes"]) -> tuple[Sums, None]:
         decode = lambda sample: _decode(network, variables, features, keys, sample, tile)  # noqa: E731
         logits = jax.vmap(decode)(samples)
-        return merge(moments, moments_of(jax.nn.sigmoid(logits))), None
+        moments, terms = sums
+        if decomposed:
+            terms = jax.tree.map(lambda total, new: total + jnp.sum(new, axis=0), terms, pass_terms(logits))
+        return (merge(moments, moments_of(jax.nn.sigmoid(logits))), terms), None
 
-    none = no_moments(features.log_variance)
+    start = features.log_variance
+    nothing = no_moments(start), no_terms(start) if decomposed else None
     if isinstance(num_samples, jax.Array):
-        add_pass = lambda sample, moments: add_passes(moments, sample[None])[0]  # noqa: E731
-        return jax.lax.fori_loop(0, num_samples, add_pass, none), features.log_variance
-    samples = jnp.arange(num_samples).reshape(-1, _passes_at_once(network, num_samples))
-    moments, _ = jax.lax.scan(add_passes, none, samples)
-    return moments, features.log_variance
+        add_pass = lambda sample, sums: add_passes(sums, sample[None])[0]  # noqa: E731
+        moments, terms = jax.lax.fori_loop(0, num_samples, add_pass, nothing)
+    else:
+        samples = jnp.arange(num_samples).reshape(-1, _passes_at_once(network, num_samples))
+        (moments, terms), _ = jax.lax.scan(add_passes, nothing, samples)
+    return Passes(moments, features.log_variance, terms)
 
 
 def _decode(

@@ -4,38 +4,19 @@ A fit takes histograms or rates, never pixels; where it is kept and used is the 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float64
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from spotrust_jax.affine_calibration import SUREST, AffineCalibration
 from spotrust_jax.errors import InputError
-from spotrust_jax.evaluation.reliability import SUREST, ProbabilityHistogram
+from spotrust_jax.evaluation.reliability import ProbabilityHistogram
 
 # Slopes that a fit may have. None below: probabilities would no longer grow with the network's.
 _SLOPES = (0.05, 20.0)
 _SHIFTS = (-20.0, 20.0)
-
-
-class AffineCalibration(NamedTuple):
-    """sigmoid(slope * logit(p) + shift) for the mean probability p (Platt 1999; temperature alone: Guo et al. 2017).
-
-    Attributes:
-        slope: above 0.
-        shift: a positive weight of w in training shifts logits by log w, which about minus log w takes back.
-    """
-
-    slope: float = 1.0
-    shift: float = 0.0
-
-    def __call__(self, probability: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Calibrated probabilities, of the type that goes in. The order of pixels stays."""
-        if self == AffineCalibration():
-            return probability
-        logits = logit(np.clip(probability, SUREST, 1 - SUREST, dtype=np.float64))
-        return expit(self.slope * logits + self.shift).astype(probability.dtype)
 
 
 def fit_affine(histogram: ProbabilityHistogram, positive_weight: float = 1.0) -> AffineCalibration:

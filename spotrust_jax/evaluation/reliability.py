@@ -9,13 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64
 
+from spotrust_jax.affine_calibration import SUREST
 from spotrust_jax.evaluation.score_histogram import score_bins
 
 WIDTHS = 15
 """Bins of one width over [0, 1], which no fine bin crosses the edges of (Guo et al. 2017)."""
-
-SUREST = 2.0**-24
-"""Probabilities are kept this far from 0 and 1, as float32 does: wrong ones would else cost infinitely much."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import jax
 
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.config import from_dict, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.export.stablehlo import KEY_IMPLEMENTATION, PLATFORMS, write_program
@@ -35,7 +36,8 @@ class Description:
         inputs, outputs: of the program, with types and shapes.
         size_multiple: pixels; each side of an image is a multiple of it.
         inference_size: long side, in pixels, that the model was trained at.
-        threshold: probability from which a pixel counts as corrosion.
+        calibration: of the mean probability, sigmoid(slope * logit(p) + shift), which the program does itself.
+        threshold: calibrated probability from which a pixel counts as corrosion.
         mean, deviation: channel statistics of the normalisation, which the program does itself.
         members: networks of the ensemble.
         noise: where chance enters a pass: standard normals times the branches' deviations, masks on the branches,
@@ -52,6 +54,7 @@ class Description:
     outputs: tuple[str, ...]
     size_multiple: int
     inference_size: int
+    calibration: AffineCalibration
     threshold: float
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
@@ -79,6 +82,7 @@ def describe(segmenter: Segmenter, files: tuple[str, ...]) -> Description:
         outputs=tuple(f"{name}: float32 {images}]" for name in config.map_names),
         size_multiple=cell,
         inference_size=config.inference_size,
+        calibration=config.calibration,
         threshold=config.threshold,
         mean=config.mean,
         deviation=config.deviation,

@@ -1,5 +1,6 @@
 """The README of a bundle, for people who do not have this library."""
 
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.models.segmenter import ModelConfig
 
@@ -69,6 +70,11 @@ probability = 1 / (1 + np.exp(-logits))  # [batch, height, width]
 among the features, its mean over networks is the map.
 """
 
+_CALIBRATION = """
+The mean probability p is then calibrated, which the ONNX files do not do: sigmoid(a logit(p) + b) with a = {slope:.6g}
+and b = {shift:.6g}. The threshold above is one of calibrated probability.
+"""
+
 _NORMAL = """deviations = [features[f"deviation_{index}"] for index in range(4)]
 random = np.random.default_rng(0)
 branches = [x + d * random.standard_normal(x.shape, np.float32) for x, d in zip(branches, deviations)]"""
@@ -80,7 +86,10 @@ branches = [np.where(m, x / np.float32(keep), np.float32(0)) for x, m in zip(bra
 
 def _onnx_text(config: CheckpointConfig) -> str:
     noise, note = _onnx_noise(config.model)
-    return _ONNX_HEAD.format(side=config.inference_size, noise=noise, note=note)
+    text = _ONNX_HEAD.format(side=config.inference_size, noise=noise, note=note)
+    if config.calibration == AffineCalibration():
+        return text
+    return text + _CALIBRATION.format(slope=config.calibration.slope, shift=config.calibration.shift)
 
 
 def _onnx_noise(model: ModelConfig) -> tuple[str, str]:

@@ -94,7 +94,7 @@ def _onnx_members(segmenter: Segmenter, description: Description) -> dict[str, S
         return {}
     if importlib.util.find_spec("onnxruntime") is None:
         raise InputError("--verify of ONNX files needs the package onnxruntime: pip install 'spotrust-jax[onnx]'")
-    return {", ".join(pair): in_float32(segmenter.member(index)) for index, pair in enumerate(names)}
+    return {", ".join(pair): in_float32(segmenter.member(index)).uncalibrated for index, pair in enumerate(names)}
 
 
 def _case(segmenter: Segmenter, members: dict[str, Segmenter], image: Image) -> dict[str, np.ndarray]:

@@ -36,6 +36,7 @@ class Analysis:
         tile_size: longest side, a multiple of 32, of what the network sees at once; what is larger is tiled.
         overlap: pixels that neighbouring tiles share, a multiple of 32, at most half a tile.
         augment: whether each photograph is seen in all of `VIEWS`.
+        decomposed: whether entropy, mutual information and variance within passes are wanted too.
     """
 
     scale: int | None
@@ -44,6 +45,7 @@ class Analysis:
     tile_size: int = TILE_SIZE
     overlap: int = 128
     augment: bool = False
+    decomposed: bool = False
 
     def __post_init__(self) -> None:
         if self.tile_size < 2 * COARSEST_CELL or self.tile_size % COARSEST_CELL:
@@ -116,13 +118,13 @@ def analyse(
     key = content_keys(analysis.key, sized[None])[0]
     tiling = plan_tiles(*sized.shape[:2], analysis.tile_size, analysis.overlap)
     if tiling.shape == sized.shape[:2]:
-        return _analyse_part(segmenter, sized, key, 0, analysis)
+        return _analyse_part(segmenter, sized, key, 0, analysis).calibrated(segmenter.config.calibration)
     canvas = Canvas(tiling, allocate)
     for tile in tiling.tiles():
         between_tiles()
         part = crop(sized, tiling.window(tile))
         canvas.add(tile, _analyse_part(segmenter, part, key, tile.number, analysis))
-    return canvas.finish()
+    return canvas.finish(segmenter.config.calibration)
 
 
 def at_size(prediction: Prediction, height: int, width: int) -> Prediction:
@@ -144,10 +146,10 @@ def _analyse_part(
 ) -> Prediction:
     """The maps of a whole photograph (tile 0) or of a tile of it."""
     if not analysis.augment:
-        return segmenter.predict_part(part, key, tile, analysis.num_samples)
+        return segmenter.predict_part(part, key, tile, analysis.num_samples, analysis.decomposed)
     seen = []
     for number, view in enumerate(VIEWS):
         noise = tile * len(VIEWS) + number
-        prediction = segmenter.predict_part(show(view, part), key, noise, analysis.num_samples)
+        prediction = segmenter.predict_part(show(view, part), key, noise, analysis.num_samples, analysis.decomposed)
         seen.append(put_back(view, prediction, *part.shape[:2]))
     return combine(seen)

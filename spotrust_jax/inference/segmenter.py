@@ -8,7 +8,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ import numpy as np
 from flax.errors import FlaxError
 from jaxtyping import Array, Bool, Float32, Int, Key, Num, UInt8
 
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.config import to_dict
 from spotrust_jax.ensemble import AXIS, DeviceGrid
@@ -28,20 +29,24 @@ from spotrust_jax.models.segmenter import Variables, normalize
 from spotrust_jax.random_streams import content_keys
 from spotrust_jax.sampling import Maps, predict_maps
 
+DEVIATIONS = ("epistemic", "between_members", "augmentation")
+"""Maps that are standard deviations: their squares average, not they themselves."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """What the model says about each pixel, in absolute units, so that two images can be compared.
 
     Attributes:
-        probability: mean corrosion probability over passes and members, in [0, 1].
-        epistemic: standard deviation of that probability over passes and members, in [0, 0.5].
+        probability: mean corrosion probability over passes and members, in [0, 1], calibrated where the model is.
+        epistemic: standard deviation of the raw probability over passes and members, in [0, 0.5].
         log_variance: aleatoric log variance, mean over members: the log of the cross-entropy that the network expects.
         threshold: the model's probability threshold.
         between_members: of an ensemble of stochastic members, standard deviation of the members' own mean
             probabilities, in [0, 0.5]: what its square leaves of the epistemic variance is within members.
         augmentation: with test-time augmentation, standard deviation of the mean probability over the views, in
             [0, 0.5]; the other maps are then means over the views, deviations of the variance.
+        entropy, mutual_information, pass_variance: where asked for, the `Decomposition` of the raw passes.
     """
 
     probability: Float32[np.ndarray, "*batch height width"]
@@ -50,6 +55,9 @@ class Prediction:
     threshold: float
     between_members: Float32[np.ndarray, "*batch height width"] | None = None
     augmentation: Float32[np.ndarray, "*batch height width"] | None = None
+    entropy: Float32[np.ndarray, "*batch height width"] | None = None
+    mutual_information: Float32[np.ndarray, "*batch height width"] | None = None
+    pass_variance: Float32[np.ndarray, "*batch height width"] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,6 +68,10 @@ class Prediction:
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Prediction":
         """With a function applied to every map."""
         return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in self.names})
+
+    def calibrated(self, calibration: AffineCalibration) -> "Prediction":
+        """With calibrated probability; all else stays that of the raw passes."""
+        return dataclasses.replace(self, probability=calibration(self.probability))
 
     def mask(self, threshold: float | None = None) -> Bool[np.ndarray, "*batch height width"]:
         """Where the probability reaches the threshold: the model's own, unless another one in [0, 1] is given."""
@@ -83,25 +95,34 @@ class Segmenter:
     config: CheckpointConfig
     devices: tuple[jax.Device, ...] = ()
 
-    def predict(self, image: Num[Any, "..."], *, key: Key[Array, ""], num_samples: int = 24) -> Prediction:
+    def predict(
+        self, image: Num[Any, "..."], *, key: Key[Array, ""], num_samples: int = 24, decomposed: bool = False
+    ) -> Prediction:
         """Maps of one image, or of a batch of one size.
 
         Args:
             image: uint8, or float in [0, 1]; [H, W, 3] or [B, H, W, 3], each side at least 32.
             key: the noise of an image is a function of this key and of its content, alone or in a batch.
             num_samples: stochastic passes of each member, at least 1; a deterministic member needs one in any case.
+            decomposed: whether the prediction is to have entropy, mutual information and variance within passes.
 
         Raises:
             InputError: for an image of another type, shape or range, or for no passes.
         """
         images = _as_batch(np.asarray(image))
-        prediction = self._predict(images, content_keys(key, images), num_samples, 0)
+        prediction = self._predict(images, content_keys(key, images), num_samples, 0, decomposed)
+        prediction = prediction.calibrated(self.config.calibration)
         return prediction if np.ndim(image) == 4 else prediction.map(lambda values: values[0])
 
     def predict_part(
-        self, image: UInt8[np.ndarray, "height width 3"], photograph: Key[Array, ""], tile: int, num_samples: int
+        self,
+        image: UInt8[np.ndarray, "height width 3"],
+        photograph: Key[Array, ""],
+        tile: int,
+        num_samples: int,
+        decomposed: bool = False,
     ) -> Prediction:
-        """Maps of a part of a photograph.
+        """Maps of a part of a photograph, not calibrated: that follows once the parts are together.
 
         Args:
             image: the part, each side at least 32.
@@ -110,8 +131,9 @@ class Segmenter:
             tile: number of the part, from which, with the key, noise of single cells is drawn. Number 0 gives what
                 `predict` gives for a whole photograph.
             num_samples: stochastic passes of each member, at least 1.
+            decomposed: as for `predict`.
         """
-        prediction = self._predict(_as_batch(image), photograph[None], num_samples, tile)
+        prediction = self._predict(_as_batch(image), photograph[None], num_samples, tile, decomposed)
         return prediction.map(lambda values: values[0])
 
     def spread(self, devices: Sequence[jax.Device]) -> "list[Segmenter]":
@@ -154,43 +176,57 @@ class Segmenter:
         variables = jax.tree.map(lambda leaf: leaf[index : index + 1], self.variables)
         return Segmenter(variables, dataclasses.replace(self.config, members=1), self.devices[:1])
 
+    @property
+    def uncalibrated(self) -> "Segmenter":
+        """With the raw probabilities, and the threshold at which the mask stays as it is."""
+        threshold = float(self.config.calibration.inverse(np.float64(self.config.threshold)))
+        config = dataclasses.replace(self.config, calibration=AffineCalibration(), threshold=threshold)
+        return dataclasses.replace(self, config=config)
+
     def save(self, folder: str | os.PathLike) -> None:
         """Writes a checkpoint that `load` reads."""
         save_model(folder, self.variables, self.config)
 
-    def _predict(self, images: np.ndarray, keys: Key[Array, "batch"], num_samples: int, tile: int) -> Prediction:
+    def _predict(
+        self, images: np.ndarray, keys: Key[Array, "batch"], num_samples: int, tile: int, decomposed: bool
+    ) -> Prediction:
         if num_samples < 1:
             raise InputError(f"num_samples is {num_samples}: give at least 1")
-        maps = spread_maps(self.config, self.devices) if len(self.devices) > 1 else compiled_maps(self.config)
+        several = len(self.devices) > 1
+        maps = spread_maps(self.config, self.devices, decomposed) if several else compiled_maps(self.config, decomposed)
         run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile))
         # On many devices at once the first one compiles, and the others find the program in the cache.
-        with programs(self.config).first(images.shape, num_samples, self.devices):
+        with programs(self.config).first(images.shape, num_samples, self.devices, decomposed):
             try:
-                probability, epistemic, log_variance, between = jax.device_get(run())
-                return Prediction(probability, epistemic, log_variance, self.config.threshold, between)
+                probability, epistemic, log_variance, between, parts = jax.device_get(run())
             except FlaxError as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(f"the checkpoint's variables do not fit its config.json: {reason}") from error
+        decomposition = parts._asdict() if decomposed else {}
+        return Prediction(probability, epistemic, log_variance, self.config.threshold, between, **decomposition)
 
 
 @functools.lru_cache(maxsize=32)
-def compiled_maps(config: CheckpointConfig) -> Any:
+def compiled_maps(config: CheckpointConfig, decomposed: bool = False) -> Any:
     """The jitted `maps_function`; one program for each shape and number of passes."""
-    return jax.jit(maps_function(config), static_argnums=3)
+    return jax.jit(maps_function(config, decomposed=decomposed), static_argnums=3)
 
 
 @functools.lru_cache(maxsize=32)
-def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...]) -> Any:
+def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...], decomposed: bool = False) -> Any:
     """The same for members that are spread over devices: variables are on their grid, maps as from one device."""
     axes = (0, None, None, None, None)
     options = {"devices": list(devices), "in_axes": axes, "out_axes": None, "static_broadcasted_argnums": 3}
-    return jax.pmap(maps_function(config, AXIS), AXIS, **options)
+    return jax.pmap(maps_function(config, AXIS, decomposed=decomposed), AXIS, **options)
 
 
-def maps_function(config: CheckpointConfig, axis_name: str | None = None) -> Callable[..., Maps]:
+def maps_function(
+    config: CheckpointConfig, axis_name: str | None = None, *, decomposed: bool = False
+) -> Callable[..., Maps]:
     """The function of folded variables, images as they are, keys, passes and tile number.
 
-    With `axis_name` the variables are those of one device of this mapped axis, over which members are spread.
+    The maps are raw: calibration follows. With `axis_name` the variables are those of one device of this mapped axis,
+    over which members are spread.
     """
     network = folded_network(config.model)
     bound = functools.partial(
@@ -206,8 +242,8 @@ def maps_function(config: CheckpointConfig, axis_name: str | None = None) -> Cal
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
         normal = normalize(images / scale, config.mean, config.deviation)
-        options = {"num_samples": num_samples, "tile": tile, "bound": bound, "axis_name": axis_name}
-        return predict_maps(network, variables, normal, keys, **options)
+        options = {"bound": bound, "axis_name": axis_name, "decomposed": decomposed}
+        return predict_maps(network, variables, normal, keys, num_samples=num_samples, tile=tile, **options)
 
     return maps
 
@@ -219,9 +255,9 @@ class Programs:
         self._lock, self._known = threading.Lock(), set()
 
     @contextlib.contextmanager
-    def first(self, shape: tuple[int, ...], num_samples: int, devices: tuple[jax.Device, ...]) -> Iterator[None]:
+    def first(self, shape: tuple[int, ...], *settings: Hashable) -> Iterator[None]:
         """Around a run: those of programs that have not run before take turns."""
-        program = (shape, num_samples, devices)
+        program = (shape, *settings)
         with contextlib.nullcontext() if program in self._known else self._lock:
             yield
         self._known.add(program)
@@ -229,7 +265,7 @@ class Programs:
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Heights and widths of the images that went in, sorted."""
-        return sorted({shape[1:3] for shape, _, _ in self._known})
+        return sorted({shape[1:3] for shape, *_ in self._known})
 
 
 @functools.lru_cache(maxsize=32)

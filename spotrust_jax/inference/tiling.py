@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.inference.files import row_windows
-from spotrust_jax.inference.segmenter import Prediction
+from spotrust_jax.inference.segmenter import DEVIATIONS, Prediction
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
 # Rows that are worked on at once where a map lies on disk.
@@ -133,24 +134,27 @@ class Canvas:
         share = weight / (weight + earlier)
         window = self._tiling.window(tile)
         difference = prediction.probability - self._maps.probability[window]
-        self._maps.probability[window] += share * difference
         self._maps.epistemic[window] += earlier * share * difference**2
-        self._maps.log_variance[window] += share * (prediction.log_variance - self._maps.log_variance[window])
-        for name in self._deviations:
-            getattr(self._maps, name)[window] += weight * getattr(prediction, name) ** 2
+        for name in self._maps.names:
+            blended, values = getattr(self._maps, name), getattr(prediction, name)
+            if name in DEVIATIONS:
+                blended[window] += weight * values**2
+            else:
+                blended[window] += share * (values - blended[window])
 
-    def finish(self) -> Prediction:
-        """The blended maps, once all tiles are in; the canvas is used up."""
-        for name in self._deviations:
-            squares = getattr(self._maps, name)
-            for rows in row_windows(squares.shape[0], _ROWS):
-                np.sqrt(squares[rows], out=squares[rows])
+    def finish(self, calibration: AffineCalibration = AffineCalibration()) -> Prediction:
+        """The blended maps, once all tiles are in, with calibrated probability; the canvas is used up."""
+        for rows in row_windows(self._tiling.rows.length, _ROWS):
+            for name in self._deviations:
+                variance = getattr(self._maps, name)
+                np.sqrt(variance[rows], out=variance[rows])
+            self._maps.probability[rows] = calibration(self._maps.probability[rows])
         return self._maps
 
     @property
     def _deviations(self) -> list[str]:
         """Maps that are kept as variances until the end."""
-        return [name for name in self._maps.names if name not in ("probability", "log_variance")]
+        return [name for name in self._maps.names if name in DEVIATIONS]
 
     def _weight(self, tile: Tile) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
         """Weights of the tile at its pixels, and of all tiles before it."""

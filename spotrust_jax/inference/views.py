@@ -1,13 +1,14 @@
 """Test-time augmentation: the same pixels seen mirrored, turned and at other scales, and the spread of the answers."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from spotrust_jax.inference.photographs import fit_image, restore_map
-from spotrust_jax.inference.segmenter import Prediction
+from spotrust_jax.inference.segmenter import DEVIATIONS, Prediction
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
 Turn = Callable[[np.ndarray], np.ndarray]
@@ -61,23 +62,14 @@ def put_back(view: View, prediction: Prediction, height: int, width: int) -> Pre
 
 def combine(predictions: Sequence[Prediction]) -> Prediction:
     """Means over the views, deviations of the variance, and apart from these the deviation between the views."""
-    probabilities = np.stack([p.probability for p in predictions])
-    log_variance = np.mean([p.log_variance for p in predictions], axis=0)
-    epistemic = _mean_deviation([p.epistemic for p in predictions])
-    several = predictions[0].between_members is not None
-    return Prediction(
-        probabilities.mean(axis=0),
-        epistemic,
-        log_variance,
-        predictions[0].threshold,
-        _mean_deviation([p.between_members for p in predictions]) if several else None,
-        probabilities.std(axis=0),
-    )
+    seen = {name: np.stack([getattr(p, name) for p in predictions]) for name in predictions[0].names}
+    means = {name: _mean_deviation(v) if name in DEVIATIONS else v.mean(axis=0) for name, v in seen.items()}
+    return dataclasses.replace(predictions[0], **means, augmentation=seen["probability"].std(axis=0))
 
 
-def _mean_deviation(deviations: Sequence[np.ndarray]) -> np.ndarray:
+def _mean_deviation(deviations: Float32[np.ndarray, "views height width"]) -> Float32[np.ndarray, "height width"]:
     """Of the mean variance."""
-    return np.sqrt(np.mean([deviation**2 for deviation in deviations], axis=0))
+    return np.sqrt(np.mean(deviations**2, axis=0))
 
 
 def _scaled(side: int, scale: float) -> int:

@@ -20,7 +20,7 @@ from spotrust_jax.models.heads import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
 from spotrust_jax.random_streams import fold_indices, stream
-from spotrust_jax.sampling import Maps, deviation, member_moments
+from spotrust_jax.sampling import Maps, deviation, member_passes
 from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
 from spotrust_jax.training.objective import data_loss, negative_evidence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
@@ -122,7 +122,7 @@ def validation_step(
     def validate(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
         images = normalize(batch.images / 255.0, config.data.mean, config.data.deviation)
-        moments, log_variance = member_moments(
+        moments, log_variance, _ = member_passes(
             network, fold_norms(state.evaluated), images, keys, num_samples=config.validation_samples
         )
         labels = batch.masks.astype(jnp.float32)

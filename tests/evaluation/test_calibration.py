@@ -6,9 +6,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.errors import InputError
 from spotrust_jax.evaluation.calibration import (
-    AffineCalibration,
     best_f1_threshold,
     conformal_threshold,
     fit_affine,
@@ -29,10 +29,10 @@ def _pixels(seed=0, count=200_000):
 def test_affine_fit_finds_slope_and_shift():
     probability, truth = _pixels()
     found = fit_affine(probability_histogram(probability, truth), 7.0)
-    np.testing.assert_allclose(found, (1 / 1.5, -np.log(7) / 1.5), atol=0.02)
+    np.testing.assert_allclose((found.slope, found.shift), (1 / 1.5, -np.log(7) / 1.5), atol=0.02)
     logits = np.log(probability.astype(np.float64)) - np.log1p(-probability.astype(np.float64))
     reference = LogisticRegression(C=np.inf).fit(logits[:, None], truth)
-    np.testing.assert_allclose(found, (reference.coef_[0, 0], reference.intercept_[0]), atol=2e-3)
+    np.testing.assert_allclose((found.slope, found.shift), (reference.coef_[0, 0], reference.intercept_[0]), atol=2e-3)
 
 
 def test_calibrated_probabilities_mean_what_they_say():

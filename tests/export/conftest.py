@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
@@ -26,7 +27,10 @@ def _segmenter(members: int, **model) -> Segmenter:
     draw = lambda path, leaf: _random(random, path[-1].key, members, leaf)  # noqa: E731
     variables = jax.tree_util.tree_map_with_path(draw, variable_shapes(model))
     variables["params"]["head"]["logit"]["kernel"] *= 0.005  # logits of a few units
-    config = CheckpointConfig(model, members, (0.4, 0.5, 0.6), (0.2, 0.3, 0.2), inference_size=64, threshold=0.4)
+    calibration = AffineCalibration(0.8, -1.0)
+    config = CheckpointConfig(
+        model, members, (0.4, 0.5, 0.6), (0.2, 0.3, 0.2), 64, calibration=calibration, threshold=0.4
+    )
     return Segmenter(variables, config)
 
 

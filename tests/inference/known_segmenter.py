@@ -17,7 +17,7 @@ class KnownSegmenter(Segmenter):
         object.__setattr__(self, "calls", [])
         object.__setattr__(self, "before", before)
 
-    def predict_part(self, image, photograph, tile, num_samples):
+    def predict_part(self, image, photograph, tile, num_samples, decomposed=False):
         self.before()
         self.calls.append(image.shape[:2])
         return known_maps(image)

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 import spotrust_jax
+from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, programs
@@ -159,3 +161,23 @@ def test_predict_lowers_for_accelerators(segmenter, platform):
     keys = jax.random.split(KEY, 1)
     traced = compiled_maps(segmenter.config).trace(segmenter.folded, images, keys, 4)
     assert "stablehlo.convolution" in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_calibration_changes_the_probability_alone(segmenter, images, together):
+    config = dataclasses.replace(segmenter.config, calibration=AffineCalibration(0.7, -1.0), threshold=0.3)
+    calibrated = dataclasses.replace(segmenter, config=config)
+    found = calibrated.predict(images, key=KEY, num_samples=4)
+    raw = together.probability.astype(np.float64)
+    np.testing.assert_allclose(found.probability, expit(0.7 * logit(raw) - 1.0), atol=1e-6)
+    np.testing.assert_array_equal(found.epistemic, together.epistemic)
+    back = calibrated.uncalibrated.predict(images, key=KEY, num_samples=4)
+    np.testing.assert_array_equal(back.probability, together.probability)
+    assert (back.mask() == found.mask()).mean() > 0.999
+
+
+def test_decomposition_comes_when_asked_for(segmenter, images, together):
+    found = segmenter.predict(images, key=KEY, num_samples=4, decomposed=True)
+    assert together.names == ("probability", "epistemic", "log_variance")
+    assert found.names == (*together.names, "entropy", "mutual_information", "pass_variance")
+    total = found.pass_variance + found.epistemic**2
+    np.testing.assert_allclose(total, together.probability * (1 - together.probability), atol=1e-5)

@@ -1,0 +1,64 @@
+"""The uncertainty of each pixel divided into what is within single passes and what passes disagree about.
+
+Everything here is of raw passes; calibration comes after it and leaves it as it is.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+class PassTerms(NamedTuple):
+    """What of each pass the decomposition is made of: of one, or sums or means of several.
+
+    Attributes:
+        complement: 1 - p, exact where p rounds to 1.
+        entropy: of a label with probability p, in nats.
+        variance: of such a label, p (1 - p).
+    """
+
+    complement: Float[Array, "*shape"]
+    entropy: Float[Array, "*shape"]
+    variance: Float[Array, "*shape"]
+
+
+class Decomposition(NamedTuple):
+    """Entropies are in nats.
+
+    Attributes:
+        entropy: of the mean probability, in [0, log 2]: everything that is not known about the label.
+        mutual_information: between label and pass (or member), in [0, log 2]: the entropy without the mean entropy of
+            single passes, so what passes disagree about (Houlsby et al. 2011).
+        pass_variance: mean over passes of p (1 - p), in [0, 1/4]; with the squared epistemic deviation it makes
+            m (1 - m), m the mean probability.
+    """
+
+    entropy: Float[Array, "*shape"]
+    mutual_information: Float[Array, "*shape"]
+    pass_variance: Float[Array, "*shape"]
+
+
+def no_terms(like: Float[Array, "*shape"]) -> PassTerms:
+    """Sums over no passes."""
+    zero = jnp.zeros_like(like)
+    return PassTerms(zero, zero, zero)
+
+
+def pass_terms(logits: Float[Array, "*shape"]) -> PassTerms:
+    """Of one pass; none of them loses its digits where logits are large."""
+    size = jnp.abs(logits)
+    complement = jax.nn.sigmoid(-logits)
+    entropy = jax.nn.softplus(-size) + size * jax.nn.sigmoid(-size)
+    return PassTerms(complement, entropy, jax.nn.sigmoid(logits) * complement)
+
+
+def decompose(mean: Float[Array, "*shape"], terms: PassTerms) -> Decomposition:
+    """From the mean probability and the means of the terms over all passes."""
+    entr = jax.scipy.special.entr
+    certain = terms.complement < 0.5
+    # Where the mean rounds to 1 its logarithm is that of its complement.
+    logarithm = jnp.log1p(-jnp.where(certain, terms.complement, 0.0))
+    entropy = entr(terms.complement) + jnp.where(certain, -mean * logarithm, entr(mean))
+    return Decomposition(entropy, jnp.maximum(entropy - terms.entropy, 0.0), terms.variance)
