@@ -56,9 +56,7 @@ def pass_terms(logits: Float[Array, "*shape"]) -> PassTerms:
 
 def decompose(mean: Float[Array, "*shape"], terms: PassTerms) -> Decomposition:
     """From the mean probability and the means of the terms over all passes."""
-    entr = jax.scipy.special.entr
-    certain = terms.complement < 0.5
-    # Where the mean rounds to 1 its logarithm is that of its complement.
-    logarithm = jnp.log1p(-jnp.where(certain, terms.complement, 0.0))
-    entropy = entr(terms.complement) + jnp.where(certain, -mean * logarithm, entr(mean))
+    # From the smaller of the two, which has not been rounded to 1.
+    small = jnp.minimum(mean, terms.complement)
+    entropy = jax.scipy.special.entr(small) - (1.0 - small) * jnp.log1p(-small)
     return Decomposition(entropy, jnp.maximum(entropy - terms.entropy, 0.0), terms.variance)
