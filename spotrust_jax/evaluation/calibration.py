@@ -12,32 +12,33 @@ from scipy.special import expit, logit
 
 from spotrust_jax.affine_calibration import SUREST, AffineCalibration
 from spotrust_jax.errors import InputError
-from spotrust_jax.evaluation.reliability import ProbabilityHistogram
+from spotrust_jax.evaluation.histogram import Histogram
 
 # Slopes that a fit may have. None below: probabilities would no longer grow with the network's.
 _SLOPES = (0.05, 20.0)
 _SHIFTS = (-20.0, 20.0)
 
 
-def fit_affine(histogram: ProbabilityHistogram, positive_weight: float = 1.0) -> AffineCalibration:
+def fit_affine(by_probability: Histogram, positive_weight: float = 1.0) -> AffineCalibration:
     """The slope and shift of the highest likelihood, from minus the log of the positive weight on."""
-    return _fit(histogram, (1.0, -float(np.log(positive_weight))), _SHIFTS)
+    return _fit(by_probability, (1.0, -float(np.log(positive_weight))), _SHIFTS)
 
 
-def fit_temperature(histogram: ProbabilityHistogram) -> AffineCalibration:
+def fit_temperature(by_probability: Histogram) -> AffineCalibration:
     """The slope of the highest likelihood without any shift."""
-    return _fit(histogram, (1.0, 0.0), (0.0, 0.0))
+    return _fit(by_probability, (1.0, 0.0), (0.0, 0.0))
 
 
-def best_f1_threshold(histogram: ProbabilityHistogram) -> float:
+def best_f1_threshold(by_probability: Histogram) -> float:
     """The probability from which pixels are to count as corrosion, for the best F1 of all pixels together."""
-    _check_both(histogram)
+    _check_both(by_probability)
     # Between two thresholds that differ nothing changes but at a bin.
-    found = histogram.corroded[::-1].cumsum()
-    called = histogram.counts[::-1].cumsum()
-    f1 = 2 * found / (called + histogram.corroded.sum())
+    probabilities, corroded = by_probability.sums
+    found = corroded[::-1].cumsum()
+    called = by_probability.counts[::-1].cumsum()
+    f1 = 2 * found / (called + corroded.sum())
     lowest = len(f1) - 1 - int(np.argmax(f1))
-    return float(histogram.probabilities[lowest] / histogram.counts[lowest]) if lowest else 0.0
+    return float(probabilities[lowest] / by_probability.counts[lowest]) if lowest else 0.0
 
 
 def conformal_threshold(
@@ -85,26 +86,27 @@ def of_groups(rates: Sequence[np.ndarray], groups: Sequence[str]) -> Float64[np.
     return sums / np.bincount(place)[:, None]
 
 
-def _fit(histogram: ProbabilityHistogram, start: tuple[float, float], shifts: tuple[float, float]) -> AffineCalibration:
-    _check_both(histogram)
-    mean = histogram.probabilities / histogram.counts
+def _fit(by_probability: Histogram, start: tuple[float, float], shifts: tuple[float, float]) -> AffineCalibration:
+    _check_both(by_probability)
+    counts, (probabilities, corroded) = by_probability.counts, by_probability.sums
+    mean = probabilities / counts
     logits = logit(np.clip(mean, SUREST, 1 - SUREST))
     if np.ptp(logits) == 0:
         raise InputError(f"all pixels have the probability {mean[0]:.3f}, which leaves nothing to fit: train longer")
-    pixels, corroded = histogram.counts.sum(), histogram.corroded
+    pixels = counts.sum()
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         z = parameters[0] * logits + parameters[1]
-        value = (histogram.counts * np.logaddexp(0, z) - corroded * z).sum() / pixels
-        slope = (histogram.counts * expit(z) - corroded) / pixels
+        value = (counts * np.logaddexp(0, z) - corroded * z).sum() / pixels
+        slope = (counts * expit(z) - corroded) / pixels
         return value, np.array([(slope * logits).sum(), slope.sum()])
 
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_SLOPES, shifts], options={"ftol": 1e-14})
     return AffineCalibration(*map(float, found.x))
 
 
-def _check_both(histogram: ProbabilityHistogram) -> None:
-    corroded, pixels = int(histogram.corroded.sum()), int(histogram.counts.sum())
+def _check_both(by_probability: Histogram) -> None:
+    corroded, pixels = int(by_probability.sums[1].sum()), int(by_probability.counts.sum())
     if corroded in (0, pixels):
         what = "no corrosion" if corroded == 0 else "nothing but corrosion"
         raise InputError(f"the split shows {what}: calibration needs both, add photographs to it")

@@ -1,17 +1,19 @@
 """How well a score puts pixels in order: risk and coverage, sparsification, and telling two kinds of pixels apart.
 
-All from histograms of the score. Within a bin, pixels count as if in random order.
+All from histograms of the score, for any number of sets of images at once. Within a bin, pixels count as if in random
+order. Bins without pixels do no harm.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Num
 from scipy.special import digamma
 
-from spotrust_jax.evaluation.score_histogram import ScoreHistogram
-
 _COVERAGE, _RISK, _RATE = 0.8, 0.05, 0.95
+
+# One number for each set of images.
+PerSet = float | Float64[np.ndarray, "*sets"]
 
 
 class RiskCoverage(NamedTuple):
@@ -24,10 +26,10 @@ class RiskCoverage(NamedTuple):
         coverage_at_risk: largest share that can be judged at a risk of at most 5%.
     """
 
-    aurc: float
-    excess_aurc: float
-    risk_at_coverage: float
-    coverage_at_risk: float
+    aurc: PerSet
+    excess_aurc: PerSet
+    risk_at_coverage: PerSet
+    coverage_at_risk: PerSet
 
 
 class Detection(NamedTuple):
@@ -39,84 +41,91 @@ class Detection(NamedTuple):
         fpr95: share of negatives above the threshold that 95% of positives reach; lower is better.
     """
 
-    auroc: float
-    aupr: float
-    fpr95: float
+    auroc: PerSet
+    aupr: PerSet
+    fpr95: PerSet
 
 
-def risk_coverage(by_uncertainty: ScoreHistogram) -> RiskCoverage:
-    """Of pixels by their uncertainty, the totals being numbers of wrong ones."""
-    counts, wrong = _certain_first(by_uncertainty)
-    pixels, errors = counts.sum(), wrong.sum()
+def risk_coverage(counts: Num[np.ndarray, "*sets bins"], wrong: Num[np.ndarray, "*sets bins"]) -> RiskCoverage:
+    """Of pixels by their uncertainty, of which so many are wrong in each bin."""
+    pixels, errors = counts.sum(axis=-1), wrong.sum(axis=-1)
     right = pixels - errors
     # All errors last.
     perfect = (errors - right * (_harmonic(pixels) - _harmonic(right))) / pixels
-    area = area_under_risk(by_uncertainty)
-    return RiskCoverage(
-        area,
-        area - float(perfect),
-        float(_errors_within(counts, wrong, np.floor(_COVERAGE * pixels)) / max(np.floor(_COVERAGE * pixels), 1)),
-        _largest_coverage(counts, wrong, _RISK),
-    )
+    area = area_under_risk(counts, wrong)
+    judged = np.floor(_COVERAGE * pixels)
+    risk = _errors_within(counts, wrong, judged) / np.maximum(judged, 1)
+    return RiskCoverage(area, area - perfect, risk, _largest_coverage(counts, wrong, _RISK))
 
 
-def area_under_risk(by_uncertainty: ScoreHistogram) -> float:
-    """Mean over k of the mean error among the k most certain pixels."""
-    counts, errors = _certain_first(by_uncertainty)
-    end = counts.cumsum()
-    start, before = end - counts, errors.cumsum() - errors
-    rate = errors / counts
+def area_under_risk(counts: Num[np.ndarray, "*sets bins"], errors: Num[np.ndarray, "*sets bins"]) -> PerSet:
+    """Mean over k of the mean error among the k most certain pixels, from the errors of the pixels in each bin."""
+    end = counts.cumsum(axis=-1)
+    start, before = end - counts, errors.cumsum(axis=-1) - errors
+    rate = errors / np.maximum(counts, 1)
     # The sum over k from start + 1 to end of (before + rate * (k - start)) / k.
     area = (before - rate * start) * (_harmonic(end) - _harmonic(start)) + errors
-    return float(area.sum() / end[-1])
+    return area.sum(axis=-1) / end[..., -1]
 
 
-def sparsification_error(by_uncertainty: ScoreHistogram, by_error: ScoreHistogram) -> float:
+def risk_curve(
+    counts: Num[np.ndarray, "bins"], errors: Num[np.ndarray, "bins"], coverages: Float64[np.ndarray, "points"]
+) -> Float64[np.ndarray, "points"]:
+    """Mean error among the share of pixels that is most certain, for shares above 0."""
+    judged = coverages * counts.sum()
+    return np.array([_errors_within(counts, errors, number) for number in judged]) / judged
+
+
+def sparsification_error(
+    by_uncertainty: tuple[Num[np.ndarray, "*sets bins"], Num[np.ndarray, "*sets bins"]],
+    by_error: tuple[Num[np.ndarray, "*sets others"], Num[np.ndarray, "*sets others"]],
+) -> PerSet:
     """AUSE (Ilg et al. 2018): area between the mean error left when uncertain pixels go and when wrong pixels go.
 
-    Both histograms have the errors as totals. Relative to the mean error of all pixels: 0 is a perfect order.
+    Both are counts and errors, by uncertainty and by the error itself. Relative to the mean error of all pixels: 0 is a
+    perfect order.
     """
-    mean = by_error.totals.sum() / by_error.counts.sum()
-    if mean == 0:
-        return 0.0
-    return (area_under_risk(by_uncertainty) - area_under_risk(by_error)) / float(mean)
+    counts, errors = by_error
+    mean = errors.sum(axis=-1) / counts.sum(axis=-1)
+    between = area_under_risk(*by_uncertainty) - area_under_risk(*by_error)
+    return np.where(mean > 0, between / np.where(mean > 0, mean, 1), 0.0)
 
 
-def detection(by_score: ScoreHistogram) -> Detection:
-    """Of pixels by their score, the totals being numbers of positives; there must be positives and negatives."""
-    filled = by_score.filled
-    positives, negatives = filled.totals[::-1], (filled.counts - filled.totals)[::-1]
-    hits, alarms = positives.cumsum(), negatives.cumsum()
-    below = negatives.sum() - alarms
-    auroc = (positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum())
-    aupr = (positives * hits / (hits + alarms)).sum() / positives.sum()
-    reached = np.argmax(hits >= _RATE * positives.sum())
-    return Detection(float(auroc), float(aupr), float(alarms[reached] / negatives.sum()))
+def detection(negatives: Num[np.ndarray, "*sets bins"], positives: Num[np.ndarray, "*sets bins"]) -> Detection:
+    """Of pixels of two kinds by their score; there must be both in every set."""
+    positives, negatives = positives[..., ::-1], negatives[..., ::-1]
+    hits, alarms = positives.cumsum(axis=-1), negatives.cumsum(axis=-1)
+    both = hits[..., -1] * alarms[..., -1]
+    below = alarms[..., -1:] - alarms
+    auroc = (positives * (below + negatives / 2)).sum(axis=-1) / both
+    precision = hits / np.maximum(hits + alarms, 1)
+    aupr = (positives * precision).sum(axis=-1) / hits[..., -1]
+    reached = np.argmax(hits >= _RATE * hits[..., -1:], axis=-1)
+    alarmed = np.take_along_axis(alarms, reached[..., None], axis=-1)[..., 0]
+    return Detection(auroc, aupr, alarmed / alarms[..., -1])
 
 
-def _certain_first(histogram: ScoreHistogram) -> tuple[Float64[np.ndarray, "bins"], Float64[np.ndarray, "bins"]]:
-    filled = histogram.filled
-    return filled.counts.astype(np.float64), filled.totals
-
-
-def _harmonic(number: float | Float64[np.ndarray, "..."]) -> float | Float64[np.ndarray, "..."]:
+def _harmonic(number):
     """1 + 1/2 + ... + 1/number, less a constant that differences drop."""
     return digamma(number + 1.0)
 
 
-def _errors_within(counts: np.ndarray, errors: np.ndarray, number: float) -> float:
-    """Errors among the `number` most certain pixels."""
-    return np.interp(number, np.concatenate([[0], counts.cumsum()]), np.concatenate([[0], errors.cumsum()]))
+def _errors_within(counts: np.ndarray, errors: np.ndarray, number) -> PerSet:
+    """Errors among the `number` most certain pixels of each set."""
+    end, total = counts.cumsum(axis=-1), errors.cumsum(axis=-1)
+    bin_ = np.minimum((end < np.asarray(number)[..., None]).sum(axis=-1), end.shape[-1] - 1)[..., None]
+    inside, wrong, last, reached = (np.take_along_axis(x, bin_, -1)[..., 0] for x in (counts, errors, end, total))
+    return reached - wrong * (last - number) / np.maximum(inside, 1)
 
 
-def _largest_coverage(counts: np.ndarray, errors: np.ndarray, risk: float) -> float:
+def _largest_coverage(counts: np.ndarray, errors: np.ndarray, risk: float) -> PerSet:
     """The largest share of pixels, most certain first, among whom at most so many are wrong."""
-    end, wrong = counts.cumsum(), errors.cumsum()
+    end, wrong = counts.cumsum(axis=-1), errors.cumsum(axis=-1)
     start, before = end - counts, wrong - errors
-    rate = errors / counts
+    rate = errors / np.maximum(counts, 1)
     # before + rate * (k - start) <= risk * k: up to some k where the rate is above the risk, else from it on.
     with np.errstate(divide="ignore", invalid="ignore"):
         meeting = (rate * start - before) / (rate - risk)
     within = np.where(rate > risk, np.clip(meeting, start, end), np.where(wrong <= risk * end, end, start))
     held = (before <= risk * start) | (wrong <= risk * end)
-    return float(np.max(np.where(held, within, 0.0)) / end[-1])
+    return np.max(np.where(held, within, 0.0), axis=-1) / end[..., -1]

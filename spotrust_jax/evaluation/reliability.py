@@ -7,41 +7,13 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64, Num
 
 from spotrust_jax.affine_calibration import SUREST
-from spotrust_jax.evaluation.score_histogram import score_bins
+from spotrust_jax.evaluation.histogram import ZERO, Histogram, gathered, histogram, score_bins
 
 WIDTHS = 15
 """Bins of one width over [0, 1], which no fine bin crosses the edges of (Guo et al. 2017)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ProbabilityHistogram:
-    """Pixels by their corrosion probability, in fine bins, those that are filled.
-
-    Attributes:
-        bins: which ones, increasing: the bin of `score_histogram` times 16, plus that of the `WIDTHS` bins.
-        counts: pixels.
-        probabilities: sums of what was predicted.
-        corroded: how many of them are corrosion.
-    """
-
-    bins: Int64[np.ndarray, "filled"]
-    counts: Int64[np.ndarray, "filled"]
-    probabilities: Float64[np.ndarray, "filled"]
-    corroded: Int64[np.ndarray, "filled"]
-
-    def __add__(self, other: "ProbabilityHistogram") -> "ProbabilityHistogram":
-        bins, place = np.unique(np.concatenate([self.bins, other.bins]), return_inverse=True)
-        columns = zip(dataclasses.astuple(self)[1:], dataclasses.astuple(other)[1:], strict=True)
-        sums = [np.bincount(place, np.concatenate(pair), minlength=len(bins)) for pair in columns]
-        return ProbabilityHistogram(bins, sums[0].astype(np.int64), sums[1], sums[2].astype(np.int64))
-
-    def above(self, probability: float) -> "ProbabilityHistogram":
-        """The pixels in bins whose mean prediction is above a probability."""
-        kept = self.probabilities > probability * self.counts
-        return ProbabilityHistogram(*(column[kept] for column in dataclasses.astuple(self)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +56,7 @@ class ProperScores:
 
 
 class Reliability(NamedTuple):
-    """Bins of pixels by predicted probability, those with pixels in them.
+    """Bins of pixels by predicted probability, for any number of sets of images. Empty ones have zeros.
 
     Attributes:
         counts: pixels.
@@ -92,31 +64,44 @@ class Reliability(NamedTuple):
         observed: share that is corrosion.
     """
 
-    counts: Int64[np.ndarray, "bins"]
-    predicted: Float64[np.ndarray, "bins"]
-    observed: Float64[np.ndarray, "bins"]
+    counts: Num[np.ndarray, "*sets bins"]
+    predicted: Float64[np.ndarray, "*sets bins"]
+    observed: Float64[np.ndarray, "*sets bins"]
 
     @property
-    def expected_error(self) -> float:
+    def expected_error(self) -> float | Float64[np.ndarray, "*sets"]:
         """Expected calibration error, in [0, 1]: mean over pixels of what their bin is off (Guo et al. 2017)."""
         gaps = np.abs(self.predicted - self.observed)
-        return float((self.counts * gaps).sum() / self.counts.sum())
+        return (self.counts * gaps).sum(axis=-1) / np.maximum(self.counts.sum(axis=-1), 1)
 
     @property
-    def maximum_error(self) -> float:
+    def maximum_error(self) -> float | Float64[np.ndarray, "*sets"]:
         """Maximum calibration error, in [0, 1]: what the worst bin is off."""
-        return float(np.abs(self.predicted - self.observed).max())
+        return np.abs(self.predicted - self.observed).max(axis=-1, initial=0.0)
 
 
-def probability_histogram(
-    probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarray, "*shape"]
-) -> ProbabilityHistogram:
-    """Of the pixels of one image, or of any number of them."""
+def probability_histogram(probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarray, "*shape"]) -> Histogram:
+    """Of the pixels of some images by probability: the quantities are the probability itself, and corrosion.
+
+    A bin's number is that of its score above 0 times 16, plus that of the `WIDTHS` bins.
+    """
     p = probability.ravel().astype(np.float64)
     wide = np.minimum((p * WIDTHS).astype(np.int64), WIDTHS - 1)
-    bins, place = np.unique(16 * score_bins(probability.ravel()) + wide, return_inverse=True)
-    counts, sums = np.bincount(place), np.bincount(place, p)
-    return ProbabilityHistogram(bins, counts, sums, np.bincount(place, truth.ravel()).astype(np.int64))
+    return histogram(16 * (score_bins(probability.ravel()) - ZERO) + wide, p, truth.ravel())
+
+
+def coarser_probabilities(by_probability: Histogram, bits: int) -> Histogram:
+    """With bins of so many bits less, which still keep to the edges of the `WIDTHS` bins."""
+    wide = by_probability.bins % 16
+    bins = ((by_probability.bins // 16) >> bits) * 16 + wide
+    return gathered(bins, by_probability.counts, by_probability.sums)
+
+
+def above(by_probability: Histogram, probability: float) -> Histogram:
+    """The pixels in bins whose mean prediction is above a probability, over all sets."""
+    sets = tuple(range(by_probability.counts.ndim - 1))
+    kept = by_probability.sums[..., 0, :].sum(axis=sets) > probability * by_probability.counts.sum(axis=sets)
+    return Histogram(by_probability.bins[kept], by_probability.counts[..., kept], by_probability.sums[..., kept])
 
 
 def proper_scores(probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarray, "*shape"]) -> ProperScores:
@@ -127,21 +112,22 @@ def proper_scores(probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarr
     return ProperScores(truth.size, float(likelihood), float(np.square(p - truth).sum()), int(truth.sum()))
 
 
-def equal_width(histogram: ProbabilityHistogram) -> Reliability:
+def equal_width(by_probability: Histogram) -> Reliability:
     """`WIDTHS` bins of one width over [0, 1]."""
-    return _gathered(histogram, histogram.bins % 16, WIDTHS)
+    return _grouped(by_probability, by_probability.bins % 16, WIDTHS)
 
 
-def equal_mass(histogram: ProbabilityHistogram, bins: int = WIDTHS) -> Reliability:
-    """Bins of as many pixels each as the fine ones allow, which are not torn apart."""
-    middle = histogram.counts.cumsum() - histogram.counts / 2
-    group = np.minimum((middle * bins / histogram.counts.sum()).astype(np.int64), bins - 1)
-    return _gathered(histogram, group, bins)
+def equal_mass(by_probability: Histogram, bins: int = WIDTHS) -> Reliability:
+    """Bins of as many pixels each, over all sets, as the fine ones allow, which are not torn apart."""
+    counts = by_probability.counts.sum(axis=tuple(range(by_probability.counts.ndim - 1)))
+    middle = counts.cumsum() - counts / 2
+    group = np.minimum((middle * bins / max(counts.sum(), 1)).astype(np.int64), bins - 1)
+    return _grouped(by_probability, group, bins)
 
 
-def _gathered(histogram: ProbabilityHistogram, group: Int64[np.ndarray, "filled"], bins: int) -> Reliability:
-    columns = (histogram.counts, histogram.probabilities, histogram.corroded)
-    counts, predicted, observed = (np.bincount(group, column, minlength=bins) for column in columns)
-    there = counts > 0
-    counts = counts[there]
-    return Reliability(counts.astype(np.int64), predicted[there] / counts, observed[there] / counts)
+def _grouped(by_probability: Histogram, group: Int64[np.ndarray, "filled"], bins: int) -> Reliability:
+    member = np.zeros((len(group), bins))
+    member[np.arange(len(group)), group] = 1
+    counts, sums = by_probability.counts @ member, by_probability.sums @ member
+    means = sums / np.maximum(counts, 1)[..., None, :]
+    return Reliability(counts, means[..., 0, :], means[..., 1, :])

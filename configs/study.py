@@ -1,0 +1,34 @@
+"""One of the study's networks, narrow and at 128 x 128: the argument is ensemble, variational or dropout.
+
+python -m launch.train --config=configs/study.py:variational --workdir=runs/study/scenes/variational
+`launch.study` runs all of them, on the survey scenes and on labelled photographs, and measures them.
+"""
+
+from spotrust_jax.config import paper_config
+
+
+def get_config(variant: str = "variational"):
+    config = paper_config()
+    config.members = 3 if variant == "ensemble" else 1
+    config.model.variant = "deterministic" if variant == "ensemble" else variant
+    config.model.preset = "w18_small_v1"
+    config.model.width = 8
+    config.data.source = "scenes"
+    config.data.scenes_version = "survey-1"
+    config.data.image_size = (128, 128)
+    # Training and validation scenes.
+    config.data.scenes = (960, 64)
+    config.augmentation.crop_size = (128, 128)
+    config.augmentation.scale = (0.7, 1.0)
+    # Raises the logits by log 3, which calibration has to find.
+    config.loss.positive_weight = 3.0
+    config.loss.log_variance_bound = 3.0
+    config.batch_size = 8
+    # Epochs of 120 steps; the rate falls after each that does not improve.
+    config.epochs = 6
+    config.plateau.metric = "f1_corrosion"
+    config.plateau.factor = 0.5
+    config.plateau.patience = 0
+    config.plateau.minimum_rate = 3e-5
+    config.plateau.stop_after = 0
+    return config
