@@ -11,6 +11,12 @@ _TILE_SIZE = flags.DEFINE_integer(
 )
 _OVERLAP = flags.DEFINE_integer("overlap", None, "Pixels that neighbouring tiles share; an eighth of tile_size.")
 _TTA = flags.DEFINE_bool("tta", False, "Test-time augmentation: mirrored, turned and scaled views; 8 times as slow.")
+_CALIBRATED = flags.DEFINE_bool("calibrated", True, "Whether probabilities are calibrated, where the model is.")
+
+
+def prepared(segmenter):
+    """The segmenter, with raw probabilities if the flags ask for them."""
+    return segmenter if _CALIBRATED.value else segmenter.uncalibrated
 
 
 def analysis(config):

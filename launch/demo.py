@@ -23,7 +23,8 @@ def main() -> int:
     from spotrust_jax.data.folder import FolderDataset
     from spotrust_jax.data.folder_writer import write_folder
     from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-    from spotrust_jax.evaluation.evaluate import evaluate, write_evaluations
+    from spotrust_jax.evaluation.evaluate import evaluate
+    from spotrust_jax.evaluation.tables import write_evaluations
     from spotrust_jax.inference.analysis import Analysis
     from spotrust_jax.inference.folder import analyse_photograph
     from spotrust_jax.inference.photograph_job import Job

@@ -1,5 +1,6 @@
-"""Scores one or several trained models on a labelled split: IoU, F1, precision, recall, accuracy, with intervals."""
+"""Scores trained models on a labelled split: masks, probabilities, uncertainty, with intervals, tables and figures."""
 
+import functools
 from pathlib import Path
 
 from absl import flags
@@ -9,22 +10,49 @@ from . import analysis_flags, program
 _CHECKPOINT = flags.DEFINE_list("checkpoint", None, "Folders of trained models, separated by commas.", required=True)
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "test", "Split to score: train, validation, test, fold_0 ..., or all.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder for metrics.json, per_image.csv and table.md.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for tables, numbers and figures.", required=True)
+_UNLIKE = flags.DEFINE_string(
+    "out_of_distribution", None, "Photographs of other things, which uncertainty is to tell: file, folder or glob."
+)
+_PATCH = flags.DEFINE_integer("patch", 4, "Side in pixels of the patches of PAvPU.", lower_bound=1)
+_FIGURES = flags.DEFINE_integer("figures", 4, "Photographs that the figures show; 0 for no figures.", lower_bound=0)
 
 
 def main() -> int:
     import spotrust_jax
     from spotrust_jax.data.datasets import open_path
-    from spotrust_jax.evaluation.evaluate import evaluate, write_evaluations
+    from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
+    from spotrust_jax.evaluation.figures import Figures
+    from spotrust_jax.evaluation.plots import write_plots
+    from spotrust_jax.evaluation.tables import write_evaluations
 
-    dataset = open_path(_DATA.value, _SPLIT.value)
-    evaluations = []
+    dataset, unlike = open_path(_DATA.value, _SPLIT.value), _unlike_photographs()
+    figures, evaluations, unlikes = Figures(_FIGURES.value), [], []
     for folder in _CHECKPOINT.value:
-        segmenter = spotrust_jax.load(folder).spread(program.devices())[0]
+        segmenter = analysis_flags.prepared(spotrust_jax.load(folder)).spread(program.devices())[0]
         analysis, threshold = analysis_flags.analysis(segmenter.config), analysis_flags.threshold(segmenter.config)
-        evaluations.append(evaluate(folder, segmenter, dataset, analysis, threshold))
-    print(write_evaluations(Path(_OUTPUT.value), evaluations))
+        look = functools.partial(figures.add, folder, threshold=threshold)
+        found = evaluate(folder, segmenter, dataset, analysis, threshold, patch=_PATCH.value, look=look)
+        evaluations.append(found)
+        look = functools.partial(figures.add_unlike, folder, threshold=threshold)
+        unlikes.append(unlike and evaluate_unlike(segmenter, unlike(), analysis, threshold, look=look))
+    output = Path(_OUTPUT.value)
+    print(write_evaluations(output, evaluations, unlikes))
+    if _FIGURES.value:
+        figures.write(output / "figures")
+        write_plots(output / "figures", evaluations)
     return 0
+
+
+def _unlike_photographs():
+    """A function that reads the photographs out of distribution one by one, or None where there are none."""
+    from spotrust_jax.data.images import read_image
+    from spotrust_jax.inference.photographs import list_photographs
+
+    if _UNLIKE.value is None:
+        return None
+    photographs = list_photographs(_UNLIKE.value)
+    return lambda: ((str(photograph.stem), read_image(photograph.path)) for photograph in photographs)
 
 
 def run() -> None:

@@ -37,7 +37,7 @@ def main() -> int:
 
     shard, shards = _shard()
     output = _writable(Path(_OUTPUT.value))
-    segmenter = spotrust_jax.load(_CHECKPOINT.value)
+    segmenter = analysis_flags.prepared(spotrust_jax.load(_CHECKPOINT.value))
     analysis, threshold = analysis_flags.analysis(segmenter.config), analysis_flags.threshold(segmenter.config)
     # What an earlier run wrote below the input is no photograph.
     photographs = [p for p in list_photographs(_INPUT.value) if output.resolve() not in p.path.resolve().parents]

@@ -8,12 +8,16 @@ from jaxtyping import Bool, UInt8
 
 
 class Example(NamedTuple):
-    """One photograph with its label: `mask` is true where there is corrosion."""
+    """One photograph with its label: `mask` is true where there is corrosion, `ignored` where nobody can tell.
+
+    Ignored pixels count in no metric and no calibration; training takes them as `mask` has them.
+    """
 
     name: str
     image: UInt8[np.ndarray, "height width 3"]
     mask: Bool[np.ndarray, "height width"]
     group: str
+    ignored: Bool[np.ndarray, "height width"] | None = None
 
 
 @runtime_checkable

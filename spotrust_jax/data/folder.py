@@ -1,4 +1,4 @@
-"""A data set on disk: a folder with images/, masks/ and perhaps splits.csv.
+"""A data set on disk: a folder with images/, masks/ and perhaps ignored/ and splits.csv.
 
 Single files are read in images.py; resizing, augmentation and batches come later, in the input pipeline.
 """
@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
 
 from spotrust_jax.data.example import Example
 from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, read_mask, size_text
@@ -21,8 +24,10 @@ _TRAIN_SHARE = 0.6  # of the paper: 280 images were split 6:4
 class FolderDataset:
     """The labelled photographs of one split, in the order of their names, read when asked for.
 
-    `path` holds images/ and masks/ with the same stems and, where the user has one, splits.csv with the columns `name`
-    (the stem, as text), `split` and perhaps `group` (what must not be torn apart, the name itself where there is none).
+    `path` holds images/ and masks/ with the same stems and, where pixels are not to be scored, ignored/ with masks of
+    these for any of the photographs. Where the user has one, there is splits.csv with the columns `name` (the stem, as
+    text), `split` and perhaps `group` (what must not be torn apart, the name itself where there is none).
+
     `split` is one of that table's, or "all". Where the table has fold_0, fold_1, ... in place of train and validation,
     "validation" is the one with the number `fold`, and "train" all others. Without splits.csv six in ten photographs,
     chosen by a hash of their names, are for training and the others for validation. Masks without a photograph are not
@@ -37,6 +42,7 @@ class FolderDataset:
             raise InputError(f"data set {path} does not exist or is not a folder: check the path")
         self._images = _files_by_stem(path / "images")
         self._masks = _files_by_stem(path / "masks")
+        self._ignored = _files_by_stem(path / "ignored") if (path / "ignored").is_dir() else {}
         if not self._images:
             extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
             raise InputError(f"{path / 'images'} has no photographs: put files there that end in {extensions}")
@@ -52,12 +58,19 @@ class FolderDataset:
 
     def __getitem__(self, index: int) -> Example:
         name = self.names[index]
-        image, mask = read_image(self._images[name]), read_mask(self._masks[name])
-        if image.shape[:2] != mask.shape:
-            sizes = f"{size_text(mask.shape)} pixels, its photograph {self._images[name]} {size_text(image.shape)}"
+        image = read_image(self._images[name])
+        mask = self._read_label(self._masks[name], name, image.shape[:2])
+        ignored = self._ignored.get(name)
+        ignored = ignored and self._read_label(ignored, name, image.shape[:2])
+        return Example(name, image, mask, self._entries[name].group, ignored)
+
+    def _read_label(self, path: Path, name: str, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+        mask = read_mask(path)
+        if mask.shape != shape:
+            sizes = f"{size_text(mask.shape)} pixels, its photograph {self._images[name]} {size_text(shape)}"
             remedy = "export the mask at the size of the photograph as it is shown upright"
-            raise InputError(f"mask {self._masks[name]} has {sizes} (width x height): {remedy}")
-        return Example(name, image, mask, self._entries[name].group)
+            raise InputError(f"mask {path} has {sizes} (width x height): {remedy}")
+        return mask
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))

@@ -1,12 +1,14 @@
-"""How far a score would move with another draw of test images: percentile bootstrap over images.
+"""How far a metric would move with another draw of test images: percentile bootstrap over images, not pixels.
 
-What is scored, and how, is in metrics.py.
+What is measured, and how, is in metrics.py and measures.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Float64
 
+from spotrust_jax.evaluation.measures import Values
 from spotrust_jax.evaluation.metrics import Confusion, Scores, count_array
 
 # Images drawn at a time: bounds the memory for large test sets, and changes no result.
@@ -38,3 +40,42 @@ def bootstrap_interval(
     tail = (1 - level) / 2
     lower, upper = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1)
     return Scores(*lower), Scores(*upper)
+
+
+Interval = tuple[float, float]
+
+# Resamples whose histograms are in memory at a time.
+_RESAMPLES_AT_A_TIME = 50
+
+
+def measure_intervals(
+    measure: Callable[..., Values],
+    values: Values,
+    images: Sequence[int],
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Percentile interval of each measure of one or several groups of images, each resampled by itself.
+
+    `measure` takes for each group how often each of its images counts, [resamples, images], and gives the measures of
+    each resample. Where it goes by coarser bins than `values`, the interval is moved by what those make of the images
+    as they are. The remarks on `bootstrap_interval` hold here.
+    """
+    drawn = [measure(*weights) for weights in _weights(images, resamples, seed)]
+    plain = measure(*(np.ones((1, count)) for count in images))
+    tail = (1 - level) / 2
+    intervals = {}
+    for name, value in values.items():
+        ends = np.quantile(np.concatenate([one[name] for one in drawn]), [tail, 1 - tail])
+        low, high = ends + (value - plain[name][0])
+        intervals[name] = (float(low), float(high))
+    return intervals
+
+
+def _weights(images: Sequence[int], resamples: int, seed: int) -> Iterator[list[Float64[np.ndarray, "_ _images"]]]:
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, _RESAMPLES_AT_A_TIME):
+        rows = min(_RESAMPLES_AT_A_TIME, resamples - start)
+        yield [generator.multinomial(count, np.full(count, 1 / count), rows).astype(np.float64) for count in images]

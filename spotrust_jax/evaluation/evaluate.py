@@ -1,85 +1,145 @@
-"""Scores of a trained model on a labelled split, at the photographs' own size, with intervals over images."""
+"""A trained model measured on labelled photographs, and on photographs of other things, at their own size.
 
-import csv
+What comes of the measurements, with intervals, is in summary.py; files are in tables.py and figures.py.
+"""
+
 import dataclasses
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
+import numpy as np
+from jaxtyping import Float64, UInt8
 from tqdm import tqdm
 
-from spotrust_jax.data.example import Dataset
-from spotrust_jax.evaluation.bootstrap import bootstrap_interval
-from spotrust_jax.evaluation.metrics import Confusion, Scores, confusion, mean_scores, pooled_scores, scores
+from spotrust_jax.data.example import Dataset, Example
+from spotrust_jax.errors import InputError
+from spotrust_jax.evaluation.histogram import Histogram, score_histogram
+from spotrust_jax.evaluation.metrics import Confusion
+from spotrust_jax.evaluation.pixel_scores import COARSER_BITS, PATCH, PixelScores, pixel_scores, uncertainty_maps
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
-from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.inference.segmenter import Prediction, Segmenter
 
-# Pooled: over all pixels of all images together. Per image: each image scored, then averaged, as the paper's table.
-AVERAGES = {"pooled": pooled_scores, "per_image": mean_scores}
+Means = dict[str, Float64[np.ndarray, "images"]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Pixel counts of every image of a split, under the name of the model that they belong to."""
+    """A model on labelled photographs.
+
+    Attributes:
+        model: its name.
+        images: names of the photographs.
+        pooled: of all pixels of all of them.
+        each: of each, in coarser bins.
+        means: mean of each uncertainty over the scored pixels of each photograph.
+        threshold: of the mask.
+    """
 
     model: str
     images: tuple[str, ...]
-    confusions: tuple[Confusion, ...]
+    pooled: PixelScores
+    each: tuple[PixelScores, ...]
+    means: Means
+    threshold: float
+
+    @property
+    def confusions(self) -> tuple[Confusion, ...]:
+        """Of each photograph."""
+        return tuple(Confusion(*map(int, one.confusion)) for one in self.each)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unlike:
+    """A model on photographs of other things, which have no labels.
+
+    Attributes:
+        images: names of the photographs.
+        pooled: pixels of all of them by each uncertainty.
+        each: of each photograph, in coarser bins.
+        means: mean of each uncertainty over each photograph.
+        corroded: share of each photograph that is called corrosion.
+    """
+
+    images: tuple[str, ...]
+    pooled: dict[str, Histogram]
+    each: tuple[dict[str, Histogram], ...]
+    means: Means
+    corroded: Float64[np.ndarray, "images"]
 
 
 def evaluate(
-    model: str, segmenter: Segmenter, dataset: Dataset, analysis: Analysis, threshold: float | None = None
+    model: str,
+    segmenter: Segmenter,
+    dataset: Dataset,
+    analysis: Analysis,
+    threshold: float | None = None,
+    *,
+    patch: int = PATCH,
+    look: Callable[[Example, Prediction], None] = lambda example, prediction: None,
 ) -> Evaluation:
-    """Predicts every photograph of a split and counts; the threshold is the model's own unless given."""
-    counted = []
+    """Predicts every photograph of a split and measures.
+
+    Args:
+        model: name in the tables.
+        segmenter: the model.
+        dataset: the split.
+        analysis: how photographs are analysed.
+        threshold: of the mask, the model's own unless given.
+        patch: side in pixels of the patches of PAvPU.
+        look: is shown every photograph with its prediction.
+
+    Raises:
+        InputError: where there is nothing to score.
+    """
+    threshold = segmenter.config.threshold if threshold is None else threshold
+    pooled, each, means = None, [], []
     for example in tqdm(dataset, desc=model, unit="photo", mininterval=1.0):
-        prediction = predict_photograph(segmenter, example.image, analysis)
-        counted.append(confusion(prediction.mask(threshold), example.mask))
-    return Evaluation(model, tuple(dataset.names), tuple(counted))
+        if example.ignored is not None and example.ignored.all():
+            raise InputError(f"all pixels of photograph {example.name} are ignored: leave it out of the split")
+        prediction = predict_photograph(segmenter, example.image, _decomposed(analysis))
+        mask = prediction.mask(threshold)
+        found = pixel_scores(prediction, mask, example.mask, example.ignored, patch=patch)
+        pooled = found if pooled is None else pooled + found
+        each.append(found.coarser)
+        means.append(_means(uncertainty_maps(prediction), example.ignored))
+        look(example, prediction)
+    if pooled is None:
+        raise InputError("there is no image to score: give at least one image with a mask")
+    return Evaluation(model, tuple(dataset.names), pooled, tuple(each), _columns(means), threshold)
 
 
-def summarize(evaluation: Evaluation) -> dict:
-    """Scores and their 95% bootstrap intervals over images, for both ways to average."""
-    summary = {"model": evaluation.model, "images": len(evaluation.images)}
-    for name, average in AVERAGES.items():
-        lower, upper = bootstrap_interval(evaluation.confusions, average)
-        values = average(evaluation.confusions)
-        summary[name] = {
-            metric: {"value": float(value), "interval": [float(low), float(high)]}
-            for metric, value, low, high in zip(Scores._fields, values, lower, upper, strict=True)
-        }
-    return summary
+def evaluate_unlike(
+    segmenter: Segmenter,
+    images: Iterable[tuple[str, UInt8[np.ndarray, "height width 3"]]],
+    analysis: Analysis,
+    threshold: float | None = None,
+    *,
+    look: Callable[[np.ndarray, Prediction], None] = lambda image, prediction: None,
+) -> Unlike:
+    """Predicts photographs of things that the model was not trained for: names and images. As for `evaluate`."""
+    pooled, names, each, means, called = None, [], [], [], []
+    for name, image in tqdm(images, desc="out of distribution", unit="photo", mininterval=1.0):
+        prediction = predict_photograph(segmenter, image, _decomposed(analysis))
+        maps = uncertainty_maps(prediction)
+        found = {score: score_histogram(values.ravel()) for score, values in maps.items()}
+        pooled = found if pooled is None else {score: one + found[score] for score, one in pooled.items()}
+        names.append(name)
+        each.append({score: one.coarser(COARSER_BITS) for score, one in found.items()})
+        means.append(_means(maps, None))
+        called.append(prediction.mask(threshold).mean())
+        look(image, prediction)
+    if pooled is None:
+        raise InputError("there is no photograph out of distribution: give at least one")
+    return Unlike(tuple(names), pooled, tuple(each), _columns(means), np.array(called, np.float64))
 
 
-def write_evaluations(folder: Path, evaluations: Sequence[Evaluation]) -> str:
-    """Writes metrics.json, per_image.csv and table.md into `folder`, and returns the table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    summaries = [summarize(evaluation) for evaluation in evaluations]
-    (folder / "metrics.json").write_text(json.dumps(summaries, indent=2) + "\n")
-    with (folder / "per_image.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["model", "image", *Scores._fields])
-        for evaluation in evaluations:
-            for image, counts in zip(evaluation.images, evaluation.confusions, strict=True):
-                writer.writerow([evaluation.model, image, *(round(float(value), 6) for value in scores(counts))])
-    table = _markdown(summaries)
-    (folder / "table.md").write_text(table)
-    return table
+def _decomposed(analysis: Analysis) -> Analysis:
+    return dataclasses.replace(analysis, decomposed=True)
 
 
-def _markdown(summaries: Sequence[dict]) -> str:
-    lines = [
-        f"| model | average | {' | '.join(Scores._fields)} |",
-        f"|---|---|{'---|' * len(Scores._fields)}",
-    ]
-    for summary in summaries:
-        for average in AVERAGES:
-            cells = [_cell(summary[average][metric]) for metric in Scores._fields]
-            lines.append(f"| {summary['model']} | {average.replace('_', ' ')} | {' | '.join(cells)} |")
-    note = f"{summaries[0]['images']} images; in brackets 95% bootstrap intervals over images."
-    return "\n".join([*lines, "", note, ""])
+def _means(maps: dict[str, np.ndarray], ignored: np.ndarray | None) -> dict[str, float]:
+    scored = ... if ignored is None else ~ignored
+    return {name: float(values[scored].mean(dtype=np.float64)) for name, values in maps.items()}
 
 
-def _cell(score: dict) -> str:
-    low, high = score["interval"]
-    return f"{score['value']:.3f} ({low:.3f} to {high:.3f})"
+def _columns(means: list[dict[str, float]]) -> Means:
+    return {name: np.array([one[name] for one in means]) for name in means[0]}

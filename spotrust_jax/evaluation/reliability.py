@@ -3,7 +3,6 @@
 States add up over images; nothing here depends on a threshold.
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +14,11 @@ from spotrust_jax.evaluation.histogram import ZERO, Histogram, gathered, histogr
 WIDTHS = 15
 """Bins of one width over [0, 1], which no fine bin crosses the edges of (Guo et al. 2017)."""
 
+Sums = float | Num[np.ndarray, "*sets"]
 
-@dataclasses.dataclass(frozen=True)
-class ProperScores:
-    """Sums of the two proper scores over pixels. `ProperScores()` is the zero of the addition.
+
+class ProperScores(NamedTuple):
+    """Sums of the two proper scores over pixels, for any number of sets of images; they add up field by field.
 
     Attributes:
         pixels: their number.
@@ -27,32 +27,27 @@ class ProperScores:
         corroded: pixels that are.
     """
 
-    pixels: int = 0
-    negative_log_likelihood: float = 0.0
-    squared_error: float = 0.0
-    corroded: int = 0
-
-    def __add__(self, other: "ProperScores") -> "ProperScores":
-        return ProperScores(
-            *(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True))
-        )
+    pixels: Sums
+    negative_log_likelihood: Sums
+    squared_error: Sums
+    corroded: Sums
 
     @property
-    def likelihood(self) -> float:
+    def likelihood(self) -> Sums:
         """Mean negative log likelihood of a pixel, at least 0; lower is better."""
         return self.negative_log_likelihood / self.pixels
 
     @property
-    def brier(self) -> float:
+    def brier(self) -> Sums:
         """Brier score, in [0, 1]; lower is better."""
         return self.squared_error / self.pixels
 
     @property
-    def brier_skill(self) -> float:
+    def brier_skill(self) -> Sums:
         """One less the Brier score relative to that of the share of corrosion, predicted everywhere: 0 is no skill."""
         share = self.corroded / self.pixels
         climate = share * (1 - share)
-        return 1 - self.brier / climate if climate else 0.0
+        return np.where(climate > 0, 1 - self.brier / np.where(climate > 0, climate, 1), 0.0)
 
 
 class Reliability(NamedTuple):
@@ -109,7 +104,7 @@ def proper_scores(probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarr
     p = probability.astype(np.float64)
     clipped = np.clip(p, SUREST, 1 - SUREST)
     likelihood = -np.where(truth, np.log(clipped), np.log1p(-clipped)).sum()
-    return ProperScores(truth.size, float(likelihood), float(np.square(p - truth).sum()), int(truth.sum()))
+    return ProperScores(float(truth.size), float(likelihood), float(np.square(p - truth).sum()), float(truth.sum()))
 
 
 def equal_width(by_probability: Histogram) -> Reliability:

@@ -134,5 +134,5 @@ def test_resampled_sets_equal_each_alone(pixels):
     for row, taken in enumerate([(0, 2, 2, 3), (1, 1, 1, 2)]):
         s, w = (np.concatenate([values[start::4] for start in taken]) for values in (scores, wrong))
         for value, exact in zip(risks, risk_coverage(*_by(s, w)), strict=True):
-            assert abs(value[row] - exact) < 1e-2
+            assert abs(value[row] - exact) < 2e-2
         assert abs(told.auroc[row] - metrics.roc_auc_score(w, s)) < 1e-2

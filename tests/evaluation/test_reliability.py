@@ -29,7 +29,8 @@ def pixels():
 
 def test_proper_scores_equal_direct_sums(pixels):
     probability, truth = pixels
-    found = sum((proper_scores(p, t) for p, t in zip(probability, truth, strict=True)), ProperScores())
+    each = [proper_scores(p, t) for p, t in zip(probability, truth, strict=True)]
+    found = ProperScores(*np.sum(each, axis=0).tolist())
     exact = probability.astype(np.float64)
     np.testing.assert_allclose(found.brier, metrics.brier_score_loss(truth.ravel(), exact.ravel()), atol=1e-12)
     np.testing.assert_allclose(found.brier_skill, 1 - found.brier / truth.var(), atol=1e-12)

@@ -1,0 +1,79 @@
+"""All metrics of evaluations, each with its 95% bootstrap interval over photographs, as plain records."""
+
+import functools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from spotrust_jax.evaluation.bootstrap import Interval, bootstrap_interval, measure_intervals
+from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
+from spotrust_jax.evaluation.measures import Values, probability_measures, uncertainty_measures
+from spotrust_jax.evaluation.metrics import Scores, mean_scores, pooled_scores
+from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES, stacked_scores
+from spotrust_jax.evaluation.unlike import Resampled, unlike_measures
+
+# Pooled: over all pixels of all images together. Per image: each image scored, then averaged, as the paper's table.
+AVERAGES = {"pooled": pooled_scores, "per_image": mean_scores}
+
+
+class Measure(NamedTuple):
+    """A metric of a model.
+
+    Attributes:
+        model: its name.
+        group: what it is of: pooled, per_image, probability, an uncertainty, or unlike/ and an uncertainty.
+        metric: its name.
+        value: what it is.
+        low, high: ends of its interval.
+    """
+
+    model: str
+    group: str
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
+def summarize(evaluation: Evaluation, unlike: Unlike | None = None) -> list[Measure]:
+    """Every metric; those of what is out of distribution where there is any."""
+    groups = {name: _mask_scores(evaluation, name) for name in AVERAGES}
+    groups |= _pixel_measures(evaluation)
+    if unlike is not None:
+        groups |= {f"unlike/{score}": _unlike(evaluation, unlike, score) for score in UNCERTAINTIES}
+    return [
+        Measure(evaluation.model, group, metric, float(value), *intervals[metric])
+        for group, (values, intervals) in groups.items()
+        for metric, value in values.items()
+    ]
+
+
+_Measured = tuple[Values, Mapping[str, Interval]]
+
+
+def _mask_scores(evaluation: Evaluation, average: str) -> _Measured:
+    values = AVERAGES[average](evaluation.confusions)._asdict()
+    lower, upper = bootstrap_interval(evaluation.confusions, AVERAGES[average])
+    ends = zip(Scores._fields, lower, upper, strict=True)
+    return values, {name: (float(low), float(high)) for name, low, high in ends}
+
+
+def _pixel_measures(evaluation: Evaluation) -> dict[str, _Measured]:
+    """By group; resampled together, which costs most."""
+    measures = {"probability": probability_measures}
+    measures |= {score: functools.partial(uncertainty_measures, name=score) for score in UNCERTAINTIES}
+    each = stacked_scores(evaluation.each)
+
+    def of_all(weights) -> Values:
+        drawn = each.resampled(weights)
+        return {(group, name): value for group, of in measures.items() for name, value in of(drawn).items()}
+
+    values = {group: of(evaluation.pooled) for group, of in measures.items()}
+    flat = {(group, name): value for group, found in values.items() for name, value in found.items()}
+    intervals = measure_intervals(of_all, flat, [len(evaluation.images)])
+    return {group: (found, {name: intervals[group, name] for name in found}) for group, found in values.items()}
+
+
+def _unlike(evaluation: Evaluation, unlike: Unlike, score: str) -> _Measured:
+    values = unlike_measures(evaluation, unlike, score)
+    resampled = Resampled(evaluation, unlike, score)
+    return values, measure_intervals(resampled, values, [len(evaluation.images), len(unlike.images)])

@@ -1,0 +1,132 @@
+"""Evaluations as files: tables to read, as Markdown, and every number, as CSV and JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
+from spotrust_jax.evaluation.metrics import Confusion, Scores, scores
+from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
+from spotrust_jax.evaluation.summary import AVERAGES, Measure, summarize
+from spotrust_jax.whole_files import write_text
+
+FILES = ("table.md", "metrics.csv", "metrics.json", "per_image.csv")
+"""What `write_evaluations` writes."""
+
+
+class _Table(NamedTuple):
+    """A table of one line for each model and group."""
+
+    title: str
+    first: str
+    groups: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+_PROBABILITY = (
+    "negative_log_likelihood",
+    "brier",
+    "brier_skill",
+    "ece",
+    "mce",
+    "ece_equal_mass",
+    "mce_equal_mass",
+    "ece_above_0.1",
+    "sharpness",
+)
+_RANKING = (
+    "aurc",
+    "excess_aurc",
+    "risk_at_coverage",
+    "coverage_at_risk",
+    "ause",
+    "pavpu",
+    "accurate_if_certain",
+    "uncertain_if_inaccurate",
+)
+_DETECTION = tuple(f"{kind}_{name}" for kind in ("image", "pixel") for name in ("auroc", "aupr", "fpr95"))
+
+_TABLES = (
+    _Table("Masks", "average", tuple(AVERAGES), Scores._fields),
+    _Table("Probabilities", "", ("probability",), _PROBABILITY),
+    _Table("Errors, put in order by uncertainty", "uncertainty", UNCERTAINTIES, _RANKING),
+    _Table("Out of distribution", "uncertainty", tuple(f"unlike/{name}" for name in UNCERTAINTIES), _DETECTION),
+)
+
+
+def write_evaluations(
+    folder: Path, evaluations: Sequence[Evaluation], unlikes: Sequence[Unlike | None] | None = None
+) -> str:
+    """Writes `FILES` into `folder` and returns the Markdown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    unlikes = [None] * len(evaluations) if unlikes is None else unlikes
+    pairs = list(zip(evaluations, unlikes, strict=True))
+    measures = [summarize(evaluation, unlike) for evaluation, unlike in pairs]
+    text = "\n".join([*(_markdown(table, measures) for table in _TABLES), _note(*pairs[0])])
+    records = [_record(evaluation, found) for evaluation, found in zip(evaluations, measures, strict=True)]
+    rows = [measure for found in measures for measure in found]
+    contents = (text, _csv(Measure._fields, rows), json.dumps(records, indent=2) + "\n", _per_image(pairs))
+    for name, content in zip(FILES, contents, strict=True):
+        write_text(folder / name, content)
+    return text
+
+
+def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
+    """Empty where no model has any of its groups."""
+    lines = []
+    for found in measures:
+        for group in table.groups:
+            cells = {measure.metric: _cell(measure) for measure in found if measure.group == group}
+            if cells:
+                first = [found[0].model, *([group.removeprefix("unlike/").replace("_", " ")] if table.first else [])]
+                lines.append(f"| {' | '.join([*first, *(cells[name] for name in table.metrics)])} |")
+    if not lines:
+        return ""
+    head = ["model", *([table.first] if table.first else []), *table.metrics]
+    return "\n".join([f"### {table.title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines, ""])
+
+
+def _note(evaluation: Evaluation, unlike: Unlike | None) -> str:
+    also = "" if unlike is None else f", {len(unlike.images)} out of distribution"
+    return f"{len(evaluation.images)} images{also}; in brackets 95% bootstrap intervals over images.\n"
+
+
+def _cell(measure: Measure) -> str:
+    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})"
+
+
+def _record(evaluation: Evaluation, measures: Sequence[Measure]) -> dict:
+    record = {"model": evaluation.model, "images": len(evaluation.images), "threshold": evaluation.threshold}
+    for measure in measures:
+        entry = {"value": measure.value, "interval": [measure.low, measure.high]}
+        record.setdefault(measure.group, {})[measure.metric] = entry
+    return record
+
+
+def _per_image(pairs: Sequence[tuple[Evaluation, Unlike | None]]) -> str:
+    """One line for each model and photograph; those out of distribution have no scores."""
+    rows = []
+    for evaluation, unlike in pairs:
+        for index, image in enumerate(evaluation.images):
+            values = scores(Confusion(*map(int, evaluation.each[index].confusion)))
+            means = [evaluation.means[name][index] for name in UNCERTAINTIES]
+            rows.append([evaluation.model, image, *_rounded([*values, *means])])
+        for index, image in enumerate(unlike.images if unlike else ()):
+            means = [unlike.means[name][index] for name in UNCERTAINTIES]
+            rows.append([evaluation.model, image, *[""] * len(Scores._fields), *_rounded(means)])
+    return _csv(["model", "image", *Scores._fields, *(f"mean_{name}" for name in UNCERTAINTIES)], rows)
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(float(value), 6) for value in values]
+
+
+def _csv(head: Sequence[str], rows: Sequence[Sequence]) -> str:
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(head)
+    writer.writerows(rows)
+    return table.getvalue()
