@@ -1,9 +1,8 @@
-"""Flags of every program that runs a model on photographs: how, and from where on corrosion is marked."""
+"""Flags of every program that runs a model on photographs: how they are analysed."""
 
 from absl import flags
 
 _NUM_SAMPLES = flags.DEFINE_integer("num_samples", 24, "Stochastic passes of each network.", lower_bound=1)
-_THRESHOLD = flags.DEFINE_float("threshold", None, "Probability of corrosion; each model's own if not given.", 0.0, 1.0)
 _SCALE = flags.DEFINE_string("scale", "trained", "Long side for the analysis: trained, native or PIXELS.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of the stochastic passes.")
 _TILE_SIZE = flags.DEFINE_integer(
@@ -11,12 +10,6 @@ _TILE_SIZE = flags.DEFINE_integer(
 )
 _OVERLAP = flags.DEFINE_integer("overlap", None, "Pixels that neighbouring tiles share; an eighth of tile_size.")
 _TTA = flags.DEFINE_bool("tta", False, "Test-time augmentation: mirrored, turned and scaled views; 8 times as slow.")
-_CALIBRATED = flags.DEFINE_bool("calibrated", True, "Whether probabilities are calibrated, where the model is.")
-
-
-def prepared(segmenter):
-    """The segmenter, with raw probabilities if the flags ask for them."""
-    return segmenter if _CALIBRATED.value else segmenter.uncalibrated
 
 
 def analysis(config):
@@ -32,8 +25,3 @@ def analysis(config):
         default_overlap(tile_size) if _OVERLAP.value is None else _OVERLAP.value,
         _TTA.value,
     )
-
-
-def threshold(config) -> float:
-    """The probability from which on a pixel is marked: the flag's, else the model's own."""
-    return config.threshold if _THRESHOLD.value is None else _THRESHOLD.value

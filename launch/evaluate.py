@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
-from . import analysis_flags, program
+from . import analysis_flags, mask_flags, program
 
 _CHECKPOINT = flags.DEFINE_list("checkpoint", None, "Folders of trained models, separated by commas.", required=True)
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
@@ -29,8 +29,8 @@ def main() -> int:
     dataset, unlike = open_path(_DATA.value, _SPLIT.value), _unlike_photographs()
     figures, evaluations, unlikes = Figures(_FIGURES.value), [], []
     for folder in _CHECKPOINT.value:
-        segmenter = analysis_flags.prepared(spotrust_jax.load(folder)).spread(program.devices())[0]
-        analysis, threshold = analysis_flags.analysis(segmenter.config), analysis_flags.threshold(segmenter.config)
+        segmenter = mask_flags.prepared(spotrust_jax.load(folder)).spread(program.devices())[0]
+        analysis, threshold = analysis_flags.analysis(segmenter.config), mask_flags.threshold(segmenter.config)
         look = functools.partial(figures.add, folder, threshold=threshold)
         found = evaluate(folder, segmenter, dataset, analysis, threshold, patch=_PATCH.value, look=look)
         evaluations.append(found)

@@ -7,7 +7,7 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, program
+from . import analysis_flags, mask_flags, program
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model's folder, which all machines can read.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER.", required=True)
@@ -45,14 +45,15 @@ def _fleet():
     from spotrust_jax.inference.fleet import Fleet
     from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
 
-    config = read_config(_CHECKPOINT.value)
+    config = mask_flags.prepared(read_config(_CHECKPOINT.value))
     return Fleet(
         os.path.abspath(_CHECKPOINT.value),
         _absolute(_INPUT.value),
         _absolute(_OUTPUT.value),
         analysis_flags.analysis(config),
-        analysis_flags.threshold(config),
+        mask_flags.threshold(config),
         MAX_MAP_PIXELS,
+        mask_flags.calibrated(),
         _OVERWRITE.value,
         jax.config.jax_platforms or "",
         jax.config.jax_compilation_cache_dir or "",

@@ -9,7 +9,7 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, program
+from . import analysis_flags, mask_flags, program
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
@@ -37,8 +37,8 @@ def main() -> int:
 
     shard, shards = _shard()
     output = _writable(Path(_OUTPUT.value))
-    segmenter = analysis_flags.prepared(spotrust_jax.load(_CHECKPOINT.value))
-    analysis, threshold = analysis_flags.analysis(segmenter.config), analysis_flags.threshold(segmenter.config)
+    segmenter = mask_flags.prepared(spotrust_jax.load(_CHECKPOINT.value))
+    analysis, threshold = analysis_flags.analysis(segmenter.config), mask_flags.threshold(segmenter.config)
     # What an earlier run wrote below the input is no photograph.
     photographs = [p for p in list_photographs(_INPUT.value) if output.resolve() not in p.path.resolve().parents]
     photographs = photographs[shard - 1 :: shards]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from jaxtyping import PyTree
@@ -38,6 +39,7 @@ class CheckpointConfig:
         log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
         calibration: what makes frequencies of the mean probabilities of passes.
         threshold: (calibrated) probability from which a pixel counts as corrosion.
+        threshold_rule: in words, what the threshold was chosen by.
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
         format: version of this layout.
     """
@@ -52,8 +54,15 @@ class CheckpointConfig:
     log_variance_bounding: Bounding = "clamp"
     calibration: AffineCalibration = AffineCalibration()
     threshold: float = 0.5
+    threshold_rule: str = "one half"
     untrained: tuple[str, ...] = ()
     format: int = FORMAT
+
+    @property
+    def uncalibrated(self) -> "CheckpointConfig":
+        """With raw probabilities, and the threshold at which the mask stays as it is."""
+        threshold = float(self.calibration.inverse(np.float64(self.threshold)))
+        return dataclasses.replace(self, calibration=AffineCalibration(), threshold=threshold)
 
     @property
     def map_names(self) -> tuple[str, ...]:

@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Num
+from jaxtyping import Float64
 
 from spotrust_jax.evaluation.histogram import Histogram
 from spotrust_jax.evaluation.pixel_scores import PixelScores
 from spotrust_jax.evaluation.ranking import risk_coverage, sparsification_error
-from spotrust_jax.evaluation.reliability import above, equal_mass, equal_width
+from spotrust_jax.evaluation.reliability import above, equal_mass, equal_width, sharpness
 
 Values = dict[str, float | Float64[np.ndarray, "*sets"]]
 
@@ -46,7 +46,7 @@ def probability_measures(scores: PixelScores) -> Values:
         "ece_equal_mass": mass.expected_error,
         "mce_equal_mass": mass.maximum_error,
         "ece_above_0.1": likely.expected_error,
-        "sharpness": _variance(scores.by_probability),
+        "sharpness": sharpness(scores.by_probability),
     }
 
 
@@ -66,9 +66,9 @@ def uncertainty_measures(scores: PixelScores, name: str) -> Values:
 def patch_scores(patches: Histogram, certain: float) -> PatchScores:
     """With so large a share of the patches called certain, those of the lowest uncertainty; bins are not torn apart."""
     counts, inaccurate = patches.counts, patches.sums[..., 0, :]
-    end, wrong = counts.cumsum(axis=-1), inaccurate.cumsum(axis=-1)
+    end, wrong = (np.insert(values.cumsum(axis=-1), 0, 0, axis=-1) for values in (counts, inaccurate))
     total, all_wrong = end[..., -1], wrong[..., -1]
-    last = np.maximum((end <= certain * total[..., None] + 1e-9).sum(axis=-1) - 1, 0)[..., None]
+    last = (end <= certain * total[..., None] + 1e-9).sum(axis=-1)[..., None] - 1
     held, missed = (np.take_along_axis(values, last, -1)[..., 0] for values in (end, wrong))
     caught = all_wrong - missed
     return PatchScores(
@@ -76,14 +76,3 @@ def patch_scores(patches: Histogram, certain: float) -> PatchScores:
         (held - missed) / np.maximum(held, 1),
         np.where(all_wrong > 0, caught / np.maximum(all_wrong, 1), 1.0),
     )
-
-
-def _variance(by_probability: Histogram) -> float | Float64[np.ndarray, "*sets"]:
-    """Of the predicted probabilities over pixels, in [0, 1/4]: 0 where all are the same."""
-    counts, sums = by_probability.counts, by_probability.sums[..., 0, :]
-    squares = _total(sums**2 / np.maximum(counts, 1))
-    return squares / _total(counts) - (_total(sums) / _total(counts)) ** 2
-
-
-def _total(values: Num[np.ndarray, "*sets bins"]) -> float | Num[np.ndarray, "*sets"]:
-    return values.sum(axis=-1)

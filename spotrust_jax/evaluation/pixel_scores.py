@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Num
+from jaxtyping import Bool, Float, Float32, Float64, Num, Shaped
 
 from spotrust_jax.evaluation.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.evaluation.metrics import confusion, count_array
@@ -135,7 +135,7 @@ def stacked_scores(scores: Sequence[PixelScores]) -> PixelScores:
     )
 
 
-def _patch_sums(values: Num[np.ndarray, "height width"], side: int) -> Float64[np.ndarray, "patches"]:
+def _patch_sums(values: Shaped[np.ndarray, "height width"], side: int) -> Float64[np.ndarray, "patches"]:
     height, width = values.shape
     rows = np.add.reduceat(values.astype(np.float64), np.arange(0, height, side), axis=0)
     return np.add.reduceat(rows, np.arange(0, width, side), axis=1).ravel()

@@ -120,6 +120,13 @@ def equal_mass(by_probability: Histogram, bins: int = WIDTHS) -> Reliability:
     return _grouped(by_probability, group, bins)
 
 
+def sharpness(by_probability: Histogram) -> Sums:
+    """Variance of the predicted probabilities over pixels, in [0, 1/4]: 0 where all are the same."""
+    counts, sums = by_probability.counts, by_probability.sums[..., 0, :]
+    pixels = counts.sum(axis=-1)
+    return (sums**2 / np.maximum(counts, 1)).sum(axis=-1) / pixels - (sums.sum(axis=-1) / pixels) ** 2
+
+
 def _grouped(by_probability: Histogram, group: Int64[np.ndarray, "filled"], bins: int) -> Reliability:
     member = np.zeros((len(group), bins))
     member[np.arange(len(group)), group] = 1

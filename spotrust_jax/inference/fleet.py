@@ -41,6 +41,7 @@ class Fleet:
         checkpoint: folder of the model, which every machine can read.
         input, output: folders, on a disk that all machines share, or in buckets.
         analysis, threshold, max_map_pixels: as of `Job`.
+        calibrated: whether probabilities are, where the model is.
         overwrite: whether to do again what is done.
         platform: jax's name of what to compute on, "" for the best there is.
         cache: folder of compiled programs.
@@ -52,6 +53,7 @@ class Fleet:
     analysis: Analysis
     threshold: float
     max_map_pixels: int
+    calibrated: bool = True
     overwrite: bool = False
     platform: str = ""
     cache: str = ""
@@ -66,7 +68,8 @@ class Predictor:
         if fleet.cache:
             jax.config.update("jax_compilation_cache_dir", fleet.cache)
         self._fleet = fleet
-        (self._segmenter,) = load(fleet.checkpoint).spread(jax.local_devices()[:1])
+        segmenter = load(fleet.checkpoint) if fleet.calibrated else load(fleet.checkpoint).uncalibrated
+        (self._segmenter,) = segmenter.spread(jax.local_devices()[:1])
         self._input, self._output = open_store(fleet.input), open_store(fleet.output)
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -179,9 +179,7 @@ class Segmenter:
     @property
     def uncalibrated(self) -> "Segmenter":
         """With the raw probabilities, and the threshold at which the mask stays as it is."""
-        threshold = float(self.config.calibration.inverse(np.float64(self.config.threshold)))
-        config = dataclasses.replace(self.config, calibration=AffineCalibration(), threshold=threshold)
-        return dataclasses.replace(self, config=config)
+        return dataclasses.replace(self, config=self.config.uncalibrated)
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes a checkpoint that `load` reads."""

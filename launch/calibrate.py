@@ -1,0 +1,44 @@
+"""Calibrates a trained model on photographs that it has not learnt from, and chooses its threshold on them.
+
+What is found is kept in the checkpoint, and every other program goes by it from then on.
+"""
+
+from absl import flags
+
+from spotrust_jax.errors import InputError
+
+from . import analysis_flags, program
+
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
+_DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
+_SPLIT = flags.DEFINE_string("split", "validation", "Split to calibrate on.")
+_MISS_RATE = flags.DEFINE_float(
+    "miss_rate", None, "Share of corrosion that a new photograph may miss in expectation; else the best F1 decides."
+)
+
+
+def main() -> int:
+    import spotrust_jax
+    from spotrust_jax.checkpoints import write_config
+    from spotrust_jax.data.datasets import open_path
+    from spotrust_jax.evaluation.calibrate import calibrated, observe, qualities, table
+
+    if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
+        raise InputError(f"--miss_rate={_MISS_RATE.value} is no share: give a number between 0 and 1")
+    segmenter = spotrust_jax.load(_CHECKPOINT.value).spread(program.devices())[0]
+    dataset = open_path(_DATA.value, _SPLIT.value)
+    observed = observe(segmenter, dataset, analysis_flags.analysis(segmenter.config))
+    config = calibrated(segmenter.config, observed, _MISS_RATE.value)
+    write_config(_CHECKPOINT.value, config)
+    print(table(qualities(observed, config.calibration)))
+    print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.shift:+.3f})")
+    print(f"threshold: {config.threshold:.4f} ({config.threshold_rule})")
+    return 0
+
+
+def run() -> None:
+    program.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,128 @@
+"""A model calibrated on labelled photographs that it has not learnt from, and its threshold chosen on them."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import expit
+from tqdm import tqdm
+
+from spotrust_jax.affine_calibration import SUREST, AffineCalibration
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.data.example import Dataset
+from spotrust_jax.evaluation.calibration import (
+    best_f1_threshold,
+    conformal_threshold,
+    fit_affine,
+    fit_temperature,
+    miss_rates,
+    of_groups,
+)
+from spotrust_jax.evaluation.histogram import Histogram
+from spotrust_jax.evaluation.reliability import ProperScores, above, equal_mass, probability_histogram, sharpness
+from spotrust_jax.inference.analysis import Analysis, predict_photograph
+from spotrust_jax.inference.segmenter import Segmenter
+
+THRESHOLDS = expit(np.linspace(-16, 16, 4001))
+"""Raw probabilities that are tried as thresholds for the miss rate."""
+
+
+class Observed(NamedTuple):
+    """What calibration goes by.
+
+    Attributes:
+        by_probability: all scored pixels by their raw probability.
+        missed: of each photograph, share of its corrosion below each of `THRESHOLDS`.
+        groups: what each photograph belongs to.
+    """
+
+    by_probability: Histogram
+    missed: Float64[np.ndarray, "images thresholds"]
+    groups: tuple[str, ...]
+
+
+class Quality(NamedTuple):
+    """Of probabilities; see `measures.probability_measures`."""
+
+    negative_log_likelihood: float
+    brier: float
+    brier_skill: float
+    ece_equal_mass: float
+    above: float
+    sharpness: float
+
+
+def observe(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> Observed:
+    """Predicts every photograph of a split."""
+    raw, by_probability, missed, groups = segmenter.uncalibrated, None, [], []
+    for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
+        scored = np.ones_like(example.mask) if example.ignored is None else ~example.ignored
+        probability = predict_photograph(raw, example.image, analysis).probability[scored]
+        truth = example.mask[scored]
+        found = probability_histogram(probability, truth)
+        by_probability = found if by_probability is None else by_probability + found
+        missed.append(miss_rates(probability, truth, THRESHOLDS))
+        groups.append(example.group)
+    return Observed(by_probability, np.stack(missed), tuple(groups))
+
+
+def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | None = None) -> CheckpointConfig:
+    """The configuration with the calibration of the highest likelihood, and a threshold.
+
+    The threshold is that of the best F1 over all pixels or, where `miss_rate` is given, the highest one by which at
+    most so large a share of a new group's corrosion is missed in expectation (`conformal_threshold`).
+
+    Raises:
+        InputError: where the photographs show no corrosion or nothing else, all pixels have one probability, or there
+            are too few groups for the miss rate.
+    """
+    calibration = fit_affine(observed.by_probability, config.positive_weight)
+    photographs = f"{len(observed.groups)} photographs in {len(set(observed.groups))} groups"
+    if miss_rate is None:
+        raw, rule = best_f1_threshold(observed.by_probability), "best F1"
+    else:
+        raw = conformal_threshold(of_groups(observed.missed, observed.groups), THRESHOLDS, miss_rate)
+        rule = f"at most {miss_rate:g} of a group's corrosion missed in expectation"
+    threshold = float(calibration(np.float64(raw)))
+    return dataclasses.replace(
+        config, calibration=calibration, threshold=threshold, threshold_rule=f"{rule}, on {photographs}"
+    )
+
+
+def qualities(observed: Observed, calibration: AffineCalibration) -> dict[str, Quality]:
+    """Of the raw probabilities, of the best that a temperature makes of them, and of the calibrated ones."""
+    ways = {"raw": AffineCalibration(), "temperature": fit_temperature(observed.by_probability), "affine": calibration}
+    return {name: _quality(recalibrated(observed.by_probability, way)) for name, way in ways.items()}
+
+
+def recalibrated(by_probability: Histogram, calibration: AffineCalibration) -> Histogram:
+    """The histogram of calibrated probabilities; the numbers of its bins are still those of the raw ones."""
+    probabilities, corroded = by_probability.sums
+    mean = calibration(probabilities / by_probability.counts)
+    return dataclasses.replace(by_probability, sums=np.stack([mean * by_probability.counts, corroded]))
+
+
+def table(found: dict[str, Quality]) -> str:
+    """As Markdown."""
+    rows = [f"| {name} | {' | '.join(f'{value:.4f}' for value in quality)} |" for name, quality in found.items()]
+    names = [name.replace("above", "ece_above_0.1") for name in Quality._fields]
+    return "\n".join([f"| probabilities | {' | '.join(names)} |", f"|{'---|' * (len(names) + 1)}", *rows])
+
+
+def _quality(by_probability: Histogram) -> Quality:
+    """From the mean of each bin."""
+    counts, (sums, corroded) = by_probability.counts, by_probability.sums
+    mean = np.clip(sums / counts, SUREST, 1 - SUREST)
+    sound = counts - corroded
+    likelihood = -(corroded * np.log(mean) + sound * np.log1p(-mean)).sum()
+    squared = (corroded * (1 - mean) ** 2 + sound * mean**2).sum()
+    proper = ProperScores(float(counts.sum()), float(likelihood), float(squared), float(corroded.sum()))
+    return Quality(
+        proper.likelihood,
+        proper.brier,
+        float(proper.brier_skill),
+        float(equal_mass(by_probability).expected_error),
+        float(equal_mass(above(by_probability, 0.1)).expected_error),
+        float(sharpness(by_probability)),
+    )
