@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ml_collections import ConfigDict
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.models.segmenter import LAST_LAYER, ModelConfig
 from spotrust_jax.recipe import FineTuningConfig, LossConfig, OptimizerConfig, PlateauConfig, ScheduleConfig
 
 # Three numbers, or none of them where the data set's own are meant.
@@ -124,6 +124,11 @@ class TrainConfig:
     frozen_norm: bool = False
 
     def __post_init__(self) -> None:
+        if self.model.variant in LAST_LAYER:
+            raise InputError(
+                f"model.variant {self.model.variant!r} is not trained: train a deterministic network, then fit its "
+                f"last layer with launch.last_layer"
+            )
         if self.accumulation < 1:
             raise InputError(f"accumulation is {self.accumulation}: give at least 1")
         if self.schedule.kind == "cosine" and self.schedule.warmup_epochs >= self.epochs:

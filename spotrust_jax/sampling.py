@@ -132,13 +132,17 @@ def predict_maps(
     sums, _ = jax.lax.scan(add_member, nothing, (first + jnp.arange(here), variables))
     means, variance, log_variance, terms = sums if axis_name is None else _over_devices(sums, axis_name)
     between = means.squares / means.count
-    several = network.config.stochastic and (here > 1 or axis_name is not None)
+    members = here > 1 or axis_name is not None
+    decomposition = decompose(means.mean, _divided(terms, means.count)) if decomposed else None
+    if decomposed and not (members or network.config.stochastic):
+        # A single opinion: no rounding may look like a second one.
+        decomposition = decomposition._replace(mutual_information=start)
     return Maps(
         means.mean,
         jnp.sqrt(between + variance / means.count),
         log_variance / means.count,
-        jnp.sqrt(between) if several else None,
-        decompose(means.mean, _divided(terms, means.count)) if decomposed else None,
+        jnp.sqrt(between) if members and network.config.stochastic else None,
+        decomposition,
     )
 
 

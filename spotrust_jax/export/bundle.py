@@ -22,7 +22,7 @@ FORMAT = 1
 DESCRIPTION, README, CHECKPOINT = "bundle.json", "README.md", "checkpoint"
 PROGRAM, VARIABLES = "model.stablehlo", "variables.npz"
 
-Noise = Literal["none", "normal", "mask", "kernel"]
+Noise = Literal["none", "normal", "mask", "kernel", "last_layer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Description:
         mean, deviation: channel statistics of the normalisation, which the program does itself.
         members: networks of the ensemble.
         noise: where chance enters a pass: standard normals times the branches' deviations, masks on the branches,
-            drawn kernels, or nowhere.
+            drawn kernels, drawn weights of the last layer, or nowhere.
         key_implementation: of the random keys whose data the program takes.
         platforms: that the program was lowered for.
         jax: version that wrote the program.
@@ -98,7 +98,8 @@ def noise_kind(model: ModelConfig) -> Noise:
     """Where chance enters a pass."""
     if model.draws_kernels:
         return "kernel"
-    return {"deterministic": "none", "variational": "normal", "dropout": "mask"}[model.variant]
+    kinds: dict[str, Noise] = {"variational": "normal", "dropout": "mask", "laplace": "last_layer"}
+    return kinds.get(model.variant, "none")
 
 
 def write_bundle(segmenter: Segmenter, output: str | os.PathLike, *, onnx: bool) -> None:

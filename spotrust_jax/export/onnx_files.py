@@ -14,7 +14,7 @@ from spotrust_jax.export.onnx_graph import onnx_model
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.folding import folded_network
-from spotrust_jax.models.segmenter import Features, normalize
+from spotrust_jax.models.segmenter import LAST_LAYER, Features, normalize
 
 # The side of the image that the graphs are traced with; they take others.
 _SIDE = 64
@@ -22,6 +22,9 @@ _SIDE = 64
 
 def require_convertible(segmenter: Segmenter) -> None:
     """Raises an `InputError` for a model whose chance is no noise on the branches."""
+    variant = segmenter.config.model.variant
+    if variant in LAST_LAYER:
+        raise InputError(f"--onnx cannot be had of a model with model.variant={variant}: leave --onnx out")
     if segmenter.config.model.draws_kernels:
         raise InputError(
             "--onnx cannot be had of a model with model.estimator=kernel, which draws weights: leave --onnx out"

@@ -130,18 +130,23 @@ class SegmentationHead(nn.Module):
     interpolation: Interpolation
     policy: Policy
 
-    @nn.compact
+    def setup(self) -> None:
+        """Names here are those of the parameter tree."""
+        self.mix = BranchwiseConv(self.interpolation, self.policy)
+        self.norm = Norm(self.policy, relu=True)
+        self.logit = self._last()
+
     def __call__(
         self, branches: tuple[FeatureMap, ...], size: tuple[Dimension, Dimension], train: bool
     ) -> Float[Array, "batch height width"]:
         """Logits of corrosion at `size` (height, width), float32."""
-        if self.policy.folded:
-            x = self._folded(branches)
-        else:
-            x = BranchwiseConv(self.interpolation, self.policy, name="mix")(branches)
-            x = Norm(self.policy, relu=True, name="norm")(x, train)
-            x = self._last(name="logit")(x)
+        x = self._folded(branches) if self.policy.folded else self.logit(self.activations(branches, train))
         return resize(x.astype(jnp.float32), size, self.interpolation)[..., 0]
+
+    def activations(self, branches: tuple[FeatureMap, ...], train: bool) -> FeatureMap:
+        """What the last layer sees of the branches, all at a quarter of the image's size."""
+        x = self.mix(branches)
+        return nn.relu(x) if self.policy.folded else self.norm(x, train)
 
     def _last(self, **options: Any) -> Conv:
         return Conv(1, self.final_kernel, self.policy, use_bias=True, kernel_init=nearly_zero, **options)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from spotrust_jax.dimension import Dimension
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.heads import (
     AleatoricNetwork,
@@ -24,11 +25,16 @@ from spotrust_jax.models.heads import (
     dropout,
 )
 from spotrust_jax.models.hrnet import Backbone, FeatureMap
+from spotrust_jax.models.last_layer import Laplace, LogitNoise, noisy_logits
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.resize import Interpolation
+from spotrust_jax.models.resize import Interpolation, resize
 
-Variant = Literal["deterministic", "variational", "dropout"]
+Variant = Literal["deterministic", "variational", "dropout", "laplace", "logit_noise"]
+
+LAST_LAYER: tuple[Variant, ...] = ("laplace", "logit_noise")
+"""Variants whose last layer is fitted to a trained deterministic network."""
+
 Variables = dict[str, Any]
 
 
@@ -37,7 +43,8 @@ class ModelConfig:
     """Which network.
 
     Attributes:
-        variant: "deterministic", "variational" or "dropout".
+        variant: "deterministic", "variational", "dropout" or, made of a trained deterministic network, "laplace", which
+            draws weights of the last layer, or "logit_noise", whose logit has noise of a variance that it predicts.
         preset: one of `presets.PRESETS`.
         width: channels of the finest branch where not the preset's, else 0.
         final_kernel: side of the head's last convolution, 1 or 3.
@@ -62,18 +69,20 @@ class ModelConfig:
         architecture(self.preset, width=self.width, final_kernel=self.final_kernel)
         if not self.prior_deviation > 0:
             raise InputError(f"model.prior_deviation is {self.prior_deviation}: give a positive number")
+        if self.variant in LAST_LAYER and self.final_kernel != 1:
+            raise InputError(f"model.final_kernel is {self.final_kernel}: variant {self.variant} is for 1 alone")
         if not 0 <= self.dropout_rate < 1:
             raise InputError(f"model.dropout_rate is {self.dropout_rate}: give a number from 0 to below 1")
 
     @property
     def stochastic(self) -> bool:
         """Whether passes differ."""
-        return self.variant != "deterministic"
+        return self.variant in ("variational", "dropout", "laplace")
 
     @property
     def head_interpolation(self) -> Interpolation:
         """How the head upsamples: the reference does it bicubically to noisy branches, bilinearly to plain ones."""
-        return "bicubic" if self.stochastic else "bilinear"
+        return "bicubic" if self.variant in ("variational", "dropout") else "bilinear"
 
     @property
     def draws_kernels(self) -> bool:
@@ -86,9 +95,9 @@ class Features(NamedTuple):
 
     Attributes:
         branches: the head's inputs before noise, finest first: the Bayesian convolutions' means under local
-            reparameterisation, else the backbone's four outputs.
+            reparameterisation, else the backbone's four outputs. Of variants of the last layer its input alone.
         deviations: standard deviations of the noise on them under local reparameterisation, else empty.
-        log_variance: the aleatoric log variance at the image's size.
+        log_variance: the aleatoric log variance at the image's size; of the noise on the logit where there is such.
     """
 
     branches: tuple[FeatureMap, ...]
@@ -113,6 +122,10 @@ class SegmenterNetwork(nn.Module):
             self.bayesian = [BayesianConv(channels, self.policy) for channels in shape.branch_channels()]
         self.head = SegmentationHead(shape.final_kernel, self.config.head_interpolation, self.policy)
         self.aleatoric = AleatoricNetwork(self.policy)
+        if self.config.variant == "laplace":
+            self.laplace = Laplace(sum(shape.branch_channels()))
+        if self.config.variant == "logit_noise":
+            self.logit_noise = LogitNoise(sum(shape.branch_channels()))
 
     def features(
         self, images: Float[Array, "batch height width 3"], train: bool = False, freeze_backbone: bool = False
@@ -123,6 +136,11 @@ class SegmenterNetwork(nn.Module):
         """
         branches = self.backbone(images, train and not freeze_backbone)
         log_variance = self.aleatoric(images, train)
+        if self.config.variant in LAST_LAYER:
+            activations = self.head.activations(branches, train)
+            if self.config.variant == "logit_noise":
+                log_variance = self._enlarged(self.logit_noise(activations), images.shape[1:3])
+            return Features((activations,), (), log_variance)
         if self.config.variant != "variational" or self.config.draws_kernels:
             return Features(branches, (), log_variance)
         moments = [layer.moments(x) for layer, x in zip(self.bayesian, branches, strict=True)]
@@ -133,8 +151,13 @@ class SegmenterNetwork(nn.Module):
         self, features: Features, keys: NoiseKeys | None = None, train: bool = False
     ) -> Float[Array, "batch height width"]:
         """Logits of corrosion in one pass, at the image's size; without keys, at the mean of the noise."""
-        branches = self._noisy(features, keys)
-        return self.head(branches, features.log_variance.shape[1:], train)
+        if self.config.variant in LAST_LAYER:
+            return self._last_layer(features, keys)
+        return self.head(self._noisy(features, keys), features.log_variance.shape[1:], train)
+
+    def last_layer_inputs(self, images: Float[Array, "batch height width 3"]) -> FeatureMap:
+        """What the last layer of a trained deterministic network sees, at a quarter of the image's size."""
+        return self.head.activations(self.backbone(images, False), False)
 
     def __call__(
         self,
@@ -146,6 +169,19 @@ class SegmenterNetwork(nn.Module):
         """Logits of one pass, and the log variance."""
         features = self.features(images, train, freeze_backbone)
         return self.decode(features, keys, train), features.log_variance
+
+    def _last_layer(self, features: Features, keys: NoiseKeys | None) -> Float[Array, "batch height width"]:
+        """Logits of variants that differ in the last layer."""
+        (activations,), size = features.branches, features.log_variance.shape[1:]
+        logits = self.head.logit(activations)[..., 0].astype(jnp.float32)
+        if self.config.variant == "logit_noise":
+            return noisy_logits(self._enlarged(logits, size), features.log_variance)
+        return self._enlarged(logits if keys is None else logits + self.laplace(activations, keys.masks), size)
+
+    def _enlarged(
+        self, cells: Float[Array, "batch h w"], size: tuple[Dimension, Dimension]
+    ) -> Float[Array, "batch height width"]:
+        return resize(cells[..., None], size, self.config.head_interpolation)[..., 0]
 
     def _noisy(self, features: Features, keys: NoiseKeys | None) -> tuple[FeatureMap, ...]:
         """The head's inputs in one pass."""

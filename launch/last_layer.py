@@ -1,0 +1,32 @@
+"""Makes a stochastic model of a trained deterministic one, by its last layer alone, in the time of a prediction."""
+
+from absl import flags
+
+from . import program
+
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a deterministic model, or ensemble.", required=True)
+_DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
+_SPLIT = flags.DEFINE_string("split", "train", "Split to fit on, best the one that the model was trained on.")
+_KIND = flags.DEFINE_enum(
+    "kind", "laplace", ["laplace", "logit_noise"], "Weights with a posterior, or a logit with noise of its own."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for the new model.", required=True)
+
+
+def main() -> int:
+    import spotrust_jax
+    from spotrust_jax.data.datasets import open_path
+    from spotrust_jax.last_layer.fit import with_last_layer
+
+    segmenter = spotrust_jax.load(_CHECKPOINT.value)
+    with_last_layer(segmenter, _KIND.value, open_path(_DATA.value, _SPLIT.value)).save(_OUTPUT.value)
+    print(f"model with {_KIND.value}: {_OUTPUT.value}; calibrate it before you read its probabilities")
+    return 0
+
+
+def run() -> None:
+    program.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,1 @@
+"""Last layers fitted to trained deterministic networks, on features that are computed once."""
