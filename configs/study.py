@@ -26,7 +26,7 @@ def get_config(variant: str = "variational"):
     config.loss.positive_weight = 3.0
     config.loss.log_variance_bound = 3.0
     config.batch_size = 8
-    config.epochs = 5
+    config.epochs = 8
     config.schedule.kind = "cosine"
     config.schedule.warmup_epochs = 0.2
     return config

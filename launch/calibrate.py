@@ -21,7 +21,7 @@ def main() -> int:
     import spotrust_jax
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
-    from spotrust_jax.evaluation.calibrate import calibrated, observe, qualities, table
+    from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, table, ways
 
     if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
         raise InputError(f"--miss_rate={_MISS_RATE.value} is no share: give a number between 0 and 1")
@@ -30,7 +30,8 @@ def main() -> int:
     observed = observe(segmenter, dataset, analysis_flags.analysis(segmenter.config))
     config = calibrated(segmenter.config, observed, _MISS_RATE.value)
     write_config(_CHECKPOINT.value, config)
-    print(table(qualities(observed, config.calibration)))
+    found = {name: quality_of(observed.by_probability, way) for name, way in ways(observed, config).items()}
+    print(table(found))
     print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.shift:+.3f})")
     print(f"threshold: {config.threshold:.4f} ({config.threshold_rule})")
     return 0

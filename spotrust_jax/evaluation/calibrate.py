@@ -90,34 +90,22 @@ def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | 
     )
 
 
-def qualities(observed: Observed, calibration: AffineCalibration) -> dict[str, Quality]:
-    """Of the raw probabilities, of the best that a temperature makes of them, and of the calibrated ones."""
-    ways = {"raw": AffineCalibration(), "temperature": fit_temperature(observed.by_probability), "affine": calibration}
-    return {name: _quality(recalibrated(observed.by_probability, way)) for name, way in ways.items()}
+def ways(observed: Observed, config: CheckpointConfig) -> dict[str, AffineCalibration]:
+    """None, the best temperature alone, and the configuration's calibration."""
+    temperature = fit_temperature(observed.by_probability)
+    return {"raw": AffineCalibration(), "temperature": temperature, "affine": config.calibration}
 
 
-def recalibrated(by_probability: Histogram, calibration: AffineCalibration) -> Histogram:
-    """The histogram of calibrated probabilities; the numbers of its bins are still those of the raw ones."""
-    probabilities, corroded = by_probability.sums
-    mean = calibration(probabilities / by_probability.counts)
-    return dataclasses.replace(by_probability, sums=np.stack([mean * by_probability.counts, corroded]))
-
-
-def table(found: dict[str, Quality]) -> str:
-    """As Markdown."""
-    rows = [f"| {name} | {' | '.join(f'{value:.4f}' for value in quality)} |" for name, quality in found.items()]
-    names = [name.replace("above", "ece_above_0.1") for name in Quality._fields]
-    return "\n".join([f"| probabilities | {' | '.join(names)} |", f"|{'---|' * (len(names) + 1)}", *rows])
-
-
-def _quality(by_probability: Histogram) -> Quality:
-    """From the mean of each bin."""
-    counts, (sums, corroded) = by_probability.counts, by_probability.sums
-    mean = np.clip(sums / counts, SUREST, 1 - SUREST)
+def quality_of(by_raw_probability: Histogram, calibration: AffineCalibration) -> Quality:
+    """What a calibration makes of raw probabilities, from the mean of each bin."""
+    counts, (probabilities, corroded) = by_raw_probability.counts, by_raw_probability.sums
+    mean = np.clip(calibration(probabilities / counts), SUREST, 1 - SUREST)
     sound = counts - corroded
     likelihood = -(corroded * np.log(mean) + sound * np.log1p(-mean)).sum()
     squared = (corroded * (1 - mean) ** 2 + sound * mean**2).sum()
     proper = ProperScores(float(counts.sum()), float(likelihood), float(squared), float(corroded.sum()))
+    # Calibration keeps the order, so bins of one mass can still be told by the raw probabilities.
+    by_probability = dataclasses.replace(by_raw_probability, sums=np.stack([mean * counts, corroded]))
     return Quality(
         proper.likelihood,
         proper.brier,
@@ -126,3 +114,10 @@ def _quality(by_probability: Histogram) -> Quality:
         float(equal_mass(above(by_probability, 0.1)).expected_error),
         float(sharpness(by_probability)),
     )
+
+
+def table(found: dict[str, Quality]) -> str:
+    """As Markdown."""
+    rows = [f"| {name} | {' | '.join(f'{value:.4f}' for value in quality)} |" for name, quality in found.items()]
+    names = [name.replace("above", "ece_above_0.1") for name in Quality._fields]
+    return "\n".join([f"| probabilities | {' | '.join(names)} |", f"|{'---|' * (len(names) + 1)}", *rows])

@@ -1,0 +1,53 @@
+"""Trains and measures all variants on synthetic scenes and, where they are, on labelled photographs: docs/study.md.
+
+python -m launch.study --workdir=runs/study --data=DATA --out_of_distribution=PHOTOGRAPHS
+It goes on where it was stopped. With --full it trains four times as long, and on the survey scenes too.
+"""
+
+import time
+from pathlib import Path
+
+from absl import flags
+
+from . import program
+
+_WORKDIR = flags.DEFINE_string("workdir", "runs/study", "Folder for everything that the study writes.")
+_DATA = flags.DEFINE_string("data", None, "Labelled photographs: images/, masks/ and splits.csv; else scenes alone.")
+_UNLIKE = flags.DEFINE_string("out_of_distribution", None, "Photographs of other things: file, folder or glob.")
+_FULL = flags.DEFINE_bool("full", False, "Train longer, and on more data sets.")
+
+_LONGER = 4
+
+
+def main() -> int:
+    import jax
+    from spotrust_jax.configs import study
+
+    from spotrust_jax.study.datasets import photograph_parts, scene_parts, survey_parts
+    from spotrust_jax.study.measure import measure
+    from spotrust_jax.study.models import models, train_all
+    from spotrust_jax.study.tables import write_study
+    from spotrust_jax.whole_files import write_text
+
+    start, workdir, texts = time.monotonic(), Path(_WORKDIR.value), []
+    data = [scene_parts(_UNLIKE.value)]
+    data += [survey_parts(_UNLIKE.value)] if _FULL.value else []
+    data += [photograph_parts(Path(_DATA.value), _UNLIKE.value)] if _DATA.value else []
+    for parts in data:
+        folder = workdir / parts.name
+        train_all(parts, folder, study.get_config, program.devices(), _LONGER if _FULL.value else 1)
+        measured = [measure(model, parts) for model in models(folder, parts.train)]
+        texts.append(write_study(folder, parts.name, measured))
+    minutes = (time.monotonic() - start) / 60
+    texts.append(f"{minutes:.0f} minutes on {jax.devices()[0].device_kind}, jax {jax.__version__}.\n")
+    write_text(workdir / "study.md", "\n".join(texts))
+    print("\n".join(texts))
+    return 0
+
+
+def run() -> None:
+    program.run(main)
+
+
+if __name__ == "__main__":
+    run()

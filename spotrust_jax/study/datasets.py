@@ -1,0 +1,125 @@
+"""What the study trains and measures on: which photographs play which part."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from spotrust_jax.data.datasets import open_path
+from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.images import read_image
+from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
+from spotrust_jax.data.synthetic import SurveySceneDataset
+from spotrust_jax.inference.photographs import list_photographs
+
+SIZE = 128
+"""Long side in pixels at which everything is trained and analysed."""
+
+# Scenes of each part.
+_VALIDATION, _TEST, _OTHER = 128, 128, 64
+
+
+class Images:
+    """Photographs without labels, read one by one as often as they are asked for."""
+
+    def __init__(self, pattern: str):
+        self._photographs = list_photographs(pattern)
+
+    def __len__(self) -> int:
+        return len(self._photographs)
+
+    def __iter__(self) -> Iterator[tuple[str, UInt8[np.ndarray, "height width 3"]]]:
+        return ((str(one.stem), read_image(one.path)) for one in self._photographs)
+
+
+class Unlabelled:
+    """The images of a data set, whatever its labels."""
+
+    def __init__(self, dataset: Dataset):
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __iter__(self) -> Iterator[tuple[str, UInt8[np.ndarray, "height width 3"]]]:
+        return ((example.name, example.image) for example in self._dataset)
+
+
+class Parts(NamedTuple):
+    """A data set of the study.
+
+    Attributes:
+        name: of its folder and in the tables.
+        settings: fields of the training's configuration, by dotted names.
+        train, validation, test: what networks learn from, are calibrated on, and are measured on.
+        hard_negatives: nothing in them is corroded, though it looks like it; None where there are none.
+        unlike: by name, photographs out of distribution.
+        unlike_validation: others, on which the score is chosen that is to tell those.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    hard_negatives: Dataset | None
+    unlike: dict[str, Images | Unlabelled]
+    unlike_validation: Unlabelled
+
+
+def scene_parts(photographs: str | None) -> Parts:
+    """The embedded scenes; clean ones as hard negatives; scenes without steel, and photographs if given, as unlike."""
+    clean = dataclasses.replace(DEMO_SCENES, clean_share=1.0)
+    return Parts(
+        "scenes",
+        {},
+        SceneDataset(DEMO_SCENES, "train", 512),
+        SceneDataset(DEMO_SCENES, "validation", _VALIDATION),
+        SceneDataset(DEMO_SCENES, "test", _TEST),
+        SceneDataset(clean, "test", _OTHER),
+        _unlike(photographs),
+        Unlabelled(SurveySceneDataset("unlike_validation", _OTHER, SIZE)),
+    )
+
+
+def survey_parts(photographs: str | None) -> Parts:
+    """The survey scenes, which show much of what is unlike the embedded ones."""
+    return Parts(
+        "survey",
+        {"data.scenes_version": "survey-1"},
+        SurveySceneDataset("train", 512, SIZE),
+        SurveySceneDataset("validation", _VALIDATION, SIZE),
+        SurveySceneDataset("test", _TEST, SIZE),
+        None,
+        _unlike(photographs),
+        Unlabelled(SurveySceneDataset("unlike_validation", _OTHER, SIZE)),
+    )
+
+
+def photograph_parts(data: Path, photographs: str | None) -> Parts:
+    """Labelled photographs."""
+    settings = {
+        "data.source": "folder",
+        "data.path": str(data),
+        "loss.positive_weight": 4.0,
+        # Few photographs: as many steps as on scenes take more epochs.
+        "epochs": 80,
+        "schedule.warmup_epochs": 4.0,
+        "run.panel_epochs": 0,
+        "augmentation.scale": (0.5, 1.0),
+        "augmentation.brightness": 0.3,
+        "augmentation.contrast": 0.3,
+        "augmentation.greyscale": 0.1,
+        "augmentation.blur": 0.3,
+    }
+    parts = [open_path(data, split) for split in ("train", "validation", "test")]
+    other = Unlabelled(SurveySceneDataset("unlike_validation", _OTHER, SIZE))
+    return Parts("photographs", settings, *parts, None, _unlike(photographs), other)
+
+
+def _unlike(photographs: str | None) -> dict[str, Images | Unlabelled]:
+    scenes = {"scenes without steel": Unlabelled(SurveySceneDataset("unlike_test", _OTHER, SIZE))}
+    return scenes if photographs is None else {**scenes, "other photographs": Images(photographs)}

@@ -1,0 +1,114 @@
+"""One model of the study, calibrated and measured on every part of a data set."""
+
+import dataclasses
+import statistics
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float64
+
+from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.evaluation.calibrate import THRESHOLDS, Observed, Quality, calibrated, observe, quality_of, ways
+from spotrust_jax.evaluation.calibration import conformal_threshold
+from spotrust_jax.evaluation.evaluate import Evaluation, Unlike, evaluate, evaluate_unlike
+from spotrust_jax.evaluation.measures import uncertainty_measures
+from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
+from spotrust_jax.evaluation.unlike import best_score
+from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.study.datasets import SIZE, Parts
+from spotrust_jax.study.models import Model
+
+NUM_SAMPLES = 24
+MISS_RATE = 0.1
+
+# Random divisions into calibration and test, and photographs of the former.
+_DIVISIONS, _CALIBRATING = 100, 100
+
+
+class Measured(NamedTuple):
+    """Everything of one model.
+
+    Attributes:
+        model: which.
+        calibration: what was fitted on the validation part.
+        threshold: of the best F1 there.
+        qualities: on the test part of raw probabilities, with a temperature, and calibrated.
+        test: on the test part, calibrated.
+        unlike: on what is out of distribution, by name.
+        called: share of the hard negatives' pixels called corrosion, and of theirs out of distribution, by name.
+        detector: uncertainty that tells best on validation what is out of distribution.
+        doubt: uncertainty that puts errors best in order on validation.
+        missed: realised miss rates of the conformal threshold over random divisions; none of fewer photographs.
+        seconds: median of a photograph at the study's size.
+    """
+
+    model: Model
+    calibration: AffineCalibration
+    threshold: float
+    qualities: dict[str, Quality]
+    test: Evaluation
+    unlike: dict[str, Unlike]
+    called: dict[str, float]
+    detector: str
+    doubt: str
+    missed: Float64[np.ndarray, "divisions"]
+    seconds: float
+
+
+def measure(model: Model, parts: Parts) -> Measured:
+    """Calibrates on validation, chooses there what is to be chosen, and measures on the rest."""
+    analysis = Analysis(SIZE, NUM_SAMPLES)
+    observed = observe(model.segmenter, parts.validation, analysis)
+    config = calibrated(model.segmenter.config, observed)
+    segmenter = dataclasses.replace(model.segmenter, config=config)
+    validation = evaluate(f"{model.name}, validation", segmenter, parts.validation, analysis)
+    unlike_validation = evaluate_unlike(segmenter, parts.unlike_validation, analysis)
+    observed_test = observe(model.segmenter, parts.test, analysis)
+    test = evaluate(model.name, segmenter, parts.test, analysis)
+    unlike = {name: evaluate_unlike(segmenter, images, analysis) for name, images in parts.unlike.items()}
+    called = {name: float(one.corroded.mean()) for name, one in unlike.items()}
+    if parts.hard_negatives is not None:
+        clean = evaluate("hard negatives", segmenter, parts.hard_negatives, analysis)
+        called["hard negatives"] = float(clean.pooled.confusion[1] / clean.pooled.confusion.sum())
+    areas = {name: uncertainty_measures(validation.pooled, name)["aurc"] for name in UNCERTAINTIES}
+    return Measured(
+        model,
+        config.calibration,
+        config.threshold,
+        {name: quality_of(observed_test.by_probability, way) for name, way in ways(observed, config).items()},
+        test,
+        unlike,
+        called,
+        best_score(validation, unlike_validation),
+        min(areas, key=areas.__getitem__),
+        realised_miss_rates(observed, observed_test),
+        seconds_of_a_photograph(segmenter),
+    )
+
+
+def realised_miss_rates(*observed: Observed, seed: int = 0) -> Float64[np.ndarray, "divisions"]:
+    """Mean miss rates on the rest when a threshold is promised from some of the photographs, divided at random."""
+    missed = np.concatenate([one.missed for one in observed])
+    if len(missed) < 2 * _CALIBRATING:
+        return np.zeros(0)
+    generator, realised = np.random.default_rng(seed), []
+    for _ in range(_DIVISIONS):
+        order = generator.permutation(len(missed))
+        threshold = conformal_threshold(missed[order[:_CALIBRATING]], THRESHOLDS, MISS_RATE)
+        rates = missed[order[_CALIBRATING:], np.searchsorted(THRESHOLDS, threshold)]
+        realised.append(rates.mean())
+    return np.array(realised)
+
+
+def seconds_of_a_photograph(segmenter: Segmenter, repeats: int = 7) -> float:
+    """Median time of all passes over one image, once the program is there."""
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    taken = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        segmenter.predict(image, key=jax.random.key(0), num_samples=NUM_SAMPLES)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken[1:])

@@ -1,0 +1,177 @@
+"""The study's findings as Markdown and JSON: no number in them but measured ones."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
+from spotrust_jax.evaluation.plots import write_plots
+from spotrust_jax.evaluation.summary import Measure, summarize
+from spotrust_jax.evaluation.tables import write_evaluations
+from spotrust_jax.study.measure import MISS_RATE, Measured
+from spotrust_jax.whole_files import write_text
+
+Row = dict[str, Any]
+
+
+class _Found(NamedTuple):
+    """A model with all measures, by group and metric; those of what is unlike by its name."""
+
+    measured: Measured
+    measures: dict[tuple[str, str], Measure]
+    unlike: dict[str, dict[tuple[str, str], Measure]]
+
+
+def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
+    """Writes study.md, study.json, plots, and the full tables for each set of unlike photographs; returns the text."""
+    found = [_found(one) for one in measured]
+    ensemble = next(one for one in found if one.measured.model.name == "ensemble")
+    tables: dict[str, list[Row]] = {
+        "Masks and probabilities on the test part": [_masks(one, found[0]) for one in found],
+        "Errors, put in order by uncertainty": [row for one in found for row in _errors(one)],
+        "Out of distribution": [row for one in found for row in _unlike(one)],
+        "Epistemic deviation": [_epistemic(one, ensemble) for one in found],
+        f"Threshold for a miss rate of {MISS_RATE:g}": [_missed(one) for one in found if len(one.measured.missed)],
+        "What was to hold": [row for one in found for row in _checks(one)],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    tests = [one.test for one in measured]
+    for unlike in measured[0].unlike:
+        write_evaluations(folder / unlike.replace(" ", "_"), tests, [one.unlike[unlike] for one in measured])
+    write_plots(folder / "plots", tests)
+    text = "\n".join(
+        [f"## {name.capitalize()}", "", *(_markdown(title, rows) for title, rows in tables.items() if rows)]
+    )
+    write_text(folder / "study.md", text)
+    write_text(folder / "study.json", json.dumps(tables, indent=2) + "\n")
+    return text
+
+
+def _found(one: Measured) -> _Found:
+    def by_name(measures: Sequence[Measure]) -> dict[tuple[str, str], Measure]:
+        return {(measure.group, measure.metric): measure for measure in measures}
+
+    unlike = {name: by_name(summarize(one.test, images)) for name, images in one.unlike.items()}
+    return _Found(one, next(iter(unlike.values())), unlike)
+
+
+def _masks(one: _Found, first: _Found) -> Row:
+    raw, affine = one.measured.qualities["raw"], one.measured.qualities["affine"]
+    temperature = one.measured.qualities["temperature"]
+    return {
+        "model": one.measured.model.name,
+        "networks trained": str(one.measured.model.networks),
+        "F1": _with_interval(one.measures["pooled", "f1"]),
+        "IoU of corrosion": _with_interval(one.measures["pooled", "iou_corrosion"]),
+        "slope, shift": f"{one.measured.calibration.slope:.2f}, {one.measured.calibration.shift:+.2f}",
+        "NLL raw": f"{raw.negative_log_likelihood:.4f}",
+        "NLL temperature": f"{temperature.negative_log_likelihood:.4f}",
+        "NLL calibrated": f"{affine.negative_log_likelihood:.4f}",
+        "ECE above 0.1, raw": f"{raw.above:.3f}",
+        "ECE above 0.1, calibrated": _with_interval(one.measures["probability", "ece_above_0.1"]),
+        "Brier skill": _with_interval(one.measures["probability", "brier_skill"]),
+        "sharpness": f"{affine.sharpness:.4f}",
+        "time of 24 passes": f"{one.measured.seconds / first.measured.seconds:.2f}",
+    }
+
+
+def _errors(one: _Found) -> list[Row]:
+    """By the uncertainty that was best on validation, and by the paper's two."""
+    rows = []
+    for name in dict.fromkeys([one.measured.doubt, "epistemic", "log_variance"]):
+        rows.append(
+            {
+                "model": one.measured.model.name,
+                "uncertainty": name.replace("_", " ") + (" (chosen)" if name == one.measured.doubt else ""),
+                "error rate": f"{1 - one.measures['pooled', 'accuracy'].value:.4f}",
+                "without the 20% most uncertain": _with_interval(one.measures[name, "risk_at_coverage"], 4),
+                "AURC": _with_interval(one.measures[name, "aurc"], 4),
+                "AUSE": _with_interval(one.measures[name, "ause"]),
+                "PAvPU": _with_interval(one.measures[name, "pavpu"]),
+            }
+        )
+    return rows
+
+
+def _unlike(one: _Found) -> list[Row]:
+    score = f"unlike/{one.measured.detector}"
+    rows = []
+    for name, measures in one.unlike.items():
+        best = max(UNCERTAINTIES, key=lambda other: measures[f"unlike/{other}", "image_auroc"].value)
+        rows.append(
+            {
+                "model": one.measured.model.name,
+                "unlike": name,
+                "score chosen on validation": one.measured.detector.replace("_", " "),
+                "AUROC by image": _with_interval(measures[score, "image_auroc"]),
+                "FPR95 by image": _with_interval(measures[score, "image_fpr95"]),
+                "AUROC by pixel": _with_interval(measures[score, "pixel_auroc"]),
+                "best here": f"{best.replace('_', ' ')} {measures[f'unlike/{best}', 'image_auroc'].value:.3f}",
+                "called corrosion": f"{one.measured.called[name]:.3f}",
+            }
+        )
+    if "hard negatives" in one.measured.called:
+        called = {"unlike": "hard negatives", "called corrosion": f"{one.measured.called['hard negatives']:.3f}"}
+        rows.append({**dict.fromkeys(rows[0], ""), "model": one.measured.model.name, **called})
+    return rows
+
+
+def _missed(one: _Found) -> Row:
+    missed = one.measured.missed
+    return {
+        "model": one.measured.model.name,
+        "divisions": str(len(missed)),
+        "mean realised miss rate": f"{missed.mean():.4f}",
+        "standard error": f"{_standard_error(missed):.4f}",
+        "5% to 95% of divisions": f"{np.quantile(missed, 0.05):.3f} to {np.quantile(missed, 0.95):.3f}",
+    }
+
+
+def _checks(one: _Found) -> list[Row]:
+    raw, affine = one.measured.qualities["raw"], one.measured.qualities["affine"]
+    errors = 1 - one.measures["pooled", "accuracy"].value
+    kept = one.measures[one.measured.doubt, "risk_at_coverage"].value
+    steel = next(iter(one.unlike.values()))[f"unlike/{one.measured.detector}", "image_auroc"].value
+    gain = affine.negative_log_likelihood - raw.negative_log_likelihood
+    checks = [
+        ("change of the NLL by calibration, below 0", gain, gain < 0),
+        ("ECE above 0.1, below 0.05", affine.above, affine.above < 0.05),
+        ("Brier skill, above 0.3", affine.brier_skill, affine.brier_skill > 0.3),
+        ("error rate of the 80% surest over that of all, at most 0.5", kept / errors, kept <= errors / 2),
+        ("AUROC of scenes without steel, above 0.9", steel, steel > 0.9),
+    ]
+    if len(one.measured.missed):
+        missed = float(one.measured.missed.mean())
+        most = MISS_RATE + 2 * _standard_error(one.measured.missed)
+        checks.append(("mean miss rate, from 0.07 to 0.1 and two errors", missed, 0.07 <= missed <= most))
+    name = one.measured.model.name
+    answers = [(what, f"{value:.4f}", "yes" if held else "no") for what, value, held in checks]
+    return [dict(zip(("model", "what", "value", "held"), (name, *answer), strict=True)) for answer in answers]
+
+
+def _epistemic(one: _Found, ensemble: _Found) -> Row:
+    """Whether the maps differ: over photographs, how large they are, and how much they go with the ensemble's."""
+    mine, other = (found.measured.test.means["epistemic"] for found in (one, ensemble))
+    together = np.corrcoef(mine, other)[0, 1] if mine.std() > 0 else None
+    return {
+        "model": one.measured.model.name,
+        "mean over photographs": f"{mine.mean():.4f}",
+        "deviation over photographs": f"{mine.std():.4f}",
+        "correlation with the ensemble's": "" if together is None else f"{together:.3f}",
+    }
+
+
+def _standard_error(values: np.ndarray) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _with_interval(measure: Measure, digits: int = 3) -> str:
+    return f"{measure.value:.{digits}f} ({measure.low:.{digits}f} to {measure.high:.{digits}f})"
+
+
+def _markdown(title: str, rows: Sequence[Row]) -> str:
+    lines = [f"| {' | '.join(row.values())} |" for row in rows]
+    return "\n".join([f"### {title}", "", f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}", *lines, ""])
