@@ -10,7 +10,7 @@ def get_config(preset: str = "w48"):
     config = paper_config()
     config.model.variant = "variational"
     config.model.preset = preset
-    # "local_reparameterization" as in the reference's code, or "kernel" as in the paper's text.
+    # "local_reparameterization" as in the reference's code, "kernel" as in the paper's text, or "flipout".
     config.model.estimator = "local_reparameterization"
     config.model.prior_deviation = 0.1
     config.loss.kl_weight = 1.0

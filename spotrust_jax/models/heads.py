@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, DTypeLike, Float, Key
 
 from spotrust_jax.dimension import Dimension
 from spotrust_jax.models import row_blocks
@@ -17,7 +17,7 @@ from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, convolve, h
 from spotrust_jax.models.resize import Interpolation, resize
 from spotrust_jax.random_streams import bernoulli, normal, stream
 
-Estimator = Literal["local_reparameterization", "kernel"]
+Estimator = Literal["local_reparameterization", "kernel", "flipout"]
 DropoutMask = Literal["element", "channel"]
 
 
@@ -26,7 +26,7 @@ class NoiseKeys(NamedTuple):
 
     Attributes:
         weights: kernel draws, shared by everything that goes through the network in this call.
-        masks: channel masks, one per image and the same at all its places.
+        masks: channel masks and signs, one per image and the same at all its places.
         cells: noise that is independent from cell to cell, one per image.
     """
 
@@ -76,9 +76,28 @@ class BayesianConv(nn.Module):
         bias = self.bias_mean + nn.softplus(self.bias_rho) * normal(bias_key, self.bias_mean.shape)
         return self._convolve(x, kernel, bias)
 
+    def flipped(self, x: FeatureMap, key: Key[Array, ""], image_keys: Key[Array, "batch"]) -> FeatureMap:
+        """Output at one draw of the weights whose signs each image turns by channel (Wen et al. 2018).
+
+        A batch shares the draw, and its images' outputs are uncorrelated all the same, which makes gradients quieter.
+        """
+        deviation = nn.softplus(self.kernel_rho) * normal(key, self.kernel_mean.shape)
+        turned = [_image_noise(image_keys, name, self.channels, x.dtype) for name in ("inputs", "outputs")]
+        signs_in, signs_out = (jnp.where(values > 0, 1, -1).astype(x.dtype) for values in turned)
+        bias = nn.softplus(self.bias_rho)[None, None, None] * _image_noise(image_keys, "bias", self.channels, x.dtype)
+        none = jnp.zeros_like(self.bias_mean)
+        return self.mean(x) + signs_out * self._convolve(x * signs_in, deviation, none) + bias.astype(x.dtype)
+
     def _convolve(self, x: FeatureMap, kernel: Float[Array, "3 3 _in _out"], bias: Float[Array, "_out"]) -> FeatureMap:
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=jnp.dtype(self.policy.dtype))
         return convolve(x, kernel) + bias[None, None, None, :]
+
+
+def _image_noise(
+    keys: Key[Array, "batch"], name: str, channels: int, dtype: DTypeLike
+) -> Float[Array, "batch 1 1 channels"]:
+    """Standard normal numbers, one for each channel of an image."""
+    return jax.vmap(lambda key: normal(key, (1, 1, channels), dtype))(stream(keys, name))
 
 
 def cell_noise(keys: Key[Array, "batch"], like: FeatureMap, branch: int) -> FeatureMap:

@@ -29,6 +29,7 @@ from spotrust_jax.models.last_layer import Laplace, LogitNoise, noisy_logits
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.resize import Interpolation, resize
+from spotrust_jax.random_streams import fold_each
 
 Variant = Literal["deterministic", "variational", "dropout", "laplace", "logit_noise"]
 
@@ -48,7 +49,8 @@ class ModelConfig:
         preset: one of `presets.PRESETS`.
         width: channels of the finest branch where not the preset's, else 0.
         final_kernel: side of the head's last convolution, 1 or 3.
-        estimator: variational: "local_reparameterization" draws activations, "kernel" draws kernels once a pass.
+        estimator: variational: "local_reparameterization" draws activations, "kernel" draws kernels once a pass, and
+            "flipout" turns their signs for each image.
         prior_deviation: variational: standard deviation of the weights' normal prior, mean 0.
         dropout_rate: dropout: probability that an element is set to zero.
         dropout_mask: dropout: "element", or "channel" for masks that hold all over an image.
@@ -87,7 +89,7 @@ class ModelConfig:
     @property
     def draws_kernels(self) -> bool:
         """Whether each pass has weights of its own, which makes batches of passes slow."""
-        return self.variant == "variational" and self.estimator == "kernel"
+        return self.variant == "variational" and self.estimator != "local_reparameterization"
 
 
 class Features(NamedTuple):
@@ -198,7 +200,12 @@ class SegmenterNetwork(nn.Module):
         return tuple(mean + deviation * cell_noise(keys.cells, mean, b) for b, (mean, deviation) in pairs)
 
     def _drawn(self, layer: BayesianConv, x: FeatureMap, keys: NoiseKeys | None, branch: int) -> FeatureMap:
-        return layer.mean(x) if keys is None else layer.draw(x, jax.random.fold_in(keys.weights, branch))
+        if keys is None:
+            return layer.mean(x)
+        weights = jax.random.fold_in(keys.weights, branch)
+        if self.config.estimator == "kernel":
+            return layer.draw(x, weights)
+        return layer.flipped(x, weights, fold_each(keys.masks, branch))
 
 
 def build_network(config: ModelConfig, policy: Policy | None = None) -> SegmenterNetwork:
