@@ -3,12 +3,11 @@
 What is measured, and how, is in metrics.py and measures.py.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float64
 
-from spotrust_jax.evaluation.measures import Values
 from spotrust_jax.evaluation.metrics import Confusion, Scores, count_array
 
 # Images drawn at a time: bounds the memory for large test sets, and changes no result.
@@ -44,19 +43,22 @@ def bootstrap_interval(
 
 Interval = tuple[float, float]
 
+# By any names.
+Measures = Mapping[Hashable, float | Float64[np.ndarray, "*sets"]]
+
 # Resamples whose histograms are in memory at a time.
 _RESAMPLES_AT_A_TIME = 50
 
 
 def measure_intervals(
-    measure: Callable[..., Values],
-    values: Values,
+    measure: Callable[..., Measures],
+    values: Measures,
     images: Sequence[int],
     *,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, Interval]:
+) -> dict[Hashable, Interval]:
     """Percentile interval of each measure of one or several groups of images, each resampled by itself.
 
     `measure` takes for each group how often each of its images counts, [resamples, images], and gives the measures of

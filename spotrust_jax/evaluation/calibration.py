@@ -78,11 +78,13 @@ def miss_rates(
     return np.searchsorted(corroded, thresholds, side="left") / max(len(corroded), 1)
 
 
-def of_groups(rates: Sequence[np.ndarray], groups: Sequence[str]) -> Float64[np.ndarray, "groups thresholds"]:
+def of_groups(
+    rates: Float64[np.ndarray, "images thresholds"], groups: Sequence[str]
+) -> Float64[np.ndarray, "groups thresholds"]:
     """Mean rates of each group of images, such as photographs of one structure."""
     names, place = np.unique(np.array(groups), return_inverse=True)
-    sums = np.zeros((len(names), len(rates[0])))
-    np.add.at(sums, place, np.stack(rates))
+    sums = np.zeros((len(names), rates.shape[1]))
+    np.add.at(sums, place, rates)
     return sums / np.bincount(place)[:, None]
 
 

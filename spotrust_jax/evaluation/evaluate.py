@@ -18,7 +18,7 @@ from spotrust_jax.evaluation.pixel_scores import COARSER_BITS, PATCH, PixelScore
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Prediction, Segmenter
 
-Means = dict[str, Float64[np.ndarray, "images"]]
+Means = dict[str, Float64[np.ndarray, "_images"]]
 
 
 @dataclasses.dataclass(frozen=True)

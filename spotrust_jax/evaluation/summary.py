@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from spotrust_jax.evaluation.bootstrap import Interval, bootstrap_interval, measure_intervals
+from spotrust_jax.evaluation.bootstrap import Interval, Measures, bootstrap_interval, measure_intervals
 from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
 from spotrust_jax.evaluation.measures import Values, probability_measures, uncertainty_measures
 from spotrust_jax.evaluation.metrics import Scores, mean_scores, pooled_scores
@@ -63,7 +63,7 @@ def _pixel_measures(evaluation: Evaluation) -> dict[str, _Measured]:
     measures |= {score: functools.partial(uncertainty_measures, name=score) for score in UNCERTAINTIES}
     each = stacked_scores(evaluation.each)
 
-    def of_all(weights) -> Values:
+    def of_all(weights) -> Measures:
         drawn = each.resampled(weights)
         return {(group, name): value for group, of in measures.items() for name, value in of(drawn).items()}
 

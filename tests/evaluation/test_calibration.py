@@ -66,7 +66,7 @@ def test_miss_rates_are_shares_of_corrosion_below_the_threshold():
     thresholds = np.array([0.0, float(np.float32(0.4)), 0.5, 1.0])
     np.testing.assert_allclose(miss_rates(probability, truth, thresholds), [0, 1 / 3, 2 / 3, 1])
     assert miss_rates(probability, np.zeros_like(truth), thresholds).tolist() == [0, 0, 0, 0]
-    grouped = of_groups([np.array([0.0, 1.0]), np.array([1.0, 1.0]), np.array([0.5, 0.5])], ["b", "b", "a"])
+    grouped = of_groups(np.array([[0.0, 1.0], [1.0, 1.0], [0.5, 0.5]]), ["b", "b", "a"])
     assert grouped.tolist() == [[0.5, 0.5], [0.5, 1.0]]
 
 

@@ -1,0 +1,190 @@
+"""Models measured on photographs: what is ignored, bad splits, tables, and calibration from end to end."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, roc_auc_score
+
+from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.data.example import Example
+from spotrust_jax.errors import InputError
+from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, ways
+from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
+from spotrust_jax.evaluation.figures import Figures
+from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
+from spotrust_jax.evaluation.plots import write_plots
+from spotrust_jax.evaluation.summary import summarize
+from spotrust_jax.evaluation.tables import FILES, write_evaluations
+from spotrust_jax.evaluation.unlike import best_score, unlike_measures
+from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.inference.segmenter import Prediction, Segmenter
+from spotrust_jax.models.segmenter import ModelConfig
+
+CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 64)
+
+ANALYSIS = Analysis(None, 2)
+
+
+class Known(Segmenter):
+    """Red is the raw probability; green, turned into the other maps, is how uncertain the model says it is."""
+
+    def __init__(self, config=CONFIG):
+        super().__init__({}, config)
+
+    @property
+    def uncalibrated(self):
+        return Known(self.config.uncalibrated)
+
+    def predict_part(self, image, photograph, tile, num_samples, decomposed=False):
+        red, green, blue = (image[..., channel].astype(np.float32) / 255 for channel in range(3))
+        maps = dict(zip(("entropy", "mutual_information", "pass_variance"), (green, green / 3, blue), strict=True))
+        return Prediction(red, green / 2, blue, self.config.threshold, **(maps if decomposed else {}))
+
+
+class Photographs(list):
+    @property
+    def names(self):
+        return tuple(example.name for example in self)
+
+
+def _example(seed, corroded=0.5, ignored=None):
+    """Odds of corrosion are a third of what the red channel says, as a positive weight of 3 makes them."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (32, 32, 3), np.uint8)
+    p = np.clip(image[..., 0] / 255, 0.001, 0.999)
+    mask = rng.random((32, 32)) < (p / 3) / (p / 3 + 1 - p) * 2 * corroded
+    return Example(f"photograph {seed}", image, mask, f"group {seed // 2}", ignored)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return Photographs(_example(seed) for seed in range(24))
+
+
+@pytest.fixture(scope="module")
+def unlike():
+    """Photographs in which the model says that it is uncertain."""
+    rng = np.random.default_rng(99)
+    return [(str(i), rng.integers(90, 256, (32, 32, 3), np.uint8)) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def evaluation(dataset):
+    return evaluate("known", Known(), dataset, ANALYSIS)
+
+
+def test_counts_and_means_are_those_of_the_photographs(dataset, evaluation):
+    truth = np.concatenate([example.mask.ravel() for example in dataset])
+    found = np.concatenate([(example.image[..., 0] / np.float32(255) >= 0.5).ravel() for example in dataset])
+    measures = {(m.group, m.metric): m for m in summarize(evaluation)}
+    np.testing.assert_allclose(measures["pooled", "f1"].value, f1_score(truth, found), atol=1e-9)
+    assert measures["pooled", "f1"].low < measures["pooled", "f1"].value < measures["pooled", "f1"].high
+    for measure in measures.values():
+        assert measure.low <= measure.value + 1e-3 and measure.value - 1e-3 <= measure.high
+    greens = [example.image[..., 1].mean() / 255 for example in dataset]
+    np.testing.assert_allclose(evaluation.means["entropy"], greens, rtol=1e-5)
+
+
+def test_a_single_photograph_is_its_own_interval(dataset):
+    measures = summarize(evaluate("one", Known(), Photographs(dataset[:1]), ANALYSIS))
+    for measure in measures:
+        np.testing.assert_allclose((measure.low, measure.high), measure.value, atol=1e-9)
+
+
+def test_ignored_pixels_are_as_if_they_were_not_there(dataset, evaluation):
+    beside = np.repeat([[False, True]], 32, axis=1).repeat(32, axis=0)
+    wide = Photographs(
+        e._replace(image=np.concatenate([e.image, e.image[::-1]], 1), mask=np.tile(e.mask, 2), ignored=beside)
+        for e in dataset
+    )
+    measures = zip(summarize(evaluate("known", Known(), wide, ANALYSIS)), summarize(evaluation), strict=True)
+    for found, expected in measures:
+        if expected.metric not in ("pavpu", "accurate_if_certain", "uncertain_if_inaccurate"):
+            np.testing.assert_allclose(found[3:], expected[3:], atol=1e-9, err_msg=expected.metric)
+    everything = Photographs([dataset[0]._replace(ignored=np.ones((32, 32), bool))])
+    with pytest.raises(InputError, match="all pixels of photograph photograph 0 are ignored"):
+        evaluate("none", Known(), everything, ANALYSIS)
+
+
+def test_unlike_photographs_are_told_apart_as_scikit_learn_says(dataset, evaluation, unlike):
+    found = evaluate_unlike(Known(), unlike, ANALYSIS)
+    labels = [0] * len(dataset) + [1] * len(unlike)
+    scores = [e.image[..., 1].mean() for e in dataset] + [image[..., 1].mean() for _, image in unlike]
+    measures = unlike_measures(evaluation, found, "entropy")
+    np.testing.assert_allclose(measures["image_auroc"], roc_auc_score(labels, scores), atol=1e-3)
+    pixels = [e.image[..., 1].ravel() for e in dataset] + [image[..., 1].ravel() for _, image in unlike]
+    labels = np.repeat(labels, [len(part) for part in pixels])
+    np.testing.assert_allclose(measures["pixel_auroc"], roc_auc_score(labels, np.concatenate(pixels)), atol=1e-3)
+    aurocs = {name: unlike_measures(evaluation, found, name)["image_auroc"] for name in UNCERTAINTIES}
+    assert aurocs[best_score(evaluation, found)] == max(aurocs.values())
+    with pytest.raises(InputError, match="out of distribution"):
+        evaluate_unlike(Known(), [], ANALYSIS)
+
+
+def test_every_file_is_written(dataset, evaluation, unlike, tmp_path):
+    figures = Figures(2)
+    look = lambda example, prediction: figures.add("a/b", example, prediction, 0.5)  # noqa: E731
+    evaluate("a/b", Known(), dataset, ANALYSIS, look=look)
+    other = lambda image, prediction: figures.add_unlike("a/b", image, prediction, 0.5)  # noqa: E731
+    found = evaluate_unlike(Known(), unlike, ANALYSIS, look=other)
+    text = write_evaluations(tmp_path, [evaluation], [found])
+    assert "24 images, 6 out of distribution" in text and text.count("| known |") == 2 + 1 + 5 + 5
+    rows = list(csv.DictReader((tmp_path / "per_image.csv").open()))
+    assert len(rows) == 30 and rows[-1]["f1"] == "" and float(rows[-1]["mean_entropy"]) > 0
+    (record,) = json.loads((tmp_path / "metrics.json").read_text())
+    lines = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    for line in lines:
+        assert float(line["value"]) == record[line["group"]][line["metric"]]["value"]
+    pictures = [*figures.write(tmp_path), *write_plots(tmp_path, [evaluation])]
+    assert all(path.stat().st_size > 1000 for path in pictures)
+    assert {path.name for path in pictures} >= {"inputs.png", "a_b_detection.png", "out_of_distribution_inputs.png"}
+    assert set(FILES) <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_calibration_takes_back_what_the_weight_did(dataset):
+    config = dataclasses.replace(CONFIG, positive_weight=3.0)
+    observed = observe(Known(config), dataset, ANALYSIS)
+    found = calibrated(config, observed)
+    np.testing.assert_allclose(found.calibration.slope, 1.0, atol=0.08)
+    np.testing.assert_allclose(found.calibration.shift, -np.log(3), atol=0.08)
+    assert "best F1, on 24 photographs in 12 groups" in found.threshold_rule
+    kinds = {name: quality_of(observed.by_probability, way) for name, way in ways(observed, found).items()}
+    assert kinds["affine"].negative_log_likelihood < kinds["temperature"].negative_log_likelihood
+    measured = evaluate("calibrated", Known(found), dataset, ANALYSIS)
+    values = {m.metric: m.value for m in summarize(measured) if m.group == "probability"}
+    np.testing.assert_allclose(values["negative_log_likelihood"], kinds["affine"].negative_log_likelihood, atol=1e-4)
+    np.testing.assert_allclose(values["ece_above_0.1"], kinds["affine"].above, atol=1e-3)
+    # Calibrating what is calibrated finds the same.
+    assert calibrated(found, observe(Known(found), dataset, ANALYSIS)) == found
+
+
+def test_promised_miss_rate_holds_on_what_it_was_fitted_to(dataset):
+    observed = observe(Known(), dataset, ANALYSIS)
+    found = calibrated(CONFIG, observed, miss_rate=0.2)
+    threshold = found.calibration.inverse(np.float64(found.threshold))
+    rates = [(e.image[..., 0][e.mask] / 255 < threshold).mean() for e in dataset]
+    assert 0.05 < np.mean(rates) <= 0.2 and "0.2" in found.threshold_rule
+    with pytest.raises(InputError, match="from 12 groups"):
+        calibrated(CONFIG, observed, miss_rate=0.05)
+
+
+@pytest.mark.parametrize(("corroded", "words"), [(False, "no corrosion"), (True, "nothing but corrosion")])
+def test_split_of_one_kind_is_scored_but_not_calibrated_on(dataset, corroded, words):
+    split = Photographs(example._replace(mask=np.full((32, 32), corroded)) for example in dataset[:3])
+    values = {(m.group, m.metric): m.value for m in summarize(evaluate("known", Known(), split, ANALYSIS))}
+    assert np.isfinite(list(values.values())).all()
+    with pytest.raises(InputError, match=words):
+        calibrated(CONFIG, observe(Known(), split, ANALYSIS))
+
+
+def test_models_side_by_side_are_each_as_alone(dataset, evaluation, tmp_path):
+    other = dataclasses.replace(CONFIG, mean=(0.1,) * 3, calibration=AffineCalibration(1.0, -1.0), threshold=0.3)
+    second = evaluate("other", Known(other), dataset, ANALYSIS)
+    write_evaluations(tmp_path / "both", [evaluation, second])
+    write_evaluations(tmp_path / "alone", [second])
+    both, alone = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("both", "alone"))
+    assert both[1] == alone[0] and both[0]["pooled"] != both[1]["pooled"]
