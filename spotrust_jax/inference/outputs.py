@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, UInt8
 
 from spotrust_jax import maps
+from spotrust_jax.decomposition import Decomposition
 from spotrust_jax.evaluation.metrics import Confusion, confusion
+from spotrust_jax.inference.area_draws import AreaInterval
 from spotrust_jax.inference.files import png, windows, write_npz, write_tiff
 from spotrust_jax.inference.photographs import restore_rows
 from spotrust_jax.inference.segmenter import Prediction
@@ -64,12 +66,14 @@ class Result:
         prediction: its maps at the size of the analysis; may lie on disk.
         threshold: probability from which a pixel counts as corrosion.
         truth: the ground truth, where there is one.
+        interval: of the corroded share, where it was drawn.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
     prediction: Prediction
     threshold: float
     truth: Bool[np.ndarray, "height width"] | None = None
+    interval: AreaInterval | None = None
     _latest: dict[str, tuple[slice, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, name: str, window: slice) -> Float32[np.ndarray, "rows width"]:
@@ -104,14 +108,16 @@ def map_pictures(
 def write_maps(stem: Path, result: Result, *, max_map_pixels: int = MAX_MAP_PIXELS) -> tuple[Measured, list[Path]]:
     """Writes STEM_mask.png and its fellows and the maps, and returns what was measured and the files.
 
-    The maps are STEM_maps.npz or, for photographs of more than `max_map_pixels`, STEM_maps.tif.
+    The maps, without the parts of the decomposition, are STEM_maps.npz or, for photographs of more than
+    `max_map_pixels`, STEM_maps.tif.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     height, width = result.image.shape[:2]
     measured, files = _write_pictures(stem, result)
     large = height * width > max_map_pixels
     path = beside(stem, "_maps.tif" if large else "_maps.npz")
-    rows = {name: lambda window, name=name: result.stored(name, window) for name in result.prediction.names}
+    names = [name for name in result.prediction.names if name not in Decomposition._fields]
+    rows = {name: lambda window, name=name: result.stored(name, window) for name in names}
     (write_tiff if large else write_npz)(path, rows, height, width)
     # A photograph that was smaller, or a limit that was lower, must not leave two versions of the maps.
     beside(stem, "_maps.npz" if large else "_maps.tif").unlink(missing_ok=True)
