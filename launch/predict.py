@@ -10,7 +10,7 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, program, report_flags
+from . import analysis_flags, picture_flags, program, report_flags
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
@@ -49,7 +49,8 @@ def main() -> int:
     photographs = [p for p in list_photographs(_INPUT.value) if output.resolve() not in p.path.resolve().parents]
     photographs = photographs[shard - 1 :: shards]
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
-    job = Job(output, analysis, threshold, _ground_truth(), limit, survey)
+    pictures = picture_flags.style(), picture_flags.extras()
+    job = Job(output, analysis, threshold, _ground_truth(), limit, survey, *pictures)
     done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)
     finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
     suffix = "" if shards == 1 else f"-{shard}-of-{shards}"

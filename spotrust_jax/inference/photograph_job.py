@@ -12,11 +12,13 @@ import jax
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from spotrust_jax import maps
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.images import IMAGE_EXTENSIONS, count_pixels, read_image, read_mask, size_text
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_draws import AreaInterval, area_interval, why_no_interval
+from spotrust_jax.inference.extra_pictures import NO_EXTRAS, Extras, write_extras
 from spotrust_jax.inference.files import on_disk
 from spotrust_jax.inference.outputs import MAX_MAP_PIXELS, Result, write_maps
 from spotrust_jax.inference.photographs import Photograph
@@ -44,6 +46,8 @@ class Job:
         truths: folder of masks, where there are any.
         max_map_pixels: photographs of more pixels get their maps as TIFF.
         survey: what is asked for a report, where there is to be one; the analysis must then be decomposed.
+        style: how pictures look.
+        extras: pictures beyond those that are always written.
     """
 
     output: Path
@@ -52,12 +56,16 @@ class Job:
     truths: Path | None = None
     max_map_pixels: int = MAX_MAP_PIXELS
     survey: Survey | None = None
+    style: maps.Style = maps.PAPER_STYLE
+    extras: Extras = NO_EXTRAS
 
     def records(self, segmenter: Segmenter) -> Records:
         """Where it is noted what is done."""
         settings = [segmenter.fingerprint, dataclasses.asdict(self.analysis), self.threshold, self.max_map_pixels]
+        # What is as it always was leaves the records of earlier versions valid.
         if self.survey is not None:
             settings.append(dataclasses.asdict(self.survey))
+        settings += [list(chosen) for chosen in (self.style, self.extras) if chosen != type(chosen)()]
         return Records(self.output, json.dumps(settings))
 
     def truth_path(self, photograph: Photograph) -> Path | None:
@@ -118,7 +126,9 @@ def write(
 ) -> Row:
     """Writes the maps, notes that they are there, and returns the photograph's line of the summary."""
     records.forget(photograph)
-    measured, files = write_maps(job.output / photograph.stem, result, max_map_pixels=job.max_map_pixels)
+    stem = job.output / photograph.stem
+    measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
+    files += write_extras(stem, result, job.extras, job.style, config.log_variance_bound)
     row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
     if job.survey is not None:
         row, more = write_survey(job.survey, config, job.output, photograph, row, result)

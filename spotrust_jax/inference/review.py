@@ -20,7 +20,7 @@ _JUDGED_SIDE = 512
 _DOUBT, _ALEATORIC_SHARE = 0.02, 0.5
 # Brightness of the lighter pixels below which a picture is dark, share of white pixels from which it is overexposed,
 # and share of the contrast that lies between neighbouring pixels below which it is blurred.
-_DARK, _OVEREXPOSED, _BLURRED = 50, 0.2, 0.004
+_DARK, _OVEREXPOSED, _BLURRED = 50, 0.2, 0.012
 _WHITE = 250
 
 

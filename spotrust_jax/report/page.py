@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jinja2
-import matplotlib
 import numpy as np
 from markupsafe import Markup
 
@@ -20,6 +19,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.summary import Row
 from spotrust_jax.inference.survey import detail_part, thumbnail_part
+from spotrust_jax.maps import scale_colours
 from spotrust_jax.report.levels import slider_steps
 from spotrust_jax.report.preview import data_url
 from spotrust_jax.report.scripts import detail_json, script_json
@@ -119,7 +119,7 @@ def _overview(output: Path, rows: Sequence[Row], model: Model, files: str | None
         "threshold": int(np.searchsorted(steps.probability, np.float32(model.threshold))),
         "probability_steps": _short(steps.probability),
         "epistemic_steps": _short(steps.epistemic),
-        "viridis": matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3].ravel().tolist(),
+        "viridis": scale_colours("viridis").ravel().tolist(),
         "photographs": [_card(output, number, row, files) for number, row in enumerate(rows)],
     }
 

@@ -179,4 +179,5 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     assert (tmp_path / "model" / "config.json").is_file()
     wrong = subprocess.run([*command, "predikt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert "benchmark,compare,convert,demo,draw_scenes,evaluate,export,fleet,predict,prepare_data,train" in wrong.stderr
+    names = "benchmark,compare,convert,demo,draw_scenes,evaluate,export,fleet,labels,predict,prepare_data,review,train"
+    assert names in wrong.stderr
