@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -95,7 +97,7 @@ def _degrees(parts: tuple, reference: str, negative: str) -> float:
     return -value if reference == negative else value
 
 
-def _altitude(tags: dict) -> float | None:
+def _altitude(tags: Mapping[int, Any]) -> float | None:
     value = tags.get(ExifTags.GPS.GPSAltitude)
     if value is None or not math.isfinite(float(value)):
         return None
@@ -109,7 +111,7 @@ def _geo_keys(directory: tuple[int, ...]) -> dict[int, int]:
     return {int(key): int(value) for key, location, _, value in entries if location == 0}
 
 
-def _matrix(tags: dict) -> np.ndarray | None:
+def _matrix(tags: Mapping[int, Any]) -> np.ndarray | None:
     if _MATRIX in tags:
         return np.array(tags[_MATRIX], np.float64).reshape(4, 4)[:2, [0, 1, 3]]
     if _PIXEL_SCALE not in tags or _TIEPOINTS not in tags:
