@@ -49,6 +49,12 @@ class Georeference:
         return points @ matrix[:, :2].T + matrix[:, 2]
 
     @property
+    def mirrored(self) -> bool:
+        """Whether what is clockwise on the photograph is counter-clockwise on the ground, as where north is up."""
+        (a, b, _), (c, d, _) = self.matrix
+        return a * d < b * c
+
+    @property
     def crs(self) -> str | None:
         """The system's name as GeoJSON wants it where it is not that of GeoJSON itself, longitude and latitude."""
         return None if self.epsg in (None, _WGS84) else f"urn:ogc:def:crs:EPSG::{self.epsg}"

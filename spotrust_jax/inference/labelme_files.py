@@ -88,7 +88,7 @@ def polygons_of(mask: Bool[np.ndarray, "height width"], smallest: int = 1) -> li
     """A polygon for each region of a mask, through its outermost pixels; holes are joined to the border by a slit."""
     labels, count = ndimage.label(mask)
     areas = np.bincount(labels.ravel(), minlength=count + 1)
-    drawn = outlines(labels.astype(np.int32), count, inset=0.5) if count else []
+    drawn = outlines(labels.astype(np.int32), count, inset=0.5)
     return [_slit(outline) for outline, area in zip(drawn, areas[1:].tolist(), strict=True) if area >= smallest]
 
 

@@ -14,7 +14,7 @@ Ring = Float64[np.ndarray, "_ 2"]
 
 
 class Outline(NamedTuple):
-    """A region's border along the sides of its pixels.
+    """A region's border along the sides of its pixels, each ring clockwise as a person sees it.
 
     Attributes:
         exterior: its outer ring.
@@ -58,42 +58,41 @@ def outlines(labels: Int32[np.ndarray, "height width"], count: int, *, inset: fl
     )
     points = np.stack([x, y], axis=1)
     rings: list[list[Ring]] = [[] for _ in range(count)]
+    owner = corners.label.tolist()
     for ring in _traced(corners):
-        rings[corners.label[ring[0]] - 1].append(points[ring])
-    return [_outline(found) for found in rings]
-
-
-def signed_area(ring: Ring) -> float:
-    """Above 0 where the corners run counter-clockwise on axes as in mathematics, x to the right and y upwards."""
-    x, y = ring.T
-    return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
+        rings[owner[ring[0]] - 1].append(points[ring])
+    # The first corner from above is never a hole's.
+    return [Outline(exterior, tuple(holes)) for exterior, *holes in rings]
 
 
 def run_lengths(labels: Int32[np.ndarray, "height width"], count: int) -> list[str]:
     """Each region as COCO's compressed run lengths over the whole photograph."""
+    if not count:
+        return []
     height, width = labels.shape
     runs = [_column_runs(labels[:, columns], columns.start * height) for columns in windows(width, height)]
     start, end, label = (np.concatenate(part) for part in zip(*runs, strict=True))
     order = np.argsort(label, kind="stable")
     start, end, label = start[order], end[order], label[order]
-    bounds = np.searchsorted(label, np.arange(1, count + 2))
+    # What goes on from the foot of a column at the head of the next is one run.
+    broken = (start[1:] != end[:-1]) | (label[1:] != label[:-1])
+    first, last = np.append(True, broken), np.append(broken, True)
+    start, end, label = start[first], end[last], label[first]
+    bounds = np.searchsorted(label, np.arange(1, count + 2)).tolist()
     return [_compressed(start[a:b], end[a:b], height, width) for a, b in itertools.pairwise(bounds)]
 
 
-def _outline(rings: list[Ring]) -> Outline:
-    """The largest ring is around all others."""
-    exterior, *holes = sorted(rings, key=lambda ring: -abs(signed_area(ring)))
-    return Outline(exterior, tuple(holes))
-
-
 def _corners(labels: np.ndarray) -> _Corners:
+    """Row by row; along a row sides begin and end by turns."""
     height, width = labels.shape
     parts = []
     for window in windows(height, width):
         above = max(0, window.start - 1)
         band = np.pad(labels[above : window.stop], ((window.start == 0, window.stop == height), (1, 1)))
         parts.append(_corners_between(band, window.start))
-    return _Corners(*map(np.concatenate, zip(*parts, strict=True)))
+    corners = _Corners(*map(np.concatenate, zip(*parts, strict=True)))
+    order = np.lexsort((corners.right, corners.column, corners.row))
+    return _Corners(*(part[order] for part in corners))
 
 
 def _corners_between(band: np.ndarray, top: int) -> _Corners:
@@ -120,29 +119,24 @@ def _corners_between(band: np.ndarray, top: int) -> _Corners:
 
 
 def _traced(corners: _Corners) -> list[list[int]]:
-    """Rings as indices of corners, going along a row and along a column in turn."""
+    """Rings as indices of corners, going along a row and along a column in turn, each from its first corner."""
     count = len(corners.row)
-    along_row = _partners(np.lexsort((corners.right, corners.column, corners.row)), count)
-    along_column = _partners(np.lexsort((corners.down, corners.row, corners.column)), count)
+    order = np.lexsort((corners.down, corners.row, corners.column))
+    partner = np.empty(count, np.int64)
+    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
+    along_column = partner.tolist()
     seen, rings = bytearray(count), []
     for first in range(count):
         if seen[first]:
             continue
         ring, corner = [], first
         while not seen[corner]:
-            other = along_row[corner]
+            other = corner ^ 1
             ring += [corner, other]
             seen[corner] = seen[other] = 1
             corner = along_column[other]
         rings.append(ring)
     return rings
-
-
-def _partners(order: np.ndarray, count: int) -> list[int]:
-    """In sorted order sides begin and end by turns."""
-    partner = np.empty(count, np.int64)
-    partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
-    return partner.tolist()
 
 
 def _column_runs(
@@ -157,10 +151,11 @@ def _column_runs(
 
 
 def _compressed(start: np.ndarray, end: np.ndarray, height: int, width: int) -> str:
-    """Runs that go on from the foot of a column at the head of the next are one."""
-    broken = start[1:] != end[:-1]
-    start, end = start[np.r_[True, broken]], end[np.r_[broken, True]]
-    counts = np.diff(np.stack([start, end], axis=1).ravel(), prepend=0, append=height * width)
-    counts = counts[: len(counts) - (counts[-1] == 0)]
-    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)
+    """Lengths of background and region by turns."""
+    places = np.empty(2 * len(start) + 2, np.int64)
+    places[0], places[1:-1:2], places[2:-1:2], places[-1] = 0, start, end, height * width
+    counts = (places[1:] - places[:-1]).tolist()
+    if counts[-1] == 0:
+        counts.pop()
+    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     return encoded["counts"].decode("ascii")

@@ -1,24 +1,23 @@
 """Regions for other programs: a GeoJSON for each photograph, a CSV and a COCO data set for all of them."""
 
 import csv
-import dataclasses
 import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from jaxtyping import Int32
 from numpy import ndarray
 
 from spotrust_jax.inference.geography import Georeference
-from spotrust_jax.inference.outlines import Outline, outlines, run_lengths, signed_area
+from spotrust_jax.inference.outlines import Outline, outlines, run_lengths
 from spotrust_jax.inference.regions import Regions
 from spotrust_jax.inference.summary import Row
 from spotrust_jax.whole_files import replacing, write_text
 
 
-@dataclasses.dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A region's line in the tables.
 
     Attributes:
@@ -53,7 +52,7 @@ def region_lines(regions: Regions, millimetres: float | None) -> list[Region]:
 
 def compressed_regions(regions: Regions) -> list[str]:
     """COCO's run lengths of each region."""
-    return run_lengths(regions.labels, len(regions.areas)) if len(regions.areas) else []
+    return run_lengths(regions.labels, len(regions.areas))
 
 
 def write_geojson(
@@ -64,7 +63,7 @@ def write_geojson(
     Coordinates are those of the ground where there is a georeference, else pixels from the upper left corner, x to the
     right and y downwards. Another system than longitude and latitude is named in `crs`, as GDAL and QGIS read it.
     """
-    drawn = outlines(labels, len(lines)) if lines else []
+    drawn = outlines(labels, len(lines))
     features = [_feature(line, outline, reference) for line, outline in zip(lines, drawn, strict=True)]
     crs = reference.crs if reference else None
     named = {"crs": {"type": "name", "properties": {"name": crs}}} if crs else {}
@@ -74,15 +73,14 @@ def write_geojson(
 
 def write_csv(path: Path, photographs: Iterable[tuple[Row, Sequence[Region]]]) -> None:
     """One line for each region of all photographs."""
-    names = [field.name for field in dataclasses.fields(Region)]
     place = ("latitude", "longitude", "altitude")
     table = io.StringIO(newline="")
     writer = csv.writer(table)
-    writer.writerow(["photograph", "outputs", *names, *place])
+    writer.writerow(["photograph", "outputs", *Region._fields, *place])
     for row, lines in photographs:
         position = [getattr(row, name) for name in place]
         for line in lines:
-            writer.writerow([row.photograph, row.outputs, *dataclasses.astuple(line), *position])
+            writer.writerow([row.photograph, row.outputs, *line, *position])
     write_text(path, table.getvalue())
 
 
@@ -123,9 +121,11 @@ def _annotation(number: int, image: dict, line: Region, run: str) -> dict:
 def _feature(line: Region, outline: Outline, reference: Georeference | None) -> dict:
     rings = []
     for number, ring in enumerate((outline.exterior, *outline.holes)):
-        points = ring if reference is None else reference(ring)
-        # The outer ring counter-clockwise, holes clockwise.
-        points = points if (signed_area(points) > 0) == (number == 0) else points[::-1]
-        rings.append([*points.tolist(), points[0].tolist()])
+        points = (ring if reference is None else reference(ring)).tolist()
+        # The outer ring counter-clockwise on axes to the right and upwards, holes clockwise. With y downwards that is
+        # clockwise for the eye, as all rings come; where the ground is not a mirror image of the photograph they turn.
+        if (number == 0) != (reference is None or not reference.mirrored):
+            points.reverse()
+        rings.append([*points, points[0]])
     geometry = {"type": "Polygon", "coordinates": rings}
-    return {"type": "Feature", "id": line.region, "geometry": geometry, "properties": dataclasses.asdict(line)}
+    return {"type": "Feature", "id": line.region, "geometry": geometry, "properties": line._asdict()}

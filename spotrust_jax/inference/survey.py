@@ -171,10 +171,10 @@ def _write_parts(
         "levels": preview.data_url(preview.png(shown)),
         "aleatoric": aleatoric,
         "counts": sparse(counts),
-        "regions": [dataclasses.asdict(line) for line in lines[:_SHOWN_REGIONS]],
+        "regions": [line._asdict() for line in lines[:_SHOWN_REGIONS]],
     }
     write_detail(detail_part(output, stem), detail)
-    part = {"regions": [dataclasses.astuple(line) for line in lines], "runs": compressed_regions(regions)}
+    part = {"regions": lines, "runs": compressed_regions(regions)}
     write_text(regions_part(output, stem), json.dumps(part))
     with replacing(thumbnail_part(output, stem)) as partial:
         partial.write_bytes(preview.thumbnail(small, shown[..., 0] > threshold))

@@ -54,7 +54,7 @@ def jpeg(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
 def png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
     """The bytes of a PNG."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", compress_level=3)
+    Image.fromarray(picture).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

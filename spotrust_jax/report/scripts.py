@@ -1,6 +1,7 @@
 """Data that a page carries, as JSON that no name of a file can break out of, and where they are kept until then."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def script_json(value: Any) -> str:
     """JSON that can stand in a script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     # Lone surrogates, which names of files may have, have no UTF-8.
-    text = "".join(f"\\u{ord(letter):04x}" if "\ud800" <= letter <= "\udfff" else letter for letter in text)
+    text = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
     for letter, escape in _ESCAPES.items():
         text = text.replace(letter, escape)
     return text

@@ -186,3 +186,18 @@ def test_large_photographs_leave_their_labels_on_disk(tmp_path, monkeypatch):
     assert [dataclasses.asdict(row) for row in one] == [dataclasses.asdict(row) for row in other]
     for name in ("a_regions.geojson", ".report/a.js", ".report/a.regions.json"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "disk" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "matrix", [[[2, 0, 0, 10], [0, 2, 0, 20]], [[0, 2, 0, 10], [2, 0, 0, 20]], [[0, -2, 0, 1], [2, 0, 0, 2]]]
+)
+def test_rings_turn_the_right_way_on_any_ground(tmp_path, matrix):
+    (tmp_path / "in").mkdir()
+    image = np.zeros((30, 40, 3), np.uint8)
+    image[5:20, 4:22] = 255
+    image[8:12, 8:12] = 0
+    geotiff(tmp_path / "in" / "a.tif", image, epsg=32633, matrix=[*matrix, [0] * 4, [0, 0, 0, 1]])
+    surveyed(tmp_path / "in", job_of(tmp_path / "out"))
+    collection = json.loads((tmp_path / "out" / "a_regions.geojson").read_text())
+    check_geojson(collection)
+    assert len(collection["features"][0]["geometry"]["coordinates"]) == 2
