@@ -1,5 +1,6 @@
 """Finds corrosion in photographs: for each one a mask, an overlay and the maps of uncertainty, for all a summary."""
 
+import dataclasses
 import re
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, mask_flags, program
+from . import analysis_flags, mask_flags, picture_flags, program, report_flags
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
@@ -34,21 +35,31 @@ def main() -> int:
     from spotrust_jax.inference.photograph_job import Job
     from spotrust_jax.inference.photographs import list_photographs
     from spotrust_jax.inference.summary import write_summary
+    from spotrust_jax.report.page import described
+    from spotrust_jax.report.publish import publish
 
     shard, shards = _shard()
+    survey = report_flags.survey()
     output = _writable(Path(_OUTPUT.value))
     segmenter = mask_flags.prepared(spotrust_jax.load(_CHECKPOINT.value))
     analysis, threshold = analysis_flags.analysis(segmenter.config), mask_flags.threshold(segmenter.config)
+    if survey is not None:
+        analysis = dataclasses.replace(analysis, decomposed=True)
     # What an earlier run wrote below the input is no photograph.
     photographs = [p for p in list_photographs(_INPUT.value) if output.resolve() not in p.path.resolve().parents]
     photographs = photographs[shard - 1 :: shards]
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
-    job = Job(output, analysis, threshold, _ground_truth(), limit)
+    pictures = picture_flags.style(), picture_flags.extras()
+    job = Job(output, analysis, threshold, _ground_truth(), limit, survey, *pictures)
     done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)
     finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
-    name = "summary" if shards == 1 else f"summary-{shard}-of-{shards}"
-    write_summary(output, [item.row for item in finished], name)
-    return _report(finished, analysis, segmenter.config, output / f"{name}.csv")
+    suffix = "" if shards == 1 else f"-{shard}-of-{shards}"
+    rows = [item.row for item in finished]
+    write_summary(output, rows, f"summary{suffix}")
+    if survey is not None:
+        kind = described(segmenter.config, Path(_CHECKPOINT.value), analysis, threshold)
+        print(f"report: {publish(output, rows, kind, inline=report_flags.inline(), suffix=suffix)}")
+    return _conclude(finished, analysis, segmenter.config, output / f"summary{suffix}.csv")
 
 
 def _shard() -> tuple[int, int]:
@@ -78,7 +89,7 @@ def _ground_truth() -> Path | None:
     return folder
 
 
-def _report(finished: list, analysis, config, summary: Path) -> int:
+def _conclude(finished: list, analysis, config, summary: Path) -> int:
     """What a person should know at the end, and the exit code."""
     from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.segmenter import programs

@@ -5,7 +5,7 @@ import pkgutil
 import sys
 
 # What the programs share.
-_NOT_PROGRAMS = ("analysis_flags", "distributed", "program")
+_NOT_PROGRAMS = ("analysis_flags", "distributed", "picture_flags", "program", "report_flags")
 
 
 def main() -> None:

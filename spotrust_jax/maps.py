@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -21,9 +22,40 @@ CYAN, RED = (0, 255, 255), (255, 0, 0)
 _SMALLEST_FONT = 12  # pixels; below that digits run together
 
 
-def mask_picture(mask: Bool[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width 3"]:
-    """Corrosion cyan on black."""
-    return np.take(np.array([BLACK, CYAN], np.uint8), mask.astype(np.uint8), axis=0)
+class Palette(NamedTuple):
+    """Colours of pictures.
+
+    Attributes:
+        corrosion: in masks and overlays, and where an accuracy map has a false alarm.
+        missed: where an accuracy map has corrosion that was not found.
+        scale: matplotlib's name of the colours of uncertainty, from low to high.
+    """
+
+    corrosion: tuple[int, int, int] = CYAN
+    missed: tuple[int, int, int] = RED
+    scale: str = "viridis"
+
+
+PAPER = Palette()
+# Sky blue and vermilion (Okabe and Ito 2008) and cividis look much the same to all kinds of colour vision.
+COLOUR_BLIND = Palette((86, 180, 233), (213, 94, 0), "cividis")
+
+
+class Style(NamedTuple):
+    """How pictures look: their colours, and the share of colour that is mixed into an overlay, 0 to 1."""
+
+    palette: Palette = PAPER
+    opacity: float = 0.45
+
+
+PAPER_STYLE = Style()
+
+
+def mask_picture(
+    mask: Bool[np.ndarray, "height width"], palette: Palette = PAPER
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Corrosion cyan, or in the palette's colour, on black."""
+    return np.take(np.array([BLACK, palette.corrosion], np.uint8), mask.astype(np.uint8), axis=0)
 
 
 def overlay_picture(
@@ -31,17 +63,20 @@ def overlay_picture(
     mask: Bool[np.ndarray, "height width"],
     opacity: float = 0.45,
     outline: int | None = None,
+    palette: Palette = PAPER,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the photograph with corrosion mixed with `opacity` (0 to 1) parts of cyan, and outlined in full cyan.
+
+    Another palette has another colour.
 
     The outline lies inside the mask, where corrosion meets background (not along the edge of the photograph); unless
     `outline` gives its width in pixels, it is `outline_width`.
     """
     outline = outline_width(*mask.shape) if outline is None else outline
     picture = np.array(image)
-    for channel, mixed in enumerate(_mixed(opacity)):
+    for channel, mixed in enumerate(_mixed(opacity, palette.corrosion)):
         np.copyto(picture[..., channel], np.take(mixed, image[..., channel]), where=mask)
-    picture[_outline(mask, outline)] = CYAN
+    picture[_outline(mask, outline)] = palette.corrosion
     return picture
 
 
@@ -51,10 +86,10 @@ def outline_width(height: int, width: int) -> int:
 
 
 def accuracy_picture(
-    mask: Bool[np.ndarray, "height width"], truth: Bool[np.ndarray, "height width"]
+    mask: Bool[np.ndarray, "height width"], truth: Bool[np.ndarray, "height width"], palette: Palette = PAPER
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """White true positive, black true negative, cyan false positive, red false negative."""
-    colours = np.array([BLACK, CYAN, RED, WHITE], np.uint8)
+    """White true positive, black true negative, in the paper's palette cyan false positive and red false negative."""
+    colours = np.array([BLACK, palette.corrosion, palette.missed, WHITE], np.uint8)
     return np.take(colours, mask.astype(np.uint8) + 2 * truth.astype(np.uint8), axis=0)
 
 
@@ -72,26 +107,42 @@ def uncertainty_picture(
 
 
 def viridis_picture(
-    values: Float[np.ndarray, "height width"], lower: float, upper: float
+    values: Float[np.ndarray, "height width"], lower: float, upper: float, palette: Palette = PAPER
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Return the map in viridis, from `lower` and below to `upper` and above; NaN is grey."""
+    """Return the map in viridis, or the palette's scale, from `lower` and below to `upper` and above; NaN is grey."""
     unknown = np.isnan(values)
     level = np.where(unknown, lower, values) if unknown.any() else values
     level = np.multiply(level - np.float32(lower), np.float32(256 / (upper - lower)), dtype=np.float32)
-    picture = np.take(_viridis(), np.clip(level, 0, 255, out=level).astype(np.uint8), axis=0, mode="clip")
+    picture = np.take(
+        scale_colours(palette.scale), np.clip(level, 0, 255, out=level).astype(np.uint8), axis=0, mode="clip"
+    )
     picture[unknown] = GREY
     return picture
 
 
 def colour_bar(
-    height: int, *, label: str, lower: float, upper: float, beyond: tuple[bool, bool]
+    height: int,
+    *,
+    label: str,
+    lower: float,
+    upper: float,
+    beyond: tuple[bool, bool],
+    palette: Palette = PAPER,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Return the bar to a map in viridis; `beyond` says whether there are values below `lower` and above `upper`."""
+    """Return the bar to a map; `beyond` says whether there are values below `lower` and above `upper`."""
     below, above = ("≤ " if beyond[0] else ""), ("≥ " if beyond[1] else "")
     ticks = {upper: f"{above}{upper:.6g}", lower: f"{below}{lower:.6g}"}
     ticks |= {tick: f"{tick:.6g}" for tick in _round_numbers(lower, upper) if lower < tick < upper}
     rows = {text: round((upper - tick) / (upper - lower) * (height - 1)) for tick, text in ticks.items()}
-    return _colour_bar(height, rows, label)
+    return _colour_bar(height, rows, label, palette)
+
+
+@functools.cache
+def scale_colours(name: str) -> UInt8[np.ndarray, "256 3"]:
+    """The colours of one of matplotlib's scales, from low to high."""
+    import matplotlib  # noqa: PLC0415 - a quarter of a second, which a program can spend while it computes
+
+    return matplotlib.colormaps[name](np.arange(256), bytes=True)[:, :3]
 
 
 def display_range(values: Float[np.ndarray, "..."], *, floor: float | None = None) -> tuple[float, float]:
@@ -137,20 +188,13 @@ def _outline(mask: np.ndarray, width: int) -> np.ndarray:
 
 
 @functools.cache
-def _mixed(opacity: float) -> np.ndarray:
-    """What each level of each channel becomes when cyan is mixed in."""
-    levels = np.arange(256)[None] * (1 - opacity) + opacity * np.array(CYAN)[:, None]
+def _mixed(opacity: float, colour: tuple[int, int, int]) -> np.ndarray:
+    """What each level of each channel becomes when a colour is mixed in."""
+    levels = np.arange(256)[None] * (1 - opacity) + opacity * np.array(colour)[:, None]
     return np.rint(levels).astype(np.uint8)
 
 
-@functools.cache
-def _viridis() -> np.ndarray:
-    import matplotlib  # noqa: PLC0415 - a quarter of a second, which a program can spend while it computes
-
-    return matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]
-
-
-def _colour_bar(height: int, rows: dict[str, int], label: str) -> np.ndarray:
+def _colour_bar(height: int, rows: dict[str, int], label: str, palette: Palette) -> np.ndarray:
     """Draw the bar, yellow above, with text ticks at the given rows (the first come first) and an upright label."""
     font = _font(0.03 * height)
     size = round(font.size)
@@ -160,7 +204,7 @@ def _colour_bar(height: int, rows: dict[str, int], label: str) -> np.ndarray:
     text_right = text_left + math.ceil(max(map(font.getlength, rows), default=-size))
     label_strip = _upright_text(label, font, height)
     canvas = np.full((height, text_right + size // 2, 3), 255, np.uint8)
-    canvas[:, size // 2 : size // 2 + size] = _viridis()[bar][:, None]
+    canvas[:, size // 2 : size // 2 + size] = scale_colours(palette.scale)[bar][:, None]
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for text, (row, middle) in rows.items():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotrust_jax.benchmarks import data, inference, passes
+from spotrust_jax.benchmarks import data, inference, passes, report_page
 from spotrust_jax.benchmarks.measurement import Measurement, summary, throughput
 from spotrust_jax.benchmarks.registry import BENCHMARKS
 from spotrust_jax.benchmarks.report import table, write_json
@@ -72,6 +73,21 @@ def test_benchmark_of_passes(monkeypatch):
     measurements = {m.name: m for m in BENCHMARKS["passes"]()}
     plain, two = measurements["P, a plain forward pass, w18_small_v1, 64 x 64"], "dropout, 2 plain passes over 2 passes"
     assert plain.value > 0 and measurements[two].value > 0
+
+
+@pytest.mark.parametrize("name", ["report_cost", "report_page"])
+def test_benchmarks_of_the_report(name, monkeypatch):
+    small = {"_PRESET": "w18_small_v1", "_SCALE": 64, "_COUNT": 1, "_ROUNDS": 1, "_OPENED": 1, "_SETTLED": 300}
+    for constant, value in {**small, "_SURVEYED": 70, "_DISTINCT": 2, "_SCREENS": 3, "_LOOKED_AT": 1}.items():
+        monkeypatch.setattr(report_page, constant, value)
+    monkeypatch.setattr(inference, "_WIDTH", 4)
+    if name == "report_page":
+        pytest.importorskip("playwright", reason="needs playwright: pip install 'spotrust-jax[dev]'")
+        if shutil.which("chromium") is None:
+            pytest.skip("needs Chromium: apt-get install chromium")
+    measurements = BENCHMARKS[name]()
+    assert {m.unit for m in measurements} == ({"%"} if name == "report_cost" else {"s", "MiB"})
+    assert name == "report_cost" or all(m.value > 0 for m in measurements)
 
 
 def test_unknown_benchmark_is_one_line():

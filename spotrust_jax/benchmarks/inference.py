@@ -44,14 +44,14 @@ def folder() -> list[Measurement]:
 
 def large_image() -> list[Measurement]:
     """Microseconds for each pixel of large photographs in tiles, from JPEG to maps, and the memory at its peak."""
-    segmenter = _segmenter(_PRESET, 256)
+    segmenter = random_segmenter(_PRESET, 256)
     return [measurement for side, repeats in _LARGE_SIDES for measurement in _large(segmenter, side, repeats)]
 
 
 def sizes() -> list[Measurement]:
     """Programs that photographs of many sizes need at the trained scale: formats of cameras, off by a few pixels."""
     # The network is narrow, as its programs are only counted.
-    segmenter, rng = _segmenter(_PRESET, _MANY_SCALE, 4), np.random.default_rng(0)
+    segmenter, rng = random_segmenter(_PRESET, _MANY_SCALE, 4), np.random.default_rng(0)
     shapes = [_random_shape(rng) for _ in range(_SIZES)]
     for number in range(_MANY):
         image = np.full((*shapes[number % _SIZES], 3), number % 256, np.uint8)
@@ -67,9 +67,9 @@ def start() -> list[Measurement]:
 
 def _start_of(preset: str, scale: int) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as scratch:
-        _segmenter(preset, scale).save(f"{scratch}/model")
+        random_segmenter(preset, scale).save(f"{scratch}/model")
         (Path(scratch) / "in").mkdir()
-        _write_photographs(Path(scratch) / "in", 1, 640)
+        write_photographs(Path(scratch) / "in", 1, 640)
         flags = [f"--checkpoint={scratch}/model", f"--input={scratch}/in", f"--output={scratch}/out", "--overwrite"]
         command = [sys.executable, "-m", "spotrust_jax.launch.predict", *flags]
         runs = [_child(command) for _ in range(_STARTS + 1)][1:]
@@ -81,11 +81,11 @@ def _start_of(preset: str, scale: int) -> list[Measurement]:
 
 
 def _folder_with(preset: str, scale: int, count: int) -> list[Measurement]:
-    segmenter = _segmenter(preset, scale)
+    segmenter = random_segmenter(preset, scale)
     with tempfile.TemporaryDirectory() as scratch:
         photographs = Path(scratch) / "in"
         photographs.mkdir()
-        _write_photographs(photographs, count, 640)
+        write_photographs(photographs, count, 640)
         listed = list_photographs(str(photographs))
         job = Job(Path(scratch) / "out", Analysis(scale), 0.5)
         arrays = [fit_image(np.asarray(Image.open(photograph.path)), (scale, scale)) for photograph in listed]
@@ -107,7 +107,7 @@ def _large(segmenter: Segmenter, side: int, repeats: int) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as scratch:
         photographs = Path(scratch) / "in"
         photographs.mkdir()
-        _write_photographs(photographs, 1, side)
+        write_photographs(photographs, 1, side)
         job = Job(Path(scratch) / "out", Analysis(None, _LARGE_PASSES), 0.5)
         # Compile before the time is taken: a photograph of one tile.
         tile = plan_tiles(side, side, job.analysis.tile_size, job.analysis.overlap).shape
@@ -123,13 +123,14 @@ def _large(segmenter: Segmenter, side: int, repeats: int) -> list[Measurement]:
     ]
 
 
-def _segmenter(preset: str, scale: int, width: int | None = None) -> Segmenter:
+def random_segmenter(preset: str, scale: int, width: int | None = None) -> Segmenter:
+    """A variational network with random weights."""
     model = ModelConfig("variational", preset, width=_WIDTH if width is None else width)
     variables = jax.tree.map(lambda leaf: leaf[None], initial_variables(model, jax.random.key(0)))
     return Segmenter(variables, CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, scale))
 
 
-def _write_photographs(folder: Path, count: int, side: int) -> None:
+def write_photographs(folder: Path, count: int, side: int) -> None:
     """Scenes, repeated where the side is longer than one."""
     times = -(-side // 640)
     for number, scene in enumerate(SceneDataset(dataclasses.replace(DEMO_SCENES, size=640), "test", count)):

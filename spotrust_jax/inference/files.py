@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 from isal import isal_zlib
-from jaxtyping import Float16, Float32, UInt8
+from jaxtyping import Float16, Float32, UInt8, UInt16
 
 from spotrust_jax.whole_files import replacing
 
@@ -43,24 +43,29 @@ def windows(height: int, width: int, *, multiple: int = 1) -> Iterator[slice]:
 
 
 class PngWriter:
-    """An RGB PNG of 8 bits, written from above to below.
+    """A PNG, RGB of 8 bits or grey of 16, written from above to below.
 
     Pillow wants the whole picture at once, chooses among all filters in every row and takes seven times as long, for
     files of the same size.
     """
 
-    def __init__(self, file: BinaryIO, height: int, width: int):
+    def __init__(self, file: BinaryIO, height: int, width: int, *, grey: bool = False, description: str = ""):
         self._file, self._deflate = file, isal_zlib.compressobj(1)
+        self._bytes = 2 if grey else 3
         file.write(b"\x89PNG\r\n\x1a\n")
-        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, *((16, 0) if grey else (8, 2)), 0, 0, 0))
+        if description:
+            self._chunk(b"tEXt", b"Description\0" + description.encode("latin-1"))
 
-    def write(self, rows: UInt8[np.ndarray, "rows width 3"]) -> None:
+    def write(self, rows: UInt8[np.ndarray, "rows width 3"] | UInt16[np.ndarray, "rows width"]) -> None:
         """Appends rows, each as differences from the pixel to the left (the filter called Sub)."""
-        filtered = np.empty((rows.shape[0], 3 * rows.shape[1] + 1), np.uint8)
+        if self._bytes == 2:
+            rows = rows.astype(">u2").view(np.uint8)
+        flat, pixel = rows.reshape(rows.shape[0], -1), self._bytes
+        filtered = np.empty((flat.shape[0], flat.shape[1] + 1), np.uint8)
         filtered[:, 0] = 1
-        filtered[:, 1:4] = rows[:, 0]
-        flat = rows.reshape(rows.shape[0], -1)
-        np.subtract(flat[:, 3:], flat[:, :-3], out=filtered[:, 4:])
+        filtered[:, 1 : 1 + pixel] = flat[:, :pixel]
+        np.subtract(flat[:, pixel:], flat[:, :-pixel], out=filtered[:, 1 + pixel :])
         self._chunk(b"IDAT", self._deflate.compress(filtered))
 
     def finish(self) -> None:
@@ -76,10 +81,10 @@ class PngWriter:
 
 
 @contextlib.contextmanager
-def png(path: Path, height: int, width: int) -> Iterator[PngWriter]:
-    """A PNG to write rows to, there once it is whole."""
+def png(path: Path, height: int, width: int, *, grey: bool = False, description: str = "") -> Iterator[PngWriter]:
+    """A PNG to write rows to, there once it is whole; `description`, in ASCII, is kept in it."""
     with replacing(path) as partial, partial.open("wb") as file:
-        writer = PngWriter(file, height, width)
+        writer = PngWriter(file, height, width, grey=grey, description=description)
         yield writer
         writer.finish()
 

@@ -78,7 +78,7 @@ class _Stages:
     """Threads for each of the three steps; none of them waits for a later one."""
 
     def __init__(self, segmenters: Sequence[Segmenter], job: Job, records: Records):
-        self._job, self._records = job, records
+        self._job, self._records, self._config = job, records, segmenters[0].config
         self._free: queue.SimpleQueue[Segmenter] = queue.SimpleQueue()
         for segmenter in segmenters:
             self._free.put(segmenter)
@@ -113,7 +113,7 @@ class _Stages:
 
     def _write(self, photograph: Photograph, loaded: "Future[Loaded]", result: "Future[Result]") -> Row:
         try:
-            return write(loaded.result(), result.result(), photograph, self._job, self._records)
+            return write(loaded.result(), result.result(), photograph, self._job, self._records, self._config)
         except InputError as error:
             return failed(photograph, error)
         except OSError as error:

@@ -13,7 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, UInt8
 
 from spotrust_jax import maps
+from spotrust_jax.decomposition import Decomposition
 from spotrust_jax.evaluation.metrics import Confusion, confusion
+from spotrust_jax.inference.area_draws import AreaInterval
 from spotrust_jax.inference.files import png, windows, write_npz, write_tiff
 from spotrust_jax.inference.photographs import restore_rows
 from spotrust_jax.inference.segmenter import Prediction
@@ -64,12 +66,14 @@ class Result:
         prediction: its maps at the size of the analysis; may lie on disk.
         threshold: probability from which a pixel counts as corrosion.
         truth: the ground truth, where there is one.
+        interval: of the corroded share, where it was drawn.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
     prediction: Prediction
     threshold: float
     truth: Bool[np.ndarray, "height width"] | None = None
+    interval: AreaInterval | None = None
     _latest: dict[str, tuple[slice, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, name: str, window: slice) -> Float32[np.ndarray, "rows width"]:
@@ -91,27 +95,32 @@ def map_pictures(
     prediction: Prediction,
     threshold: float,
     truth: Bool[np.ndarray, "height width"] | None = None,
+    style: maps.Style = maps.PAPER_STYLE,
 ) -> dict[str, UInt8[np.ndarray, "_height _width 3"]]:
     """Pictures by name: mask, overlay, epistemic, aleatoric and, where there are views or a truth, one for each."""
     result = Result(image, prediction, threshold, truth)
-    pictures = _plain_pictures(result, slice(0, image.shape[0]), prediction.probability)
-    for name, shown in _scales(result).items():
+    pictures = _plain_pictures(result, slice(0, image.shape[0]), prediction.probability, style)
+    for name, shown in scales(result, style.palette).items():
         values = getattr(prediction, name)
         pictures[shown.picture] = np.concatenate([shown.colours(values), shown.bar(image.shape[0])], axis=1)
     return pictures
 
 
-def write_maps(stem: Path, result: Result, *, max_map_pixels: int = MAX_MAP_PIXELS) -> tuple[Measured, list[Path]]:
+def write_maps(
+    stem: Path, result: Result, *, max_map_pixels: int = MAX_MAP_PIXELS, style: maps.Style = maps.PAPER_STYLE
+) -> tuple[Measured, list[Path]]:
     """Writes STEM_mask.png and its fellows and the maps, and returns what was measured and the files.
 
-    The maps are STEM_maps.npz or, for photographs of more than `max_map_pixels`, STEM_maps.tif.
+    The maps, without the parts of the decomposition, are STEM_maps.npz or, for photographs of more than
+    `max_map_pixels`, STEM_maps.tif.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     height, width = result.image.shape[:2]
-    measured, files = _write_pictures(stem, result)
+    measured, files = _write_pictures(stem, result, style)
     large = height * width > max_map_pixels
     path = beside(stem, "_maps.tif" if large else "_maps.npz")
-    rows = {name: lambda window, name=name: result.stored(name, window) for name in result.prediction.names}
+    names = [name for name in result.prediction.names if name not in Decomposition._fields]
+    rows = {name: lambda window, name=name: result.stored(name, window) for name in names}
     (write_tiff if large else write_npz)(path, rows, height, width)
     # A photograph that was smaller, or a limit that was lower, must not leave two versions of the maps.
     beside(stem, "_maps.npz" if large else "_maps.tif").unlink(missing_ok=True)
@@ -124,25 +133,29 @@ def beside(stem: Path, ending: str) -> Path:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Scale:
-    """How a map is shown: the picture's name, and the colour bar."""
+class Scale:
+    """How a map is shown: the picture's name, its range in the map's unit, and the colours and bar to it."""
 
     picture: str
     label: str
     lower: float
     upper: float
     beyond: tuple[bool, bool]
+    palette: maps.Palette
 
     def colours(self, values: Float32[np.ndarray, "rows width"]) -> UInt8[np.ndarray, "rows width 3"]:
-        return maps.viridis_picture(values, self.lower, self.upper)
+        """The map in colours."""
+        return maps.viridis_picture(values, self.lower, self.upper, self.palette)
 
     def bar(self, height: int) -> UInt8[np.ndarray, "height width 3"]:
-        return maps.colour_bar(height, label=self.label, lower=self.lower, upper=self.upper, beyond=self.beyond)
+        """The bar to it, as high as the picture."""
+        ends = {"lower": self.lower, "upper": self.upper, "beyond": self.beyond}
+        return maps.colour_bar(height, label=self.label, palette=self.palette, **ends)
 
 
-def _scales(result: Result) -> dict[str, _Scale]:
+def scales(result: Result, palette: maps.Palette = maps.PAPER) -> dict[str, Scale]:
     """By map; their ranges are those of the maps at the size of the analysis, which resizing does not leave."""
-    scales = {}
+    found = {}
     for name, (picture, label, floor) in _SHOWN.items():
         if name not in result.prediction.names:
             continue
@@ -150,27 +163,28 @@ def _scales(result: Result) -> dict[str, _Scale]:
         step = max(1, round((values.size / _RANGE_VALUES) ** 0.5))
         values = values[::step, ::step]
         lower, upper = maps.display_range(values, floor=floor)
-        scales[name] = _Scale(picture, label, lower, upper, (bool(values.min() < lower), bool(values.max() > upper)))
-    return scales
+        beyond = bool(values.min() < lower), bool(values.max() > upper)
+        found[name] = Scale(picture, label, lower, upper, beyond, palette)
+    return found
 
 
-def _write_pictures(stem: Path, result: Result) -> tuple[Measured, list[Path]]:
+def _write_pictures(stem: Path, result: Result, style: maps.Style) -> tuple[Measured, list[Path]]:
     """All pictures at once, from above to below."""
     height, width = result.image.shape[:2]
-    scales = _scales(result)
-    bars = {name: scale.bar(height) for name, scale in scales.items()}
+    shown = scales(result, style.palette)
+    bars = {name: scale.bar(height) for name, scale in shown.items()}
     widths = dict.fromkeys(["mask", "overlay"] + ["accuracy"] * (result.truth is not None), width)
-    widths |= {scale.picture: width + bars[name].shape[1] for name, scale in scales.items()}
+    widths |= {scale.picture: width + bars[name].shape[1] for name, scale in shown.items()}
     paths = {picture: beside(stem, f"_{picture}.png") for picture in widths}
     measured = None
     with contextlib.ExitStack() as stack:
         writers = {name: stack.enter_context(png(paths[name], height, widths[name])) for name in widths}
         for window in windows(height, width):
             values = {name: result.rows(name, window) for name in result.prediction.names}
-            for name, scale in scales.items():
-                shown = scale.colours(values[name])
-                writers[scale.picture].write(np.concatenate([shown, bars[name][window]], axis=1))
-            for name, picture in _plain_pictures(result, window, values["probability"]).items():
+            for name, scale in shown.items():
+                coloured = scale.colours(values[name])
+                writers[scale.picture].write(np.concatenate([coloured, bars[name][window]], axis=1))
+            for name, picture in _plain_pictures(result, window, values["probability"], style).items():
                 writers[name].write(picture)
             part = _measure(result, window, values)
             measured = part if measured is None else measured + part
@@ -178,7 +192,7 @@ def _write_pictures(stem: Path, result: Result) -> tuple[Measured, list[Path]]:
 
 
 def _plain_pictures(
-    result: Result, window: slice, probability: Float32[np.ndarray, "rows width"]
+    result: Result, window: slice, probability: Float32[np.ndarray, "rows width"], style: maps.Style
 ) -> dict[str, UInt8[np.ndarray, "rows width 3"]]:
     """Rows of the pictures that need no colour bar."""
     height, width = result.image.shape[:2]
@@ -191,11 +205,12 @@ def _plain_pictures(
     parts = [result.rows("probability", above), probability, result.rows("probability", below)]
     mask = np.concatenate([part for part in parts if part.size]) >= result.threshold
     inner = slice(window.start - above.start, window.stop - above.start)
-    overlay = maps.overlay_picture(result.image[above.start : below.stop], mask, outline=outline)[inner]
-    pictures = {"mask": maps.mask_picture(mask[inner]), "overlay": overlay}
+    band, palette = result.image[above.start : below.stop], style.palette
+    overlay = maps.overlay_picture(band, mask, style.opacity, outline, palette)[inner]
+    pictures = {"mask": maps.mask_picture(mask[inner], palette), "overlay": overlay}
     if result.truth is None:
         return pictures
-    return {**pictures, "accuracy": maps.accuracy_picture(mask[inner], result.truth[window])}
+    return {**pictures, "accuracy": maps.accuracy_picture(mask[inner], result.truth[window], palette)}
 
 
 def _measure(result: Result, window: slice, values: Mapping[str, Float32[np.ndarray, "rows width"]]) -> Measured:

@@ -12,15 +12,20 @@ import jax
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from spotrust_jax import maps
+from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.images import IMAGE_EXTENSIONS, count_pixels, read_image, read_mask, size_text
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
+from spotrust_jax.inference.area_draws import AreaInterval, area_interval, why_no_interval
+from spotrust_jax.inference.extra_pictures import NO_EXTRAS, Extras, write_extras
 from spotrust_jax.inference.files import on_disk
 from spotrust_jax.inference.outputs import MAX_MAP_PIXELS, Result, write_maps
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.records import Records
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.summary import Row, describe
+from spotrust_jax.inference.survey import Survey, write_survey
 from spotrust_jax.inference.tiling import in_memory
 
 LARGE = 32_000_000
@@ -40,6 +45,9 @@ class Job:
         threshold: probability from which a pixel counts as corrosion.
         truths: folder of masks, where there are any.
         max_map_pixels: photographs of more pixels get their maps as TIFF.
+        survey: what is asked for a report, where there is to be one; the analysis must then be decomposed.
+        style: how pictures look.
+        extras: pictures beyond those that are always written.
     """
 
     output: Path
@@ -47,10 +55,17 @@ class Job:
     threshold: float
     truths: Path | None = None
     max_map_pixels: int = MAX_MAP_PIXELS
+    survey: Survey | None = None
+    style: maps.Style = maps.PAPER_STYLE
+    extras: Extras = NO_EXTRAS
 
     def records(self, segmenter: Segmenter) -> Records:
         """Where it is noted what is done."""
         settings = [segmenter.fingerprint, dataclasses.asdict(self.analysis), self.threshold, self.max_map_pixels]
+        # What is as it always was leaves the records of earlier versions valid.
+        if self.survey is not None:
+            settings.append(dataclasses.asdict(self.survey))
+        settings += [list(chosen) for chosen in (self.style, self.extras) if chosen != type(chosen)()]
         return Records(self.output, json.dumps(settings))
 
     def truth_path(self, photograph: Photograph) -> Path | None:
@@ -95,6 +110,7 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
     allocate = functools.partial(on_disk, job.output) if large else in_memory
     try:
         prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles)
+        interval = _interval(segmenter, loaded, job)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -102,14 +118,21 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
         raise InputError(
             f"photograph {loaded.row.photograph} needs more memory than the device has: {remedy}"
         ) from error
-    return Result(loaded.image, prediction, job.threshold, loaded.truth)
+    return Result(loaded.image, prediction, job.threshold, loaded.truth, interval)
 
 
-def write(loaded: Loaded, result: Result, photograph: Photograph, job: Job, records: Records) -> Row:
+def write(
+    loaded: Loaded, result: Result, photograph: Photograph, job: Job, records: Records, config: CheckpointConfig
+) -> Row:
     """Writes the maps, notes that they are there, and returns the photograph's line of the summary."""
     records.forget(photograph)
-    measured, files = write_maps(job.output / photograph.stem, result, max_map_pixels=job.max_map_pixels)
+    stem = job.output / photograph.stem
+    measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
+    files += write_extras(stem, result, job.extras, job.style, config.log_variance_bound)
     row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
+    if job.survey is not None:
+        row, more = write_survey(job.survey, config, job.output, photograph, row, result)
+        files += more
     if row.status == "ok":
         records.save(photograph, job.truth_path(photograph), row, files)
     return row
@@ -118,6 +141,12 @@ def write(loaded: Loaded, result: Result, photograph: Photograph, job: Job, reco
 def failed(photograph: Photograph, error: Exception) -> Row:
     """The line of a photograph that could not be analysed."""
     return Row(str(photograph.path), str(photograph.stem), status="failed", message=str(error))
+
+
+def _interval(segmenter: Segmenter, loaded: Loaded, job: Job) -> AreaInterval | None:
+    if job.survey is None or not job.survey.area_draws or why_no_interval(segmenter.config):
+        return None
+    return area_interval(segmenter, loaded.image, job.analysis, job.threshold, job.survey.area_draws)
 
 
 def _read_large(path: Path, folder: Path) -> UInt8[np.ndarray, "height width 3"]:

@@ -28,6 +28,13 @@ class Row:
         mean_between_members: mean deviation between the members of an ensemble of stochastic members.
         mean_augmentation: mean deviation over the views of test-time augmentation.
         iou_corrosion, miou, f1, precision, recall, accuracy: against the ground truth.
+        mean_entropy, mean_mutual_information, mean_pass_variance: of the raw passes, where they were asked for, nats.
+        regions: connected corroded regions; this and what follows is there with a report.
+        millimetres_per_pixel, corroded_square_millimetres: where the scale is known.
+        area_low, area_high, area_draws, area_note: credible interval of the corroded fraction, how many draws it comes
+            from, and why there is none or how it is to be read.
+        unfamiliarity, review_score, retake: inference/review.py says what they are.
+        latitude, longitude, altitude: of the camera, in degrees (WGS 84) and metres.
     """
 
     photograph: str
@@ -49,6 +56,22 @@ class Row:
     precision: float | None = None
     recall: float | None = None
     accuracy: float | None = None
+    mean_entropy: float | None = None
+    mean_mutual_information: float | None = None
+    mean_pass_variance: float | None = None
+    regions: int | None = None
+    millimetres_per_pixel: float | None = None
+    corroded_square_millimetres: float | None = None
+    area_low: float | None = None
+    area_high: float | None = None
+    area_draws: int | None = None
+    area_note: str = ""
+    unfamiliarity: float | None = None
+    review_score: float | None = None
+    retake: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude: float | None = None
 
 
 def describe(row: Row, shape: tuple[int, int], threshold: float, measured: Measured) -> Row:

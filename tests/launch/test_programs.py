@@ -131,6 +131,55 @@ def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_pa
             np.testing.assert_allclose(float(row[metric]), summary[row["image"]][metric], atol=1e-6)
 
 
+def test_report_labels_and_what_a_review_finds(run, data, trained, tmp_path):
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    names = sorted(path.name for path in (data / "images").iterdir())[:3]
+    for name in names:
+        (photographs / name).write_bytes((data / "images" / name).read_bytes())
+    (photographs / "broken.png").write_bytes(b"")
+    output = tmp_path / "out"
+    common = (f"--checkpoint={trained}/best", "--num_samples=3", "--threshold=0.45")
+    report = (
+        f"--input={photographs}",
+        f"--output={output}",
+        "--report",
+        "--area_draws=20",
+        "--millimetres_per_pixel=2",
+    )
+    result = run("predict", *common, *report)
+    assert result.returncode == 1 and f"report: {output}/report.html" in result.stdout, result.stderr
+    rows = json.loads((output / "summary.json").read_text())
+    done = [row for row in rows if row["status"] == "ok"]
+    assert len(done) == 3 and len(rows) == 4
+    for row in done:
+        assert 0 <= row["area_low"] <= row["area_high"] <= 1 and row["area_draws"] == 20
+        assert 0 <= row["review_score"] <= 100 and row["mean_entropy"] > row["mean_mutual_information"]
+        assert row["corroded_square_millimetres"] == 4 * row["corroded_fraction"] * row["height"] * row["width"]
+        assert set(np.load(output / f"{row['outputs']}_maps.npz").files) == {"probability", "epistemic", "log_variance"}
+    page = (output / "report.html").read_text()
+    assert "analysed at 64 pixels" in page and "broken.png" in page
+    # A second start analyses nothing and gives the whole report again, now with the pictures beside it.
+    (photographs / "broken.png").unlink()
+    again = run("predict", *common, *report, "--report_images=folder")
+    assert "3 of 3 photographs analysed, 3 of them by an earlier run" in again.stdout
+    assert len(list((output / "report_files").iterdir())) == 6
+    assert json.loads((output / "summary.json").read_text()) == done
+
+    labels = run("labels", f"--predictions={output}", f"--output={tmp_path}/labels")
+    assert labels.returncode == 0 and "3 photographs with labels" in labels.stdout, labels.stderr
+    prepared = run("prepare_data", f"--source={tmp_path}/labels", "--format=labelme", f"--output={tmp_path}/data")
+    assert prepared.returncode == 0, prepared.stderr
+
+    # At this threshold the mask misses some.
+    common = (f"--checkpoint={trained}/best", "--num_samples=3", "--threshold=0.999")
+    review = run("review", *common, f"--data={data}", "--split=all", f"--output={tmp_path}/review.json")
+    assert review.returncode == 0, review.stderr
+    found = json.loads((tmp_path / "review.json").read_text())
+    assert len(found["photographs"]) == 10 and found["review score"]["random"] == 0.2
+    assert "by review score:" in review.stdout and "in random order 20.0%" in review.stdout
+
+
 @pytest.mark.parametrize(
     ("program", "arguments", "words"),
     [
@@ -151,6 +200,14 @@ def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_pa
         ("predict", [*PREDICT, "--output={tmp}", "--shard=5/4"], "--shard=5/4 is no part: give i/n"),
         ("predict", [*PREDICT, "--output={tmp}", "--num_samples=0"], "num_samples=0"),
         ("predict", [*PREDICT, "--output={tmp}", "--threshold=1.5"], "threshold=1.5"),
+        ("predict", [*PREDICT, "--output={tmp}", "--area_draws=9"], "--area_draws is for the report: add --report"),
+        ("predict", [*PREDICT, "--output={tmp}", "--report", "--millimetres_per_pixel=0"], "give millimetres above 0"),
+        (
+            "predict",
+            [*PREDICT, "--output={tmp}", "--report", "--min_region_square_millimetres=5"],
+            "needs a scale: add --millimetres_per_pixel",
+        ),
+        ("labels", ["--predictions=nowhere", "--output={tmp}"], "nowhere/summary.json does not exist"),
         ("evaluate", ["--checkpoint=.", "--data=nowhere", "--output=x"], "nowhere"),
         ("export", ["--output={tmp}/bundle"], "--checkpoint is missing: give a model to export"),
         ("export", ["--checkpoint=.", "--output={tmp}/bundle"], "is not a checkpoint"),
@@ -179,4 +236,5 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     assert (tmp_path / "model" / "config.json").is_file()
     wrong = subprocess.run([*command, "predikt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert "benchmark,compare,convert,demo,draw_scenes,evaluate,export,fleet,predict,prepare_data,train" in wrong.stderr
+    names = "benchmark,compare,convert,demo,draw_scenes,evaluate,export,fleet,labels,predict,prepare_data,review,train"
+    assert names in wrong.stderr

@@ -1,0 +1,48 @@
+"""Flags of what is asked about photographs beyond their maps: the report, regions, scale and the area's interval."""
+
+from absl import flags
+
+from spotrust_jax.errors import InputError
+
+_REPORT = flags.DEFINE_bool("report", False, "Write report.html and tables of the corroded regions.")
+_REPORT_IMAGES = flags.DEFINE_enum(
+    "report_images",
+    "auto",
+    ["auto", "inline", "folder"],
+    "Pictures within report.html, or beside it in report_files; auto: beside it above 60 photographs.",
+)
+_AREA_DRAWS = flags.DEFINE_integer(
+    "area_draws", 0, "With --report: draws for the area's interval, 0 for none; each costs about a pass.", lower_bound=0
+)
+_MILLIMETRES = flags.DEFINE_float("millimetres_per_pixel", None, "Scale of all photographs, for areas.", 0.0)
+_ARUCO = flags.DEFINE_float("aruco_millimetres", None, "Side of the ArUco markers (4X4_50) that show the scale.", 0.0)
+_MIN_PIXELS = flags.DEFINE_integer("min_region_pixels", 1, "Smaller regions are left out of the tables.", lower_bound=1)
+_MIN_SQUARE = flags.DEFINE_float("min_region_square_millimetres", 0.0, "The same where the scale is known.", 0.0)
+
+_INLINE = {"auto": None, "inline": True, "folder": False}
+
+
+def survey():
+    """What is asked, or None without --report."""
+    from spotrust_jax.inference.scale_marker import require_marker_reader
+    from spotrust_jax.inference.survey import Survey
+
+    for flag in (_MILLIMETRES, _ARUCO):
+        if flag.value == 0:
+            raise InputError(f"--{flag.name}=0 is no size: give millimetres above 0")
+    wanted = [flag.name for flag in (_AREA_DRAWS, _MILLIMETRES, _ARUCO, _MIN_PIXELS, _MIN_SQUARE) if flag.present]
+    if not _REPORT.value:
+        if wanted:
+            raise InputError(f"--{wanted[0]} is for the report: add --report")
+        return None
+    if _MIN_SQUARE.value and _MILLIMETRES.value is None and _ARUCO.value is None:
+        remedy = "add --millimetres_per_pixel or --aruco_millimetres, or use --min_region_pixels"
+        raise InputError(f"--min_region_square_millimetres={_MIN_SQUARE.value:g} needs a scale: {remedy}")
+    if _ARUCO.value is not None:
+        require_marker_reader()
+    return Survey(_AREA_DRAWS.value, _MILLIMETRES.value, _ARUCO.value, _MIN_PIXELS.value, _MIN_SQUARE.value)
+
+
+def inline() -> bool | None:
+    """Whether the report is one file, or None to decide by the number of photographs."""
+    return _INLINE[_REPORT_IMAGES.value]

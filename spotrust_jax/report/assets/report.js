@@ -1,0 +1,593 @@
+"use strict";
+// The report: a gallery of all photographs, and a viewer of one. All texts enter the page as text, never as markup.
+
+const byId = (id) => document.getElementById(id);
+const data = JSON.parse(byId("data").textContent);
+const photographs = data.photographs;
+const CARDS_AT_ONCE = 60;
+const KEPT_DETAILS = 4;
+const MASK = [0, 255, 255, 115];
+const LEFT_OUT = [255, 170, 0, 115];
+const OPAQUE = 255;
+
+const percent = (share) => `${(100 * share).toFixed(2)} %`;
+const fixed = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// ---- Notes: what a person adds, kept by the browser where it allows that, and saved as a file.
+
+const notes = new Map();
+const NOTES_KEY = `spotrust notes ${location.pathname}`;
+
+function noteOf(photograph) {
+  return notes.get(photograph.outputs) || { checked: false, note: "" };
+}
+
+function setNote(photograph, change) {
+  notes.set(photograph.outputs, { ...noteOf(photograph), ...change });
+  try {
+    localStorage.setItem(NOTES_KEY, JSON.stringify([...notes]));
+  } catch { /* a browser that keeps nothing: the file is what counts */ }
+  showNotes(photograph);
+}
+
+function restoreNotes() {
+  try {
+    for (const [outputs, note] of JSON.parse(localStorage.getItem(NOTES_KEY) || "[]")) notes.set(outputs, note);
+  } catch { /* as above */ }
+}
+
+function showNotes(photograph) {
+  const { checked, note } = noteOf(photograph);
+  const row = byId("summary-rows").children[photographs.indexOf(photograph)];
+  row.children[6].textContent = checked ? "✓" : "";
+  row.children[7].textContent = note;
+  const chips = photograph.card && photograph.card.querySelector(".chips");
+  if (chips) chips.replaceChildren(...chipsOf(photograph));
+  byId("checked-count").textContent = photographs.filter((other) => noteOf(other).checked).length;
+}
+
+function saveNotes() {
+  const written = photographs
+    .filter((photograph) => notes.has(photograph.outputs))
+    .map((photograph) => ({ outputs: photograph.outputs, photograph: photograph.name, ...noteOf(photograph) }));
+  const content = JSON.stringify({ format: "spotrust-notes", version: 1, notes: written }, null, 2);
+  const address = URL.createObjectURL(new Blob([content], { type: "application/json" }));
+  element("a", { href: address, download: "notes.json" }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
+}
+
+async function loadNotes(event) {
+  try {
+    const read = JSON.parse(await event.target.files[0].text());
+    const known = new Map(photographs.map((photograph) => [photograph.outputs, photograph]));
+    for (const { outputs, checked, note } of read.notes) {
+      if (known.has(outputs)) setNote(known.get(outputs), { checked: Boolean(checked), note: String(note || "") });
+    }
+    if (viewer.photograph) showViewerNotes();
+  } catch {
+    alert("This file has no notes of a report: choose one that was saved here.");
+  }
+  event.target.value = "";
+}
+
+// ---- Gallery: cards are made as they come into view.
+
+let order = [];
+let made = 0;
+
+function chipsOf(photograph) {
+  const chips = [];
+  if (photograph.retake) chips.push(element("span", { class: "chip" }, `take again: ${photograph.retake}`));
+  if (noteOf(photograph).checked) chips.push(element("span", { class: "chip done" }, "✓ checked"));
+  if (noteOf(photograph).note) chips.push(element("span", { class: "chip done" }, "note"));
+  return chips;
+}
+
+function cardOf(photograph) {
+  const area = percent(photograph.corroded_fraction);
+  const alternative = `${photograph.name}: ${area} corroded, review score ${fixed(photograph.review_score, 1)}`;
+  const image = element("img", { src: photograph.thumbnail, loading: "lazy", decoding: "async", alt: alternative });
+  const filled = element("i");
+  filled.style.width = `${100 * photograph.corroded_fraction}%`;
+  const figure = (value, name) => element("span", {}, element("b", {}, value), name);
+  const values = element("span", { class: "values" }, figure(area, "corroded"),
+    figure(`± ${fixed(photograph.mean_epistemic, 3)}`, "uncertainty"), figure(fixed(photograph.review_score, 1), "review score"));
+  const button = element("button", { type: "button" }, image, element("span", { class: "body" },
+    element("span", { class: "name", title: photograph.outputs }, photograph.name),
+    element("span", { class: "meter", "aria-hidden": "true" }, filled), values,
+    element("span", { class: "chips" }, ...chipsOf(photograph))));
+  button.addEventListener("click", () => openViewer(photograph));
+  photograph.card = element("li", { class: "card" }, button);
+  return photograph.card;
+}
+
+function chosen(photograph) {
+  const least = (id) => Number(byId(id).value) || 0;
+  const state = byId("filter-state").value;
+  const { checked } = noteOf(photograph);
+  return photograph.outputs.toLowerCase().includes(byId("filter-name").value.trim().toLowerCase())
+    && 100 * photograph.corroded_fraction >= least("filter-area")
+    && photograph.mean_epistemic >= least("filter-epistemic")
+    && photograph.review_score >= least("filter-score")
+    && (state !== "checked" || checked) && (state !== "unchecked" || !checked) && (state !== "retake" || photograph.retake);
+}
+
+function arrange() {
+  const key = byId("sort").value;
+  const sign = byId("reverse").checked ? -1 : 1;
+  const byName = (a, b) => (a.outputs < b.outputs ? -1 : 1);
+  const compared = key === "name" ? byName : (a, b) => b[key] - a[key] || sign * byName(a, b);
+  order = photographs.filter(chosen).sort((a, b) => sign * compared(a, b));
+  for (const photograph of photographs) photograph.card = null;
+  made = 0;
+  byId("cards").replaceChildren();
+  byId("shown-count").textContent = `${order.length} of ${photographs.length} shown`;
+  addCards();
+}
+
+function addCards() {
+  const next = order.slice(made, made + CARDS_AT_ONCE);
+  made += next.length;
+  byId("cards").append(...next.map(cardOf));
+}
+
+function moveInGallery(event) {
+  const steps = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
+  const cards = [...byId("cards").children];
+  const here = cards.findIndex((card) => card.contains(document.activeElement));
+  if (here < 0) return;
+  const columns = getComputedStyle(byId("cards")).gridTemplateColumns.split(" ").length;
+  const step = { ...steps, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  cards[Math.min(cards.length - 1, Math.max(0, here + step))].firstElementChild.focus();
+}
+
+// ---- Details of a photograph: in the page, or in a script beside it.
+
+const details = new Map();
+let waiting = null;
+
+window.spotrustDetail = (detail) => waiting && waiting(detail);
+
+async function detailOf(number) {
+  if (details.has(number)) return details.get(number);
+  const inPage = byId(`detail-${number}`);
+  const raw = inPage ? JSON.parse(inPage.textContent) : await loadedBeside(number);
+  const [photograph, levels] = await Promise.all([raw.photograph, raw.levels].map(decoded));
+  const detail = { ...raw, photograph, levels: pixelsOf(levels), areas: summedUp(raw.counts) };
+  details.set(number, detail);
+  if (details.size > KEPT_DETAILS) details.delete(details.keys().next().value);
+  return detail;
+}
+
+let queue = Promise.resolve();
+
+function loadedBeside(number) {
+  queue = queue.catch(() => {}).then(() => new Promise((resolve, reject) => {
+    const script = element("script", { src: `${data.files}/${String(number).padStart(6, "0")}.js` });
+    waiting = resolve;
+    script.onload = () => script.remove();
+    script.onerror = () => reject(new Error("missing"));
+    document.head.append(script);
+  }));
+  return queue;
+}
+
+async function decoded(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return image;
+}
+
+function pixelsOf(image) {
+  const canvas = element("canvas", { width: image.naturalWidth, height: image.naturalHeight });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, canvas.width, canvas.height);
+}
+
+// Pixels that reach threshold i and are no more uncertain than cut-off j, at [i * cut-offs + j]; all pixels at the end.
+function summedUp(counts) {
+  const cutOffs = data.epistemic_steps.length;
+  const levels = data.probability_steps.length + 1;
+  const sums = new Float64Array(levels * cutOffs);
+  for (let k = 0, cell = 0; k < counts.length; k += 2) sums[cell += counts[k]] = counts[k + 1];
+  for (let i = levels - 1; i >= 0; i--) {
+    for (let j = 0, row = 0; j < cutOffs; j++) {
+      row += sums[i * cutOffs + j];
+      sums[i * cutOffs + j] = row + (i + 1 < levels ? sums[(i + 1) * cutOffs + j] : 0);
+    }
+  }
+  return sums;
+}
+
+function areaAt(detail, threshold, cutOff) {
+  return detail.areas[(threshold + 1) * data.epistemic_steps.length + cutOff];
+}
+
+// ---- Viewer.
+
+const viewer = { photograph: null, detail: null, layer: "photograph", zoom: 1, x: 0, y: 0, picture: null, mask: null };
+const threshold = () => Number(byId("threshold").value);
+const cutOff = () => Number(byId("cut-off").value);
+
+async function openViewer(photograph) {
+  viewer.photograph = photograph;
+  viewer.detail = null;
+  viewer.picture = viewer.mask = null;
+  byId("viewer-name").textContent = photograph.name;
+  byId("viewer-name").title = photograph.outputs;
+  byId("pointer").textContent = "";
+  showViewerNotes();
+  if (!byId("viewer").open) {
+    byId("viewer").showModal();
+    byId("canvas").focus();
+  }
+  byId("loading").hidden = false;
+  byId("loading").textContent = "Loading …";
+  fit();
+  try {
+    const detail = await detailOf(photographs.indexOf(photograph));
+    if (viewer.photograph !== photograph) return;
+    viewer.detail = detail;
+    byId("loading").hidden = true;
+    showRegions();
+    fit();
+    refresh();
+  } catch {
+    byId("loading").textContent = `Its file is missing: keep ${data.files || "the folder"} beside this page.`;
+  }
+}
+
+function step(by) {
+  const next = order[order.indexOf(viewer.photograph) + by];
+  if (!next) return;
+  if (order.indexOf(next) >= made) addCards();
+  openViewer(next);
+}
+
+function showViewerNotes() {
+  const { checked, note } = noteOf(viewer.photograph);
+  byId("checked").checked = checked;
+  byId("note").value = note;
+}
+
+function showRegions() {
+  const { regions, size } = viewer.detail;
+  const total = viewer.photograph.regions;
+  byId("regions-note").textContent = `at the run's threshold${total > regions.length ? `, ${regions.length} largest of ${total}` : ""}`;
+  const rows = regions.map((region) => {
+    const area = region.square_millimetres === null ? `${region.pixels} px` : `${region.square_millimetres.toFixed(0)} mm²`;
+    const cells = [region.region, area, region.mean_probability.toFixed(2), region.mean_epistemic.toFixed(3)];
+    const row = element("tr", { tabindex: "0", "aria-label": `Region ${region.region}: show` }, ...cells.map((cell) => element("td", {}, String(cell))));
+    const show = () => zoomTo((region.left + region.width / 2) / size[1], (region.top + region.height / 2) / size[0],
+      Math.min(12, 0.6 / Math.max(region.width / size[1], region.height / size[0])));
+    row.addEventListener("click", show);
+    row.addEventListener("keydown", (event) => event.key === "Enter" && show());
+    return row;
+  });
+  byId("regions").tBodies[0].replaceChildren(...rows);
+}
+
+function refresh() {
+  if (!viewer.detail) return;
+  viewer.picture = viewer.layer === "photograph" ? viewer.detail.photograph : mapPicture();
+  viewer.mask = byId("mask").checked ? maskPicture() : null;
+  showFigures();
+  draw();
+}
+
+function painted(paint) {
+  const [height, width] = viewer.detail.map_size;
+  const canvas = element("canvas", { width, height });
+  const picture = new ImageData(width, height);
+  paint(viewer.detail.levels.data, picture.data);
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+  return canvas;
+}
+
+// A tint over the photograph; over maps, whose colours mean something, the outline alone.
+function maskPicture() {
+  const [from, limit] = [threshold(), cutOff()];
+  const row = 4 * viewer.detail.map_size[1];
+  return painted((levels, picture) => {
+    const within = (i) => !(levels[i] <= from);
+    for (let i = 0; i < levels.length; i += 4) {
+      if (!within(i)) continue;
+      const tinted = viewer.layer === "photograph";
+      if (!tinted && within(i - row) && within(i + row) && within(i - 4) && within(i + 4)) continue;
+      picture.set(levels[i + 1] <= limit ? MASK : LEFT_OUT, i);
+      if (!tinted) picture[i + 3] = OPAQUE;
+    }
+  });
+}
+
+const middle = (steps, level) => (steps[Math.max(0, level - 1)] + steps[Math.min(steps.length - 1, level)]) / 2;
+
+// What a level stands for: the middle of its step.
+function valueOf(layer, level) {
+  if (layer === "probability") return middle(data.probability_steps, level);
+  if (layer === "epistemic") return level === 0 ? 0 : Math.min(0.5, middle(data.epistemic_steps, level));
+  const [low, high] = viewer.detail.aleatoric;
+  return low + (high - low) * level / 255;
+}
+
+const CHANNEL = { probability: 0, epistemic: 1, aleatoric: 2 };
+const UNIT = {
+  probability: "probability of corrosion",
+  epistemic: "standard deviation of the probability",
+  aleatoric: "log variance",
+};
+
+function rangeOf(layer) {
+  if (layer === "probability") return [0, 1];
+  if (layer === "aleatoric") return viewer.detail.aleatoric;
+  let most = 1;
+  const levels = viewer.detail.levels.data;
+  for (let i = 1; i < levels.length; i += 4) most = Math.max(most, levels[i]);
+  return [0, Math.min(0.5, data.epistemic_steps[most])];
+}
+
+function mapPicture() {
+  const { layer } = viewer;
+  const [low, high] = rangeOf(layer);
+  const colours = new Uint8Array(256 * 3);
+  for (let level = 0; level < 256; level++) {
+    const share = (valueOf(layer, level) - low) / (high - low || 1);
+    const place = 3 * Math.round(255 * Math.min(1, Math.max(0, share || 0)));
+    for (let k = 0; k < 3; k++) colours[3 * level + k] = data.viridis[place + k];
+  }
+  return painted((levels, picture) => {
+    for (let i = 0; i < levels.length; i += 4) {
+      const place = 3 * levels[i + CHANNEL[layer]];
+      for (let k = 0; k < 3; k++) picture[i + k] = colours[place + k];
+      picture[i + 3] = 255;
+    }
+  });
+}
+
+function showFigures() {
+  const { photograph, detail } = viewer;
+  const [height, width] = detail.size;
+  const pixels = height * width;
+  const area = areaAt(detail, threshold(), cutOff());
+  const leftOut = areaAt(detail, threshold(), data.epistemic_steps.length - 1) - area;
+  const scale = photograph.millimetres_per_pixel;
+  const last = cutOff() === data.epistemic_steps.length - 1;
+  byId("threshold-value").textContent = String(data.probability_steps[threshold()]);
+  byId("cut-off-value").textContent = last ? "off" : String(data.epistemic_steps[cutOff()]);
+  byId("threshold").setAttribute("aria-valuetext", byId("threshold-value").textContent);
+  byId("cut-off").setAttribute("aria-valuetext", byId("cut-off-value").textContent);
+  const interval = photograph.area_low === null ? null : `${percent(photograph.area_low)} to ${percent(photograph.area_high)}`;
+  const rows = [
+    ["corroded area", percent(area / pixels), MASK],
+    ["pixels", `${area} of ${pixels}`],
+    scale !== null && ["area", `${(area * scale * scale).toFixed(0)} mm²`],
+    !last && ["left out as uncertain", percent(leftOut / pixels), LEFT_OUT],
+    ["95% interval, run's threshold", interval || "none"],
+    ["mean epistemic", fixed(photograph.mean_epistemic, 4)],
+    ["mean entropy", `${fixed(photograph.mean_entropy, 3)} nats`],
+    ["mean log variance", fixed(photograph.mean_log_variance, 2)],
+    ["unlike training", percent(photograph.unfamiliarity)],
+    ["review score", fixed(photograph.review_score, 1)],
+    photograph.retake && ["take again", photograph.retake],
+    photograph.latitude !== null && ["position", `${photograph.latitude.toFixed(6)}, ${photograph.longitude.toFixed(6)}`],
+  ].filter(Boolean);
+  byId("figures").replaceChildren(...rows.map(([name, value, colour]) => {
+    const term = element("dt", {}, name);
+    if (colour) {
+      const swatch = element("span", { class: "swatch" });
+      swatch.style.background = `rgb(${colour.slice(0, 3).join(" ")})`;
+      term.prepend(swatch);
+    }
+    return element("div", {}, term, element("dd", {}, value));
+  }));
+  if (photograph.area_note) byId("figures").append(element("small", {}, `${interval ? "Interval" : "No interval"}: ${photograph.area_note}.`));
+  byId("canvas").setAttribute("aria-label", `${viewer.layer} of ${photograph.name}, ${percent(area / pixels)} corroded`);
+  byId("viewer").dataset.area = area;
+}
+
+function showLegend() {
+  const { layer } = viewer;
+  byId("legend").hidden = layer === "photograph" || !viewer.detail;
+  if (byId("legend").hidden) return;
+  const context = byId("bar").getContext("2d");
+  for (let x = 0; x < 160; x++) {
+    const place = 3 * Math.round(x / 159 * 255);
+    context.fillStyle = `rgb(${data.viridis.slice(place, place + 3).join(" ")})`;
+    context.fillRect(x, 0, 1, 12);
+  }
+  const [low, high] = rangeOf(layer).map((value) => Number(value.toPrecision(3)));
+  byId("legend-text").textContent = `${low} to ${high} ${UNIT[layer]}`;
+}
+
+// ---- Zoom and pan, in shares of the photograph, so that all pictures move together.
+
+function frame() {
+  const canvas = byId("canvas");
+  const [height, width] = viewer.detail ? viewer.detail.size : [1, 1];
+  const scale = Math.min(canvas.width / width, canvas.height / height) * viewer.zoom;
+  return {
+    width: width * scale, height: height * scale,
+    left: canvas.width / 2 - viewer.x * width * scale, top: canvas.height / 2 - viewer.y * height * scale,
+  };
+}
+
+function draw() {
+  const canvas = byId("canvas");
+  const ratio = window.devicePixelRatio || 1;
+  const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
+  if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d");
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  if (!viewer.picture) return;
+  const { left, top, width: wide, height: high } = frame();
+  context.imageSmoothingEnabled = viewer.layer === "photograph";
+  context.imageSmoothingQuality = "high";
+  context.drawImage(viewer.picture, left, top, wide, high);
+  context.imageSmoothingEnabled = false;
+  if (viewer.mask) context.drawImage(viewer.mask, left, top, wide, high);
+  showLegend();
+}
+
+function fit() {
+  Object.assign(viewer, { zoom: 1, x: 0.5, y: 0.5 });
+  draw();
+}
+
+function zoomTo(x, y, zoom) {
+  const clamp = (value) => Math.min(1, Math.max(0, value));
+  Object.assign(viewer, { zoom: Math.min(64, Math.max(1, zoom)), x: clamp(x), y: clamp(y) });
+  draw();
+}
+
+function zoomAt(factor, event) {
+  if (!viewer.detail) return;
+  const before = event ? placeOf(event) : [viewer.x, viewer.y];
+  const zoom = Math.min(64, Math.max(1, viewer.zoom * factor));
+  const kept = viewer.zoom / zoom;
+  zoomTo(before[0] + (viewer.x - before[0]) * kept, before[1] + (viewer.y - before[1]) * kept, zoom);
+}
+
+function placeOf(event) {
+  const canvas = byId("canvas");
+  const box = canvas.getBoundingClientRect();
+  const { left, top, width, height } = frame();
+  const ratio = canvas.width / box.width;
+  return [((event.clientX - box.left) * ratio - left) / width, ((event.clientY - box.top) * ratio - top) / height];
+}
+
+function showPointer(event) {
+  const { detail } = viewer;
+  if (!detail) return;
+  const [x, y] = placeOf(event);
+  if (x < 0 || y < 0 || x >= 1 || y >= 1) {
+    byId("pointer").textContent = "";
+    return;
+  }
+  const [height, width] = detail.map_size;
+  const pixel = 4 * (Math.floor(y * height) * width + Math.floor(x * width));
+  const value = (layer, digits) => valueOf(layer, detail.levels.data[pixel + CHANNEL[layer]]).toFixed(digits);
+  byId("pointer").textContent = `x ${Math.floor(x * detail.size[1])}, y ${Math.floor(y * detail.size[0])}`
+    + ` · probability ${value("probability", 3)} · epistemic ${value("epistemic", 3)} · log variance ${value("aleatoric", 2)}`;
+}
+
+let dragged = null;
+
+function drag(event) {
+  if (dragged) {
+    const { width, height } = frame();
+    const ratio = window.devicePixelRatio || 1;
+    zoomTo(dragged.x - (event.clientX - dragged.atX) * ratio / width, dragged.y - (event.clientY - dragged.atY) * ratio / height, viewer.zoom);
+  }
+  showPointer(event);
+}
+
+function chooseLayer(layer) {
+  viewer.layer = layer;
+  for (const button of byId("layers").children) {
+    button.setAttribute("aria-checked", String(button.dataset.layer === layer));
+    button.tabIndex = button.dataset.layer === layer ? 0 : -1;
+  }
+  refresh();
+}
+
+function resetSliders() {
+  byId("threshold").value = data.threshold;
+  byId("cut-off").value = data.epistemic_steps.length - 1;
+  refresh();
+}
+
+function keyInViewer(event) {
+  if (event.target.matches("textarea, input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const layers = [...byId("layers").children].map((button) => button.dataset.layer);
+  const toggle = (id) => byId(id).click();
+  const pan = (x, y) => zoomTo(viewer.x + x / viewer.zoom / 8, viewer.y + y / viewer.zoom / 8, viewer.zoom);
+  const inLayers = byId("layers").contains(event.target);
+  const turn = (by) => {
+    const next = (layers.indexOf(viewer.layer) + by + layers.length) % layers.length;
+    chooseLayer(layers[next]);
+    byId("layers").children[next].focus();
+  };
+  const sideways = (by) => (inLayers ? turn(by) : event.shiftKey ? pan(by, 0) : step(by));
+  const actions = {
+    ArrowLeft: () => sideways(-1), ArrowRight: () => sideways(1),
+    ArrowUp: () => event.shiftKey && pan(0, -1), ArrowDown: () => event.shiftKey && pan(0, 1),
+    m: () => toggle("mask"), c: () => toggle("checked"), r: resetSliders, "+": () => zoomAt(1.5), "=": () => zoomAt(1.5),
+    "-": () => zoomAt(1 / 1.5), 0: fit,
+    ...Object.fromEntries(layers.map((layer, i) => [i + 1, () => chooseLayer(layer)])),
+  };
+  const action = actions[event.key] || actions[event.key.toLowerCase()];
+  if (!action) return;
+  action();
+  if (event.key.startsWith("Arrow") && !event.shiftKey && !inLayers && !/Left|Right/.test(event.key)) return;
+  event.preventDefault();
+}
+
+// ---- Everything that a person does.
+
+function listen() {
+  for (const id of ["sort", "reverse", "filter-name", "filter-area", "filter-epistemic", "filter-score", "filter-state"]) {
+    byId(id).addEventListener("input", arrange);
+  }
+  byId("controls").addEventListener("submit", (event) => event.preventDefault());
+  byId("cards").addEventListener("keydown", moveInGallery);
+  byId("save-notes").addEventListener("click", saveNotes);
+  byId("load-notes").addEventListener("change", loadNotes);
+  byId("print").addEventListener("click", () => window.print());
+  byId("as-table").addEventListener("click", () => {
+    const pressed = document.body.classList.toggle("as-table");
+    byId("as-table").setAttribute("aria-pressed", String(pressed));
+  });
+  new IntersectionObserver((seen) => seen[0].isIntersecting && addCards(), { rootMargin: "1200px" }).observe(byId("more"));
+
+  byId("previous").addEventListener("click", () => step(-1));
+  byId("next").addEventListener("click", () => step(1));
+  byId("close").addEventListener("click", () => byId("viewer").close());
+  byId("viewer").addEventListener("close", () => {
+    const card = viewer.photograph && viewer.photograph.card;
+    if (card) card.firstElementChild.focus();
+  });
+  byId("viewer").addEventListener("keydown", keyInViewer);
+  for (const button of byId("layers").children) button.addEventListener("click", () => chooseLayer(button.dataset.layer));
+  for (const id of ["threshold", "cut-off", "mask"]) byId(id).addEventListener("input", refresh);
+  byId("reset").addEventListener("click", resetSliders);
+  byId("checked").addEventListener("change", () => setNote(viewer.photograph, { checked: byId("checked").checked }));
+  byId("note").addEventListener("input", () => setNote(viewer.photograph, { note: byId("note").value }));
+
+  const canvas = byId("canvas");
+  canvas.addEventListener("pointerdown", (event) => {
+    canvas.setPointerCapture(event.pointerId);
+    dragged = { x: viewer.x, y: viewer.y, atX: event.clientX, atY: event.clientY };
+  });
+  canvas.addEventListener("pointermove", drag);
+  canvas.addEventListener("pointerup", () => { dragged = null; });
+  canvas.addEventListener("pointercancel", () => { dragged = null; });
+  canvas.addEventListener("pointerleave", () => { byId("pointer").textContent = ""; });
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoomAt(Math.exp(-event.deltaY / 400), event);
+  }, { passive: false });
+  byId("zoom-in").addEventListener("click", () => zoomAt(1.5));
+  byId("zoom-out").addEventListener("click", () => zoomAt(1 / 1.5));
+  byId("zoom-fit").addEventListener("click", fit);
+  new ResizeObserver(draw).observe(byId("stage"));
+}
+
+byId("threshold").max = data.probability_steps.length - 1;
+byId("cut-off").max = data.epistemic_steps.length - 1;
+restoreNotes();
+listen();
+resetSliders();
+chooseLayer("photograph");
+arrange();
+for (const photograph of photographs) if (notes.has(photograph.outputs)) showNotes(photograph);

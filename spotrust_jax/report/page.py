@@ -1,0 +1,181 @@
+"""The page itself: a template, its script and style, and the data of all photographs put together.
+
+What the data are is inference/survey.py's business.
+"""
+
+import dataclasses
+import datetime
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.errors import InputError
+from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.inference.summary import Row
+from spotrust_jax.inference.survey import detail_part, thumbnail_part
+from spotrust_jax.maps import scale_colours
+from spotrust_jax.report.levels import slider_steps
+from spotrust_jax.report.preview import data_url
+from spotrust_jax.report.scripts import detail_json, script_json
+from spotrust_jax.whole_files import replacing, whole_folder
+
+INLINE_LIMIT = 60
+"""Photographs up to which a report is one file unless told otherwise."""
+
+_ASSETS = Path(__file__).parent / "assets"
+_TEMPLATE = "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """What the page says about how the maps were made.
+
+    Attributes:
+        name: of the model, for people.
+        kind: such as "variational, w48".
+        num_samples: passes.
+        scale: long side of the analysis in pixels, or None for each photograph's own.
+        threshold: probability from which a pixel counts as corrosion.
+    """
+
+    name: str
+    kind: str
+    num_samples: int
+    scale: int | None
+    threshold: float
+
+
+def described(config: CheckpointConfig, checkpoint: Path, analysis: Analysis, threshold: float) -> Model:
+    """A checkpoint and its analysis as the page names them."""
+    members = f"ensemble of {config.members}, " if config.members > 1 else ""
+    passes = analysis.num_samples if config.model.stochastic else 1
+    # RUN/best says less than RUN.
+    name = checkpoint.resolve().parent.name if checkpoint.name == "best" else checkpoint.resolve().name
+    return Model(name, f"{members}{config.model.variant}, {config.model.preset}", passes, analysis.scale, threshold)
+
+
+def write_report(output: Path, rows: Sequence[Row], model: Model, *, inline: bool, name: str = "report") -> Path:
+    """Writes NAME.html of the photographs of a run and returns its path.
+
+    Args:
+        output: folder of the maps, with the parts that `write_survey` left there.
+        rows: of all photographs, also those that failed.
+        model: what they were analysed by.
+        inline: whether everything is in the one file; else pictures and maps are in the folder NAME_files beside it.
+        name: of the page.
+
+    Raises:
+        InputError: where something else has the folder's name, or the template asks for what there is not.
+    """
+    files = output / f"{name}_files"
+    if files.exists() and not files.is_dir():
+        raise InputError(f"{files} is no folder, and the report needs one of this name: move it away")
+    shown = [row for row in rows if row.height is not None]
+    content = {
+        "model": model,
+        "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "rows": rows,
+        "failed": [row for row in rows if row.status != "ok"],
+        "shown": shown,
+        "total": _totals(shown),
+        "data": Markup(script_json(_overview(output, shown, model, None if inline else files.name))),
+        "details": _details(output, shown) if inline else (),
+        "style": Markup((_ASSETS / "report.css").read_text(encoding="utf-8")),
+        "script": Markup((_ASSETS / "report.js").read_text(encoding="utf-8")),
+    }
+    # What an earlier report had is gone first, so that no page shows another run's pictures.
+    path = output / f"{name}.html"
+    path.unlink(missing_ok=True)
+    shutil.rmtree(files, ignore_errors=True)
+    if not inline:
+        _write_files(output, files, shown)
+    _render(path, content)
+    return path
+
+
+def _render(path: Path, content: dict) -> None:
+    loader = jinja2.FileSystemLoader(_ASSETS)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"percent": _percent, "number": _number}
+    environment.trim_blocks = environment.lstrip_blocks = True
+    try:
+        with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="replace") as file:
+            file.writelines(environment.get_template(_TEMPLATE).generate(content))
+    except jinja2.UndefinedError as error:
+        raise InputError(f"template {_ASSETS / _TEMPLATE} asks for a field that there is not: {error}") from error
+
+
+def _overview(output: Path, rows: Sequence[Row], model: Model, files: str | None) -> dict:
+    """What the page has from the start, of all photographs."""
+    steps = slider_steps(model.threshold)
+    return {
+        "files": files,
+        "threshold": int(np.searchsorted(steps.probability, np.float32(model.threshold))),
+        "probability_steps": _short(steps.probability),
+        "epistemic_steps": _short(steps.epistemic),
+        "viridis": scale_colours("viridis").ravel().tolist(),
+        "photographs": [_card(output, number, row, files) for number, row in enumerate(rows)],
+    }
+
+
+def _card(output: Path, number: int, row: Row, files: str | None) -> dict:
+    part = thumbnail_part(output, row.outputs)
+    picture = data_url(part.read_bytes()) if files is None else f"{files}/{number:06}.jpg"
+    names = ("outputs", "status", "message", "height", "width", "corroded_fraction", "mean_epistemic", "mean_entropy")
+    names += ("mean_log_variance", "review_score", "retake", "area_low", "area_high", "area_note", "regions")
+    names += ("millimetres_per_pixel", "latitude", "longitude", "unfamiliarity", "mean_probability")
+    return {"name": _display_name(row), "thumbnail": picture, **{name: getattr(row, name) for name in names}}
+
+
+def _display_name(row: Row) -> str:
+    return Path(row.photograph).name
+
+
+def _details(output: Path, rows: Sequence[Row]) -> Iterator[Markup]:
+    """One after the other, so that not all are in memory."""
+    return (Markup(detail_json(detail_part(output, row.outputs))) for row in rows)
+
+
+def _write_files(output: Path, files: Path, rows: Sequence[Row]) -> None:
+    """Parts under numbers instead of names, so that no name needs to survive being an address."""
+    with whole_folder(files) as partial:
+        for number, row in enumerate(rows):
+            _same_file(detail_part(output, row.outputs), partial / f"{number:06}.js")
+            _same_file(thumbnail_part(output, row.outputs), partial / f"{number:06}.jpg")
+
+
+def _same_file(source: Path, target: Path) -> None:
+    """A second name of the file; a copy where the disk knows no such thing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _totals(rows: Sequence[Row]) -> dict:
+    pixels = sum(row.height * row.width for row in rows)
+    corroded = sum(row.height * row.width * row.corroded_fraction for row in rows)
+    return {
+        "corroded_fraction": corroded / pixels if pixels else None,
+        "with_corrosion": sum(row.corroded_fraction > 0 for row in rows),
+        "retake": sum(bool(row.retake) for row in rows),
+    }
+
+
+def _short(values: np.ndarray) -> list[float]:
+    """Without the digits that float32 does not have."""
+    return [float(f"{value:.7g}") for value in values.tolist()]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

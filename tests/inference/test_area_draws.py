@@ -1,0 +1,109 @@
+"""The area's interval against explicit passes of the network as it was trained, with draws of its own."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.inference.area_draws import area_draws, area_interval, why_no_interval
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.models.heads import noise_keys
+from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
+
+ANALYSIS = Analysis(None, 4)
+THRESHOLD = 0.5
+
+
+def segmenter_of(model, members=1):
+    def of_member(seed):
+        variables = initial_variables(model, jax.random.key(seed))
+        variables["params"]["head"]["logit"]["kernel"] = jax.random.normal(jax.random.key(seed + 9), (1, 1, 60, 1))
+        return variables
+
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(of_member, range(members)))
+    return Segmenter(stacked, CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+def explicit_areas(segmenter, image, model, count):
+    """Corroded shares in passes one after the other, with keys that the library does not use."""
+    network = build_network(model)
+    variables = jax.tree.map(lambda leaf: leaf[0], segmenter.variables)
+    images = normalize(jnp.asarray(image[None] / np.float32(255)), segmenter.config.mean, segmenter.config.deviation)
+
+    @jax.jit
+    def one(key):
+        logits, _ = network.apply(variables, images, noise_keys(key, key[None]))
+        return jnp.mean(logits >= 0)
+
+    return np.array([one(key) for key in jax.random.split(jax.random.key(123), count)])
+
+
+def test_interval_is_that_of_two_thousand_kernel_draws(image):
+    model = ModelConfig("variational", "w18_small_v1", width=4)  # whose maps draw activations
+    segmenter = segmenter_of(model)
+    brute = explicit_areas(segmenter, image, dataclasses.replace(model, estimator="kernel"), 2000)
+    found = area_draws(segmenter, image, ANALYSIS, THRESHOLD, 2000)
+    # Within five standard errors of the mean, and quantiles within the ranks that so many draws leave open.
+    assert abs(found.mean() - brute.mean()) < 5 * brute.std() * (2 / 2000) ** 0.5
+    interval = area_interval(segmenter, image, ANALYSIS, THRESHOLD, 2000)
+    for end, (low, high) in ((interval.low, (0.013, 0.04)), (interval.high, (0.96, 0.987))):
+        assert np.quantile(brute, low) <= end <= np.quantile(brute, high)
+    assert interval.draws == 2000 and interval.low < interval.high
+    # Drawn activations average out over the photograph, and would make the interval far too narrow.
+    assert explicit_areas(segmenter, image, model, 200).std() < 0.5 * brute.std()
+
+
+def test_channel_masks_are_drawn_for_the_whole_photograph(image):
+    model = ModelConfig("dropout", "w18_small_v1", width=4, dropout_mask="channel")
+    segmenter = segmenter_of(model)
+    brute, found = explicit_areas(segmenter, image, model, 400), area_draws(segmenter, image, ANALYSIS, THRESHOLD, 400)
+    assert abs(found.mean() - brute.mean()) < 5 * brute.std() * (2 / 400) ** 0.5
+    np.testing.assert_allclose(found.std(), brute.std(), rtol=0.25)
+
+
+def test_members_of_an_ensemble_are_the_draws(image):
+    segmenter = segmenter_of(ModelConfig("deterministic", "w18_small_v1", width=4), members=3)
+    found = area_draws(segmenter, image, ANALYSIS, THRESHOLD, 50)
+    members = [segmenter.member(i).predict(image, key=ANALYSIS.key).mask(THRESHOLD).mean() for i in range(3)]
+    np.testing.assert_allclose(found, members, atol=2 / 64**2)
+    calibrated = dataclasses.replace(segmenter.config, calibration=AffineCalibration(1.0, -1.0))
+    calibrated = dataclasses.replace(segmenter, config=calibrated)
+    members = [calibrated.member(i).predict(image, key=ANALYSIS.key).mask(0.3).mean() for i in range(3)]
+    np.testing.assert_allclose(area_draws(calibrated, image, ANALYSIS, 0.3, 1), members, atol=2 / 64**2)
+
+
+def test_tiles_share_the_draws():
+    # Kernels that are drawn for each tile would average out between tiles.
+    model = ModelConfig("variational", "w18_small_v1", width=4)
+    segmenter = segmenter_of(model)
+    image = np.random.default_rng(1).integers(0, 256, (128, 96, 3), np.uint8)
+    whole = area_draws(segmenter, image, ANALYSIS, THRESHOLD, 60)
+    tiled = area_draws(segmenter, image, Analysis(None, 4, tile_size=64, overlap=32), THRESHOLD, 60)
+    assert np.corrcoef(whole, tiled)[0, 1] > 0.8
+    np.testing.assert_allclose(tiled.std(), whole.std(), rtol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("model", "members", "words"),
+    [
+        (ModelConfig("dropout"), 1, "elementwise dropout"),
+        (ModelConfig("dropout"), 3, "elementwise dropout"),
+        (ModelConfig("deterministic"), 1, "no second opinion"),
+        (ModelConfig("deterministic"), 3, None),
+        (ModelConfig("dropout", dropout_mask="channel"), 1, None),
+        (ModelConfig("variational"), 1, None),
+    ],
+)
+def test_networks_without_coherent_draws_say_so(model, members, words):
+    reason = why_no_interval(CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
+    assert reason is None if words is None else words in reason

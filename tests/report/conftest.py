@@ -1,0 +1,1 @@
+from tests.report.browser import browser  # noqa: F401 - a fixture

@@ -1,0 +1,50 @@
+"""Reports of photographs whose maps are known functions of their pixels."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.inference.folder import analyse_photographs
+from spotrust_jax.inference.photograph_job import Job
+from spotrust_jax.inference.photographs import list_photographs
+from spotrust_jax.inference.survey import Survey
+from spotrust_jax.report.page import Model
+from spotrust_jax.report.publish import publish
+from tests.inference.known_segmenter import KnownSegmenter
+
+MODEL = Model("known", "deterministic, w18_small_v1", 24, 64, 0.5)
+
+
+def job_of(folder: Path, **changes) -> Job:
+    job = Job(folder, Analysis(None, 2, decomposed=True), 0.5, survey=Survey())
+    return dataclasses.replace(job, **changes)
+
+
+def surveyed(source: Path, job: Job, segmenter=None):
+    """The rows of a folder of photographs."""
+    photographs = list_photographs(str(source))
+    return [f.row for f in sorted(analyse_photographs([segmenter or KnownSegmenter()], photographs, job))]
+
+
+def reported(source: Path, folder: Path, *, threshold=0.5, **options):
+    """The report's path, and the rows."""
+    rows = surveyed(source, job_of(folder, threshold=threshold))
+    return publish(folder, rows, dataclasses.replace(MODEL, threshold=threshold), **options), rows
+
+
+def blobs(rng, height, width):
+    """A photograph that is smooth enough to have regions."""
+    small = Image.fromarray(rng.integers(0, 256, (max(1, height // 8), max(1, width // 8), 3), np.uint8))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def write_photographs(folder: Path, names, *, seed=0, size=(96, 128)):
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(blobs(rng, *size)).save(path)
