@@ -5,7 +5,7 @@ import pkgutil
 import sys
 
 # What the programs share.
-_NOT_PROGRAMS = ("analysis_flags", "distributed", "picture_flags", "program", "report_flags")
+_NOT_PROGRAMS = ("analysis_flags", "distributed", "mask_flags", "picture_flags", "program", "report_flags")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,6 +181,31 @@ def test_report_labels_and_what_a_review_finds(run, data, trained, tmp_path):
     assert "by review score:" in review.stdout and "in random order 20.0%" in review.stdout
 
 
+def test_calibration_is_kept_and_used(run, data, trained, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(trained / "best", model)
+    common = (f"--checkpoint={model}", "--num_samples=3")
+    result = run("calibrate", *common, f"--data={data}", "--split=all")
+    assert result.returncode == 0, result.stderr
+    config = json.loads((model / "config.json").read_text())
+    assert f"threshold: {config['threshold']:.4f} (best F1, on 10 photographs in 10 groups)" in result.stdout
+    image = f"--input={next((data / 'images').iterdir())}"
+    for name, options in (("calibrated", []), ("raw", ["--nocalibrated"])):
+        assert run("predict", *common, image, f"--output={tmp_path / name}", *options).returncode == 0
+    calibrated, raw = (np.load(next((tmp_path / name).glob("*_maps.npz"))) for name in ("calibrated", "raw"))
+    slope, shift = config["calibration"]["slope"], config["calibration"]["shift"]
+    p = np.clip(raw["probability"].astype(np.float64), 1e-4, 1 - 1e-4)
+    expected = 1 / (1 + np.exp(-slope * np.log(p / (1 - p)) - shift))
+    np.testing.assert_allclose(calibrated["probability"], expected, atol=4e-3)
+    np.testing.assert_array_equal(calibrated["epistemic"], raw["epistemic"])
+    masks = [np.asarray(Image.open(next((tmp_path / name).glob("*_mask.png")))) for name in ("calibrated", "raw")]
+    assert (masks[0] == masks[1]).mean() > 0.999
+    refused = run("calibrate", *common, f"--data={data}", "--split=all", "--miss_rate=0.05")
+    assert refused.returncode == 2 and "from 10 groups" in refused.stderr
+    kind = run("last_layer", f"--checkpoint={model}", f"--data={data}", f"--output={tmp_path / 'laplace'}")
+    assert kind.returncode == 2 and "deterministic" in kind.stderr
+
+
 @pytest.mark.parametrize(
     ("program", "arguments", "words"),
     [
@@ -236,5 +262,6 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     assert (tmp_path / "model" / "config.json").is_file()
     wrong = subprocess.run([*command, "predikt"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    names = "benchmark,compare,convert,demo,draw_scenes,evaluate,export,fleet,labels,predict,prepare_data,review,train"
+    names = "benchmark,calibrate,compare,convert,demo,draw_scenes,evaluate,export,fleet,labels,last_layer,predict,"
+    names += "prepare_data,review,study,train"
     assert names in wrong.stderr
