@@ -43,7 +43,7 @@ def why_no_interval(config: CheckpointConfig) -> str | None:
     """Why the network cannot say how sure the area is, or None where it can."""
     if config.model.variant == "dropout" and config.model.dropout_mask == "element":
         return "elementwise dropout is independent from cell to cell, so its noise averages out over an area"
-    if config.model.variant == "deterministic" and config.members == 1:
+    if not config.model.stochastic and config.members == 1:
         return "a single deterministic network has no second opinion"
     return None
 
