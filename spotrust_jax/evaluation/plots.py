@@ -57,6 +57,7 @@ def _by_uncertainty(axes: np.ndarray, evaluations: Sequence[Evaluation], draw: C
     for axis, name in zip(axes, UNCERTAINTIES, strict=True):
         for evaluation in evaluations:
             draw(axis, evaluation, name)
+        axis.set_ylim(bottom=0)
         axis.set_title(name.replace("_", " "))
     axes[0].legend(fontsize=8)
 
@@ -64,10 +65,10 @@ def _by_uncertainty(axes: np.ndarray, evaluations: Sequence[Evaluation], draw: C
 def _risk(axis: Any, evaluation: Evaluation, name: str) -> None:
     ranked = evaluation.pooled.ranked[name]
     axis.plot(_SHARES, risk_curve(ranked.counts, ranked.sums[0], _SHARES), label=evaluation.model)
-    axis.set(xlabel="share of pixels judged, surest first", ylabel="share of them that is wrong", ylim=(0, None))
+    axis.set(xlabel="share of pixels judged, surest first", ylabel="share of them that is wrong")
 
 
 def _patches(axis: Any, evaluation: Evaluation, name: str) -> None:
     values = [patch_scores(evaluation.pooled.patches[name], share).pavpu for share in _SHARES]
     axis.plot(_SHARES, values, label=evaluation.model)
-    axis.set(xlabel="share of patches called certain", ylabel="PAvPU", ylim=(0, 1))
+    axis.set(xlabel="share of patches called certain", ylabel="PAvPU")
