@@ -79,7 +79,7 @@ def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
     lines = []
     for found in measures:
         for group in table.groups:
-            cells = {measure.metric: _cell(measure) for measure in found if measure.group == group}
+            cells = {measure.metric: with_interval(measure) for measure in found if measure.group == group}
             if cells:
                 first = [found[0].model, *([group.removeprefix("unlike/").replace("_", " ")] if table.first else [])]
                 lines.append(f"| {' | '.join([*first, *(cells[name] for name in table.metrics)])} |")
@@ -94,8 +94,9 @@ def _note(evaluation: Evaluation, unlike: Unlike | None) -> str:
     return f"{len(evaluation.images)} images{also}; in brackets 95% bootstrap intervals over images.\n"
 
 
-def _cell(measure: Measure) -> str:
-    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})"
+def with_interval(measure: Measure, digits: int = 3) -> str:
+    """A measure with its interval in brackets."""
+    return f"{measure.value:.{digits}f} ({measure.low:.{digits}f} to {measure.high:.{digits}f})"
 
 
 def _record(evaluation: Evaluation, measures: Sequence[Measure]) -> dict:

@@ -10,7 +10,7 @@ import numpy as np
 from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
 from spotrust_jax.evaluation.plots import write_plots
 from spotrust_jax.evaluation.summary import Measure, summarize
-from spotrust_jax.evaluation.tables import write_evaluations
+from spotrust_jax.evaluation.tables import with_interval, write_evaluations
 from spotrust_jax.study.measure import MISS_RATE, Measured
 from spotrust_jax.whole_files import write_text
 
@@ -64,15 +64,15 @@ def _masks(one: _Found, first: _Found) -> Row:
     return {
         "model": one.measured.model.name,
         "networks trained": str(one.measured.model.networks),
-        "F1": _with_interval(one.measures["pooled", "f1"]),
-        "IoU of corrosion": _with_interval(one.measures["pooled", "iou_corrosion"]),
+        "F1": with_interval(one.measures["pooled", "f1"]),
+        "IoU of corrosion": with_interval(one.measures["pooled", "iou_corrosion"]),
         "slope, shift": f"{one.measured.calibration.slope:.2f}, {one.measured.calibration.shift:+.2f}",
         "NLL raw": f"{raw.negative_log_likelihood:.4f}",
         "NLL temperature": f"{temperature.negative_log_likelihood:.4f}",
         "NLL calibrated": f"{affine.negative_log_likelihood:.4f}",
         "ECE above 0.1, raw": f"{raw.above:.3f}",
-        "ECE above 0.1, calibrated": _with_interval(one.measures["probability", "ece_above_0.1"]),
-        "Brier skill": _with_interval(one.measures["probability", "brier_skill"]),
+        "ECE above 0.1, calibrated": with_interval(one.measures["probability", "ece_above_0.1"]),
+        "Brier skill": with_interval(one.measures["probability", "brier_skill"]),
         "sharpness": f"{affine.sharpness:.4f}",
         "time of 24 passes": f"{one.measured.seconds / first.measured.seconds:.2f}",
     }
@@ -87,10 +87,10 @@ def _errors(one: _Found) -> list[Row]:
                 "model": one.measured.model.name,
                 "uncertainty": name.replace("_", " ") + (" (chosen)" if name == one.measured.doubt else ""),
                 "error rate": f"{1 - one.measures['pooled', 'accuracy'].value:.4f}",
-                "without the 20% most uncertain": _with_interval(one.measures[name, "risk_at_coverage"], 4),
-                "AURC": _with_interval(one.measures[name, "aurc"], 4),
-                "AUSE": _with_interval(one.measures[name, "ause"]),
-                "PAvPU": _with_interval(one.measures[name, "pavpu"]),
+                "without the 20% most uncertain": with_interval(one.measures[name, "risk_at_coverage"], 4),
+                "AURC": with_interval(one.measures[name, "aurc"], 4),
+                "AUSE": with_interval(one.measures[name, "ause"]),
+                "PAvPU": with_interval(one.measures[name, "pavpu"]),
             }
         )
     return rows
@@ -106,9 +106,9 @@ def _unlike(one: _Found) -> list[Row]:
                 "model": one.measured.model.name,
                 "unlike": name,
                 "score chosen on validation": one.measured.detector.replace("_", " "),
-                "AUROC by image": _with_interval(measures[score, "image_auroc"]),
-                "FPR95 by image": _with_interval(measures[score, "image_fpr95"]),
-                "AUROC by pixel": _with_interval(measures[score, "pixel_auroc"]),
+                "AUROC by image": with_interval(measures[score, "image_auroc"]),
+                "FPR95 by image": with_interval(measures[score, "image_fpr95"]),
+                "AUROC by pixel": with_interval(measures[score, "pixel_auroc"]),
                 "best here": f"{best.replace('_', ' ')} {measures[f'unlike/{best}', 'image_auroc'].value:.3f}",
                 "called corrosion": f"{one.measured.called[name]:.3f}",
             }
@@ -166,10 +166,6 @@ def _epistemic(one: _Found, ensemble: _Found) -> Row:
 
 def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _with_interval(measure: Measure, digits: int = 3) -> str:
-    return f"{measure.value:.{digits}f} ({measure.low:.{digits}f} to {measure.high:.{digits}f})"
 
 
 def _markdown(title: str, rows: Sequence[Row]) -> str:
