@@ -12,7 +12,10 @@ _REPORT_IMAGES = flags.DEFINE_enum(
     "Pictures within report.html, or beside it in report_files; auto: beside it above 60 photographs.",
 )
 _AREA_DRAWS = flags.DEFINE_integer(
-    "area_draws", 0, "With --report: draws for the area's interval, 0 for none; each costs about a pass.", lower_bound=0
+    "area_draws",
+    0,
+    "With --report: as many draws for the area's interval, beyond the passes of the maps; each costs about a pass.",
+    lower_bound=0,
 )
 _MILLIMETRES = flags.DEFINE_float("millimetres_per_pixel", None, "Scale of all photographs, for areas.", 0.0)
 _ARUCO = flags.DEFINE_float("aruco_millimetres", None, "Side of the ArUco markers (4X4_50) that show the scale.", 0.0)

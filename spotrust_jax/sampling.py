@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 from spotrust_jax.decomposition import Decomposition, PassTerms, decompose, no_terms, pass_terms
 from spotrust_jax.models.heads import NoiseKeys, noise_keys
@@ -30,6 +30,7 @@ class Maps(NamedTuple):
             of the epistemic variance that members disagree about, the rest is within them. Only of several stochastic
             members: else it is all or nothing.
         decomposition: of the total uncertainty, where it was asked for.
+        areas: weights of the pixels that each pass calls corrosion, summed, where it was asked for.
     """
 
     probability: Float[Array, "batch height width"]
@@ -37,6 +38,27 @@ class Maps(NamedTuple):
     log_variance: Float[Array, "batch height width"]
     between_members: Float[Array, "batch height width"] | None = None
     decomposition: Decomposition | None = None
+    areas: Float[Array, "members passes batch"] | None = None
+
+
+class AreaCount(NamedTuple):
+    """How the corroded area of a single pass is counted.
+
+    Attributes:
+        threshold: raw probability from which a pixel counts.
+        weights: what it counts.
+    """
+
+    threshold: Float[ArrayLike, ""]
+    weights: Float[ArrayLike, "height width"]
+
+    def __call__(self, probability: Float[Array, "*passes height width"]) -> Float[Array, "*passes"]:
+        """The area of each pass over each image."""
+        weights = jnp.broadcast_to(self.weights, probability.shape)
+        return jnp.sum(jnp.where(probability >= self.threshold, weights, 0.0), axis=(-2, -1))
+
+
+Areas = Float[Array, "passes batch"] | None
 
 
 class Moments(NamedTuple):
@@ -92,6 +114,7 @@ def predict_maps(
     bound: Callable[[Array], Array] = lambda log_variance: log_variance,
     axis_name: str | None = None,
     decomposed: bool = False,
+    area: AreaCount | None = None,
 ) -> Maps:
     """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
 
@@ -107,11 +130,12 @@ def predict_maps(
         bound: brings the network's second output into the range that training gave it, member by member.
         axis_name: mapped axis over whose devices the members are spread, as many on each, or None.
         decomposed: whether the maps have the decomposition too.
+        area: how the area of each pass is counted, where it is; `num_samples` must then be known beforehand.
     """
     here = jax.tree.leaves(variables)[0].shape[0]
     first = 0 if axis_name is None else here * jax.lax.axis_index(axis_name)
 
-    def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, None]:
+    def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, Areas]:
         member, member_variables = inputs
         passes = member_passes(
             network,
@@ -121,15 +145,18 @@ def predict_maps(
             num_samples=num_samples,
             tile=tile,
             decomposed=decomposed,
+            area=area,
         )
         moments = passes.moments
         own = moments.squares / moments.count, bound(passes.log_variance), _divided(passes.terms, moments.count)
         rest = jax.tree.map(jnp.add, sums[1:], own)
-        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), None
+        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), passes.areas
 
     start = jnp.zeros(images.shape[:3])
     nothing = _MemberSums(no_moments(start), start, start, no_terms(start) if decomposed else None)
-    sums, _ = jax.lax.scan(add_member, nothing, (first + jnp.arange(here), variables))
+    sums, areas = jax.lax.scan(add_member, nothing, (first + jnp.arange(here), variables))
+    if axis_name is not None:
+        areas = jax.tree.map(lambda own: jax.lax.all_gather(own, axis_name, tiled=True), areas)
     means, variance, log_variance, terms = sums if axis_name is None else _over_devices(sums, axis_name)
     between = means.squares / means.count
     members = here > 1 or axis_name is not None
@@ -143,6 +170,7 @@ def predict_maps(
         log_variance / means.count,
         jnp.sqrt(between) if members and network.config.stochastic else None,
         decomposition,
+        areas,
     )
 
 
@@ -175,11 +203,13 @@ class Passes(NamedTuple):
         moments: of their probabilities.
         log_variance: not yet bounded; all passes share it.
         terms: sums for the decomposition, where it was asked for.
+        areas: of each pass, where they were.
     """
 
     moments: Moments
     log_variance: Float[Array, "batch height width"]
     terms: PassTerms | None
+    areas: Areas
 
 
 def member_passes(
@@ -191,33 +221,39 @@ def member_passes(
     num_samples: int | Int[Array, ""],
     tile: int | Int[Array, ""] = 0,
     decomposed: bool = False,
+    area: AreaCount | None = None,
 ) -> Passes:
     """All passes of one network, added up."""
+    count = area or (lambda _: None)
     features: Features = network.apply(variables, images, method="features")
     if not network.config.stochastic:
         logits = network.apply(variables, features, method="decode")
-        moments = moments_of(jax.nn.sigmoid(logits)[None])
-        return Passes(moments, features.log_variance, pass_terms(logits) if decomposed else None)
+        probability = jax.nn.sigmoid(logits)[None]
+        terms = pass_terms(logits) if decomposed else None
+        return Passes(moments_of(probability), features.log_variance, terms, count(probability))
 
     Sums = tuple[Moments, PassTerms | None]
 
-    def add_passes(sums: Sums, samples: Int[Array, "passes"]) -> tuple[Sums, None]:
+    def add_passes(sums: Sums, samples: Int[Array, "passes"]) -> tuple[Sums, Areas]:
         decode = lambda sample: _decode(network, variables, features, keys, sample, tile)  # noqa: E731
         logits = jax.vmap(decode)(samples)
         moments, terms = sums
         if decomposed:
             terms = jax.tree.map(lambda total, new: total + jnp.sum(new, axis=0), terms, pass_terms(logits))
-        return (merge(moments, moments_of(jax.nn.sigmoid(logits))), terms), None
+        probability = jax.nn.sigmoid(logits)
+        return (merge(moments, moments_of(probability)), terms), count(probability)
 
     start = features.log_variance
     nothing = no_moments(start), no_terms(start) if decomposed else None
     if isinstance(num_samples, jax.Array):
         add_pass = lambda sample, sums: add_passes(sums, sample[None])[0]  # noqa: E731
         moments, terms = jax.lax.fori_loop(0, num_samples, add_pass, nothing)
+        areas = None
     else:
         samples = jnp.arange(num_samples).reshape(-1, _passes_at_once(network, num_samples))
-        (moments, terms), _ = jax.lax.scan(add_passes, nothing, samples)
-    return Passes(moments, features.log_variance, terms)
+        (moments, terms), areas = jax.lax.scan(add_passes, nothing, samples)
+        areas = jax.tree.map(lambda parts: parts.reshape(num_samples, *parts.shape[2:]), areas)
+    return Passes(moments, features.log_variance, terms, areas)
 
 
 def _decode(

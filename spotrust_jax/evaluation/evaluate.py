@@ -16,7 +16,8 @@ from spotrust_jax.evaluation.histogram import Histogram, score_histogram
 from spotrust_jax.evaluation.metrics import Confusion
 from spotrust_jax.evaluation.pixel_scores import COARSER_BITS, PATCH, PixelScores, pixel_scores, uncertainty_maps
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
-from spotrust_jax.inference.segmenter import Prediction, Segmenter
+from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.segmenter import Segmenter
 
 Means = dict[str, Float64[np.ndarray, "_images"]]
 

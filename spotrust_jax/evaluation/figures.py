@@ -12,7 +12,7 @@ from spotrust_jax import maps
 from spotrust_jax.data.example import Example
 from spotrust_jax.data.images import resize_image, resize_mask
 from spotrust_jax.inference.analysis import at_size
-from spotrust_jax.inference.segmenter import Prediction
+from spotrust_jax.inference.prediction import Prediction
 
 # Long side in pixels of what is shown.
 _SIDE = 320

@@ -17,7 +17,7 @@ from spotrust_jax.evaluation.reliability import (
     probability_histogram,
     proper_scores,
 )
-from spotrust_jax.inference.segmenter import Prediction
+from spotrust_jax.inference.prediction import Prediction
 
 UNCERTAINTIES = ("max_probability", "entropy", "mutual_information", "epistemic", "log_variance")
 """Scores that a pixel is held for uncertain by: the smaller of p and 1 - p, p calibrated, and four maps."""

@@ -4,6 +4,7 @@ The maps here have the size of the analysis; outputs.py brings them to the photo
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import jax
@@ -12,11 +13,13 @@ from jaxtyping import Array, Key, UInt8
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.photographs import fit_image, inference_shape, restore_map
-from spotrust_jax.inference.segmenter import Prediction, Segmenter
-from spotrust_jax.inference.tiling import Allocate, Canvas, crop, in_memory, plan_tiles
+from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.inference.tiling import Allocate, Canvas, Tile, crop, in_memory, plan_tiles
 from spotrust_jax.inference.views import VIEWS, combine, put_back, show
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.random_streams import content_keys
+from spotrust_jax.sampling import AreaCount
 
 TILE_SIZE = 1024
 """Longest side, in pixels, that is analysed in one piece unless told otherwise."""
@@ -104,6 +107,7 @@ def analyse(
     analysis: Analysis,
     allocate: Allocate = in_memory,
     between_tiles: Callable[[], None] = lambda: None,
+    area_threshold: float | None = None,
 ) -> Prediction:
     """The maps of a photograph, at the size of the analysis.
 
@@ -113,18 +117,26 @@ def analyse(
         analysis: how.
         allocate: makes the maps, from their shape, that tiles are blended into.
         between_tiles: called before each tile; what it raises ends the analysis.
+        area_threshold: calibrated probability from which the pixels of a single pass count as corroded, where the
+            areas of the passes are wanted too; of several views, those of the first.
     """
     sized = fit_image(image, analysis.shape(*image.shape[:2]))
     key = content_keys(analysis.key, sized[None])[0]
     tiling = plan_tiles(*sized.shape[:2], analysis.tile_size, analysis.overlap)
+    calibration = segmenter.config.calibration
+    raw = None if area_threshold is None else np.float32(calibration.inverse(np.float64(area_threshold)))
+
+    def of_tile(tile: Tile) -> Prediction:
+        count = None if raw is None else AreaCount(raw, tiling.pixel_weights(tile) / math.prod(sized.shape[:2]))
+        return _analyse_part(segmenter, crop(sized, tiling.window(tile)), key, tile.number, analysis, count)
+
     if tiling.shape == sized.shape[:2]:
-        return _analyse_part(segmenter, sized, key, 0, analysis).calibrated(segmenter.config.calibration)
+        return of_tile(Tile(0, 0, 0)).calibrated(calibration)
     canvas = Canvas(tiling, allocate)
     for tile in tiling.tiles():
         between_tiles()
-        part = crop(sized, tiling.window(tile))
-        canvas.add(tile, _analyse_part(segmenter, part, key, tile.number, analysis))
-    return canvas.finish(segmenter.config.calibration)
+        canvas.add(tile, of_tile(tile))
+    return canvas.finish(calibration)
 
 
 def at_size(prediction: Prediction, height: int, width: int) -> Prediction:
@@ -143,13 +155,15 @@ def _analyse_part(
     key: Key[Array, ""],
     tile: int,
     analysis: Analysis,
+    count: AreaCount | None,
 ) -> Prediction:
     """The maps of a whole photograph (tile 0) or of a tile of it."""
+    asked = analysis.num_samples, analysis.decomposed
     if not analysis.augment:
-        return segmenter.predict_part(part, key, tile, analysis.num_samples, analysis.decomposed)
+        return segmenter.predict_part(part, key, tile, *asked, count)
     seen = []
     for number, view in enumerate(VIEWS):
         noise = tile * len(VIEWS) + number
-        prediction = segmenter.predict_part(show(view, part), key, noise, analysis.num_samples, analysis.decomposed)
+        prediction = segmenter.predict_part(show(view, part), key, noise, *asked, None if number else count)
         seen.append(put_back(view, prediction, *part.shape[:2]))
     return combine(seen)

@@ -15,10 +15,10 @@ from jaxtyping import Bool, Float16, Float32, UInt8
 from spotrust_jax import maps
 from spotrust_jax.decomposition import Decomposition
 from spotrust_jax.evaluation.metrics import Confusion, confusion
-from spotrust_jax.inference.area_draws import AreaInterval
+from spotrust_jax.inference.area_interval import AreaInterval
 from spotrust_jax.inference.files import png, windows, write_npz, write_tiff
 from spotrust_jax.inference.photographs import restore_rows
-from spotrust_jax.inference.segmenter import Prediction
+from spotrust_jax.inference.prediction import Prediction
 
 MAX_MAP_PIXELS = 50_000_000
 """Photographs of more pixels get their maps as a TIFF in tiles unless told otherwise."""

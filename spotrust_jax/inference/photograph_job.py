@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from spotrust_jax import maps
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.images import IMAGE_EXTENSIONS, count_pixels, read_image, read_mask, size_text
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
-from spotrust_jax.inference.area_draws import AreaInterval, area_interval, why_no_interval
+from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
 from spotrust_jax.inference.extra_pictures import NO_EXTRAS, Extras, write_extras
 from spotrust_jax.inference.files import on_disk
 from spotrust_jax.inference.outputs import MAX_MAP_PIXELS, Result, write_maps
@@ -26,7 +26,7 @@ from spotrust_jax.inference.records import Records
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.summary import Row, describe
 from spotrust_jax.inference.survey import Survey, write_survey
-from spotrust_jax.inference.tiling import in_memory
+from spotrust_jax.inference.tiling import Allocate, in_memory
 
 LARGE = 32_000_000
 """Pixels from which a photograph and its maps lie on disk while they are worked on."""
@@ -109,8 +109,9 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
     large = height * width > LARGE
     allocate = functools.partial(on_disk, job.output) if large else in_memory
     try:
-        prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles)
-        interval = _interval(segmenter, loaded, job)
+        counted = job.threshold if job.survey is not None and has_coherent_passes(segmenter.config) else None
+        prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted)
+        areas = _drawn_areas(segmenter, loaded, job, allocate, between_tiles)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -118,6 +119,7 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
         raise InputError(
             f"photograph {loaded.row.photograph} needs more memory than the device has: {remedy}"
         ) from error
+    interval = area_interval(prediction.areas if areas is None else areas)
     return Result(loaded.image, prediction, job.threshold, loaded.truth, interval)
 
 
@@ -143,10 +145,14 @@ def failed(photograph: Photograph, error: Exception) -> Row:
     return Row(str(photograph.path), str(photograph.stem), status="failed", message=str(error))
 
 
-def _interval(segmenter: Segmenter, loaded: Loaded, job: Job) -> AreaInterval | None:
-    if job.survey is None or not job.survey.area_draws or why_no_interval(segmenter.config):
+def _drawn_areas(
+    segmenter: Segmenter, loaded: Loaded, job: Job, allocate: Allocate, between_tiles: Callable[[], None]
+) -> Float32[np.ndarray, "draws"] | None:
+    """Areas in draws that are made for the interval alone, where they are asked for and the network has any."""
+    if job.survey is None or not job.survey.area_draws or not has_draws(segmenter.config):
         return None
-    return area_interval(segmenter, loaded.image, job.analysis, job.threshold, job.survey.area_draws)
+    analysis = dataclasses.replace(job.analysis, num_samples=job.survey.area_draws, augment=False, decomposed=False)
+    return analyse(coherent(segmenter), loaded.image, analysis, allocate, between_tiles, job.threshold).areas
 
 
 def _read_large(path: Path, folder: Path) -> UInt8[np.ndarray, "height width 3"]:

@@ -15,70 +15,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.errors import FlaxError
-from jaxtyping import Array, Bool, Float32, Int, Key, Num, UInt8
+from jaxtyping import Array, Int, Key, Num, UInt8
 
-from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.config import to_dict
 from spotrust_jax.ensemble import AXIS, DeviceGrid
 from spotrust_jax.errors import InputError
+from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import Variables, normalize
 from spotrust_jax.random_streams import content_keys
-from spotrust_jax.sampling import Maps, predict_maps
-
-DEVIATIONS = ("epistemic", "between_members", "augmentation")
-"""Maps that are standard deviations: their squares average, not they themselves."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What the model says about each pixel, in absolute units, so that two images can be compared.
-
-    Attributes:
-        probability: mean corrosion probability over passes and members, in [0, 1], calibrated where the model is.
-        epistemic: standard deviation of the raw probability over passes and members, in [0, 0.5].
-        log_variance: aleatoric log variance, mean over members: the log of the cross-entropy that the network expects.
-        threshold: the model's probability threshold.
-        between_members: of an ensemble of stochastic members, standard deviation of the members' own mean
-            probabilities, in [0, 0.5]: what its square leaves of the epistemic variance is within members.
-        augmentation: with test-time augmentation, standard deviation of the mean probability over the views, in
-            [0, 0.5]; the other maps are then means over the views, deviations of the variance.
-        entropy, mutual_information, pass_variance: where asked for, the `Decomposition` of the raw passes.
-    """
-
-    probability: Float32[np.ndarray, "*batch height width"]
-    epistemic: Float32[np.ndarray, "*batch height width"]
-    log_variance: Float32[np.ndarray, "*batch height width"]
-    threshold: float
-    between_members: Float32[np.ndarray, "*batch height width"] | None = None
-    augmentation: Float32[np.ndarray, "*batch height width"] | None = None
-    entropy: Float32[np.ndarray, "*batch height width"] | None = None
-    mutual_information: Float32[np.ndarray, "*batch height width"] | None = None
-    pass_variance: Float32[np.ndarray, "*batch height width"] | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The maps that there are."""
-        maps = [field.name for field in dataclasses.fields(self) if field.name != "threshold"]
-        return tuple(name for name in maps if getattr(self, name) is not None)
-
-    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Prediction":
-        """With a function applied to every map."""
-        return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in self.names})
-
-    def calibrated(self, calibration: AffineCalibration) -> "Prediction":
-        """With calibrated probability; all else stays that of the raw passes."""
-        return dataclasses.replace(self, probability=calibration(self.probability))
-
-    def mask(self, threshold: float | None = None) -> Bool[np.ndarray, "*batch height width"]:
-        """Where the probability reaches the threshold: the model's own, unless another one in [0, 1] is given."""
-        threshold = self.threshold if threshold is None else threshold
-        if not 0 <= threshold <= 1:
-            raise InputError(f"threshold is {threshold}: give a number from 0 to 1")
-        return self.probability >= threshold
+from spotrust_jax.sampling import AreaCount, Maps, predict_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +59,7 @@ class Segmenter:
             InputError: for an image of another type, shape or range, or for no passes.
         """
         images = _as_batch(np.asarray(image))
-        prediction = self._predict(images, content_keys(key, images), num_samples, 0, decomposed)
+        prediction = self._predict(images, content_keys(key, images), num_samples, 0, decomposed, None)
         prediction = prediction.calibrated(self.config.calibration)
         return prediction if np.ndim(image) == 4 else prediction.map(lambda values: values[0])
 
@@ -121,6 +70,7 @@ class Segmenter:
         tile: int,
         num_samples: int,
         decomposed: bool = False,
+        area: AreaCount | None = None,
     ) -> Prediction:
         """Maps of a part of a photograph, not calibrated: that follows once the parts are together.
 
@@ -132,9 +82,11 @@ class Segmenter:
                 `predict` gives for a whole photograph.
             num_samples: stochastic passes of each member, at least 1.
             decomposed: as for `predict`.
+            area: how the corroded area of each pass is counted, where it is wanted.
         """
-        prediction = self._predict(_as_batch(image), photograph[None], num_samples, tile, decomposed)
-        return prediction.map(lambda values: values[0])
+        prediction = self._predict(_as_batch(image), photograph[None], num_samples, tile, decomposed, area)
+        areas = None if area is None else prediction.areas[0]
+        return dataclasses.replace(prediction.map(lambda values: values[0]), areas=areas)
 
     def spread(self, devices: Sequence[jax.Device]) -> "list[Segmenter]":
         """The same segmenter several times, so that together they compute on all of the devices.
@@ -186,22 +138,30 @@ class Segmenter:
         save_model(folder, self.variables, self.config)
 
     def _predict(
-        self, images: np.ndarray, keys: Key[Array, "batch"], num_samples: int, tile: int, decomposed: bool
+        self,
+        images: np.ndarray,
+        keys: Key[Array, "batch"],
+        num_samples: int,
+        tile: int,
+        decomposed: bool,
+        area: AreaCount | None,
     ) -> Prediction:
         if num_samples < 1:
             raise InputError(f"num_samples is {num_samples}: give at least 1")
         several = len(self.devices) > 1
         maps = spread_maps(self.config, self.devices, decomposed) if several else compiled_maps(self.config, decomposed)
-        run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile))
+        run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile), area)
         # On many devices at once the first one compiles, and the others find the program in the cache.
-        with programs(self.config).first(images.shape, num_samples, self.devices, decomposed):
+        with programs(self.config).first(images.shape, num_samples, self.devices, decomposed, area is None):
             try:
-                probability, epistemic, log_variance, between, parts = jax.device_get(run())
+                probability, epistemic, log_variance, between, parts, areas = jax.device_get(run())
             except FlaxError as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(f"the checkpoint's variables do not fit its config.json: {reason}") from error
-        decomposition = parts._asdict() if decomposed else {}
-        return Prediction(probability, epistemic, log_variance, self.config.threshold, between, **decomposition)
+        more = parts._asdict() if decomposed else {}
+        if area is not None:
+            more["areas"] = np.moveaxis(areas, -1, 0).reshape(len(images), -1)
+        return Prediction(probability, epistemic, log_variance, self.config.threshold, between, **more)
 
 
 @functools.lru_cache(maxsize=32)
@@ -213,7 +173,7 @@ def compiled_maps(config: CheckpointConfig, decomposed: bool = False) -> Any:
 @functools.lru_cache(maxsize=32)
 def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...], decomposed: bool = False) -> Any:
     """The same for members that are spread over devices: variables are on their grid, maps as from one device."""
-    axes = (0, None, None, None, None)
+    axes = (0, None, None, None, None, None)
     options = {"devices": list(devices), "in_axes": axes, "out_axes": None, "static_broadcasted_argnums": 3}
     return jax.pmap(maps_function(config, AXIS, decomposed=decomposed), AXIS, **options)
 
@@ -221,7 +181,7 @@ def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...], decom
 def maps_function(
     config: CheckpointConfig, axis_name: str | None = None, *, decomposed: bool = False
 ) -> Callable[..., Maps]:
-    """The function of folded variables, images as they are, keys, passes and tile number.
+    """The function of folded variables, images as they are, keys, passes, tile number and how areas are counted.
 
     The maps are raw: calibration follows. With `axis_name` the variables are those of one device of this mapped axis,
     over which members are spread.
@@ -237,10 +197,11 @@ def maps_function(
         keys: Key[Array, "batch"],
         num_samples: int | Int[Array, ""],
         tile: int | Int[Array, ""] = 0,
+        area: AreaCount | None = None,
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
         normal = normalize(images / scale, config.mean, config.deviation)
-        options = {"bound": bound, "axis_name": axis_name, "decomposed": decomposed}
+        options = {"bound": bound, "axis_name": axis_name, "decomposed": decomposed, "area": area}
         return predict_maps(network, variables, normal, keys, num_samples=num_samples, tile=tile, **options)
 
     return maps

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.inference.area_draws import AreaInterval, why_no_interval
+from spotrust_jax.inference.area_interval import AreaInterval, why_no_draws
 from spotrust_jax.inference.files import on_disk, windows
 from spotrust_jax.inference.geography import read_georeference, read_position
 from spotrust_jax.inference.outputs import Result, beside
@@ -142,7 +142,7 @@ def _completed(
 
 def _with_interval(row: Row, config: CheckpointConfig, interval: AreaInterval | None) -> Row:
     if interval is None:
-        reason = why_no_interval(config) or "not asked for: --area_draws=200 draws it"
+        reason = why_no_draws(config) or "the maps' own passes average out over an area: --area_draws=200"
         return dataclasses.replace(row, area_note=reason)
     note = "" if config.model.stochastic else "range of the members, which are few draws"
     return dataclasses.replace(

@@ -3,6 +3,7 @@
 What a tile's maps are is analysis.py's business.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from jaxtyping import Float32, Shaped
 
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.inference.files import row_windows
-from spotrust_jax.inference.segmenter import DEVIATIONS, Prediction
+from spotrust_jax.inference.prediction import DEVIATIONS, Prediction
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
 # Rows that are worked on at once where a map lies on disk.
@@ -60,6 +61,10 @@ class Tiling(NamedTuple):
         """All tiles in reading order."""
         places = itertools.product(range(len(self.rows.starts)), range(len(self.columns.starts)))
         return (Tile(number, row, column) for number, (row, column) in enumerate(places))
+
+    def pixel_weights(self, tile: Tile) -> Float32[np.ndarray, "height width"]:
+        """What the pixels of a tile count; those of all tiles add up to one at each pixel of the photograph."""
+        return self.rows.weights[tile.row][:, None] * self.columns.weights[tile.column][None]
 
     def window(self, tile: Tile) -> tuple[slice, slice]:
         """Rows and columns of the photograph that a tile covers."""
@@ -119,7 +124,8 @@ class Canvas:
     A pixel that several tiles cover has the moments of their mixture: the mean of their probabilities, and as variance
     the mean of their variances plus the variance of their probabilities. The sums are of squared differences, so that
     nothing cancels (West 1979), and as the tiles' weights are products of one for the row and one for the column, no
-    map of weights is needed. Parts of the variance are means over the tiles.
+    map of weights is needed. Parts of the variance are means over the tiles. Areas of passes, which were counted with
+    the tiles' `pixel_weights`, are sums.
     """
 
     def __init__(self, tiling: Tiling, allocate: Allocate):
@@ -130,6 +136,8 @@ class Canvas:
         if self._maps is None:
             shape = (self._tiling.rows.length, self._tiling.columns.length)
             self._maps = prediction.map(lambda _: self._allocate(shape))
+        elif prediction.areas is not None:
+            self._maps = dataclasses.replace(self._maps, areas=self._maps.areas + prediction.areas)
         weight, earlier = self._weight(tile)
         share = weight / (weight + earlier)
         window = self._tiling.window(tile)
@@ -159,9 +167,8 @@ class Canvas:
     def _weight(self, tile: Tile) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
         """Weights of the tile at its pixels, and of all tiles before it."""
         rows, columns = self._tiling.rows, self._tiling.columns
-        row = rows.weights[tile.row][:, None]
-        earlier = rows.earlier[tile.row][:, None] + row * columns.earlier[tile.column][None]
-        return row * columns.weights[tile.column][None], earlier
+        earlier = rows.weights[tile.row][:, None] * columns.earlier[tile.column][None]
+        return self._tiling.pixel_weights(tile), rows.earlier[tile.row][:, None] + earlier
 
 
 def in_memory(shape: tuple[int, int]) -> Float32[np.ndarray, "height width"]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from spotrust_jax.inference.photographs import fit_image, restore_map
-from spotrust_jax.inference.segmenter import DEVIATIONS, Prediction
+from spotrust_jax.inference.prediction import DEVIATIONS, Prediction
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
 Turn = Callable[[np.ndarray], np.ndarray]

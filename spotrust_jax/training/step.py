@@ -122,9 +122,10 @@ def validation_step(
     def validate(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
         images = normalize(batch.images / 255.0, config.data.mean, config.data.deviation)
-        moments, log_variance, _ = member_passes(
+        passes = member_passes(
             network, fold_norms(state.evaluated), images, keys, num_samples=config.validation_samples
         )
+        moments, log_variance = passes.moments, passes.log_variance
         labels = batch.masks.astype(jnp.float32)
         found = (moments.mean >= 0.5).astype(jnp.float32)
         probability = jnp.clip(moments.mean, 1e-6, 1 - 1e-6)

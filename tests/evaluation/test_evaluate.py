@@ -21,7 +21,8 @@ from spotrust_jax.evaluation.summary import summarize
 from spotrust_jax.evaluation.tables import FILES, write_evaluations
 from spotrust_jax.evaluation.unlike import best_score, unlike_measures
 from spotrust_jax.inference.analysis import Analysis
-from spotrust_jax.inference.segmenter import Prediction, Segmenter
+from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.segmenter import ModelConfig
 
 CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 64)
@@ -39,7 +40,7 @@ class Known(Segmenter):
     def uncalibrated(self):
         return Known(self.config.uncalibrated)
 
-    def predict_part(self, image, photograph, tile, num_samples, decomposed=False):
+    def predict_part(self, image, photograph, tile, num_samples, decomposed=False, area=None):
         red, green, blue = (image[..., channel].astype(np.float32) / 255 for channel in range(3))
         maps = dict(zip(("entropy", "mutual_information", "pass_variance"), (green, green / 3, blue), strict=True))
         return Prediction(red, green / 2, blue, self.config.threshold, **(maps if decomposed else {}))

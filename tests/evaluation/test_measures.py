@@ -15,7 +15,7 @@ from spotrust_jax.evaluation.pixel_scores import (
     stacked_scores,
     uncertainty_maps,
 )
-from spotrust_jax.inference.segmenter import Prediction
+from spotrust_jax.inference.prediction import Prediction
 
 THRESHOLD = 0.4
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.inference.segmenter import Prediction, Segmenter
+from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.segmenter import ModelConfig
 
 CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 64)
@@ -17,7 +18,7 @@ class KnownSegmenter(Segmenter):
         object.__setattr__(self, "calls", [])
         object.__setattr__(self, "before", before)
 
-    def predict_part(self, image, photograph, tile, num_samples, decomposed=False):
+    def predict_part(self, image, photograph, tile, num_samples, decomposed=False, area=None):
         self.before()
         self.calls.append(image.shape[:2])
         return known_maps(image, decomposed)

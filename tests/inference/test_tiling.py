@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spotrust_jax.inference.segmenter import Prediction
+from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.tiling import Canvas, in_memory, plan_tiles
 
 

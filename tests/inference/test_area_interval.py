@@ -9,8 +9,8 @@ import pytest
 
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.inference.analysis import Analysis
-from spotrust_jax.inference.area_draws import area_draws, area_interval, why_no_interval
+from spotrust_jax.inference.analysis import Analysis, analyse
+from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.heads import noise_keys
 from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
@@ -34,6 +34,11 @@ def image():
     return np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 
 
+def area_draws(segmenter, image, analysis, threshold, draws):
+    analysis = dataclasses.replace(analysis, num_samples=draws)
+    return analyse(coherent(segmenter), image, analysis, area_threshold=threshold).areas
+
+
 def explicit_areas(segmenter, image, model, count):
     """Corroded shares in passes one after the other, with keys that the library does not use."""
     network = build_network(model)
@@ -55,7 +60,7 @@ def test_interval_is_that_of_two_thousand_kernel_draws(image):
     found = area_draws(segmenter, image, ANALYSIS, THRESHOLD, 2000)
     # Within five standard errors of the mean, and quantiles within the ranks that so many draws leave open.
     assert abs(found.mean() - brute.mean()) < 5 * brute.std() * (2 / 2000) ** 0.5
-    interval = area_interval(segmenter, image, ANALYSIS, THRESHOLD, 2000)
+    interval = area_interval(found)
     for end, (low, high) in ((interval.low, (0.013, 0.04)), (interval.high, (0.96, 0.987))):
         assert np.quantile(brute, low) <= end <= np.quantile(brute, high)
     assert interval.draws == 2000 and interval.low < interval.high
@@ -94,16 +99,46 @@ def test_tiles_share_the_draws():
 
 
 @pytest.mark.parametrize(
-    ("model", "members", "words"),
+    ("model", "members", "in_passes", "more", "words"),
     [
-        (ModelConfig("dropout"), 1, "elementwise dropout"),
-        (ModelConfig("dropout"), 3, "elementwise dropout"),
-        (ModelConfig("deterministic"), 1, "no second opinion"),
-        (ModelConfig("deterministic"), 3, None),
-        (ModelConfig("dropout", dropout_mask="channel"), 1, None),
-        (ModelConfig("variational"), 1, None),
+        (ModelConfig("dropout"), 1, False, False, "elementwise dropout"),
+        (ModelConfig("dropout"), 3, False, False, "elementwise dropout"),
+        (ModelConfig("deterministic"), 1, False, False, "no second opinion"),
+        (ModelConfig("deterministic"), 3, True, False, None),
+        (ModelConfig("dropout", dropout_mask="channel"), 1, True, True, None),
+        (ModelConfig("variational"), 1, False, True, None),
+        (ModelConfig("variational", estimator="kernel"), 1, True, True, None),
     ],
 )
-def test_networks_without_coherent_draws_say_so(model, members, words):
-    reason = why_no_interval(CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
+def test_which_networks_have_coherent_draws(model, members, in_passes, more, words):
+    config = CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64)
+    reason = why_no_draws(config)
     assert reason is None if words is None else words in reason
+    assert (has_coherent_passes(config), has_draws(config)) == (in_passes, more)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig("variational", "w18_small_v1", width=4, estimator="kernel"),
+        ModelConfig("dropout", "w18_small_v1", width=4, dropout_mask="channel"),
+    ],
+    ids=["kernel", "channel"],
+)
+def test_areas_of_members_on_several_devices_are_in_order(image, model):
+    segmenter = segmenter_of(model, members=2)
+    (spread,) = segmenter.spread(jax.devices()[:2])
+    asked = {"analysis": ANALYSIS, "area_threshold": THRESHOLD}
+    whole, apart = analyse(segmenter, image, **asked), analyse(spread, image, **asked)
+    assert whole.areas.shape == apart.areas.shape == (2 * ANALYSIS.num_samples,)
+    np.testing.assert_allclose(apart.areas, whole.areas, atol=2 / 64**2)
+    first = analyse(segmenter.member(0), image, **asked)
+    np.testing.assert_allclose(whole.areas[: ANALYSIS.num_samples], first.areas, atol=2 / 64**2)
+    # Counting leaves the maps as they are.
+    np.testing.assert_allclose(whole.probability, analyse(segmenter, image, ANALYSIS).probability, atol=1e-6)
+
+
+def test_views_leave_the_areas_of_the_photograph_as_it_is(image):
+    segmenter = segmenter_of(ModelConfig("variational", "w18_small_v1", width=4, estimator="kernel"))
+    views = analyse(segmenter, image, dataclasses.replace(ANALYSIS, augment=True), area_threshold=THRESHOLD)
+    np.testing.assert_array_equal(views.areas, analyse(segmenter, image, ANALYSIS, area_threshold=THRESHOLD).areas)

@@ -1,0 +1,60 @@
+"""How sure the corroded area is: its share in passes whose noise is one draw for the whole photograph.
+
+The passes themselves, and the areas in them, are sampling.py's business.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32
+
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.inference.segmenter import Segmenter
+
+LEVEL = 0.95
+"""Probability of the interval; half of the rest lies on either side of it."""
+
+
+class AreaInterval(NamedTuple):
+    """Corroded shares of a photograph, 0 to 1, between which the middle 95% of the draws lie."""
+
+    low: float
+    high: float
+    draws: int
+
+
+def coherent(segmenter: Segmenter) -> Segmenter:
+    """The same network with draws that hold all over a photograph, where it has such draws."""
+    if segmenter.config.model.variant != "variational":
+        return segmenter
+    model = dataclasses.replace(segmenter.config.model, estimator="kernel")
+    return dataclasses.replace(segmenter, config=dataclasses.replace(segmenter.config, model=model))
+
+
+def why_no_draws(config: CheckpointConfig) -> str | None:
+    """Why the network cannot say how sure the area is, or None where it can."""
+    if config.model.variant == "dropout" and config.model.dropout_mask == "element":
+        return "elementwise dropout is independent from cell to cell, so its noise averages out over an area"
+    if not config.model.stochastic and config.members == 1:
+        return "a single deterministic network has no second opinion"
+    return None
+
+
+def has_coherent_passes(config: CheckpointConfig) -> bool:
+    """Whether the passes that make the maps are such draws already."""
+    holds = config.model.variant != "variational" or config.model.draws_kernels
+    return holds and why_no_draws(config) is None
+
+
+def has_draws(config: CheckpointConfig) -> bool:
+    """Whether there can be more draws than the passes that make the maps."""
+    return config.model.stochastic and why_no_draws(config) is None
+
+
+def area_interval(areas: Float32[np.ndarray, "draws"] | None) -> AreaInterval | None:
+    """The credible interval of the corroded share from those of the draws, if there are any."""
+    if areas is None:
+        return None
+    low, high = np.quantile(areas.astype(np.float64), [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return AreaInterval(low, high, areas.size)
