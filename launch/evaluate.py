@@ -25,8 +25,10 @@ def main() -> int:
     from spotrust_jax.evaluation.figures import Figures
     from spotrust_jax.evaluation.plots import write_plots
     from spotrust_jax.evaluation.tables import write_evaluations
+    from spotrust_jax.inference.photographs import Images
 
-    dataset, unlike = open_path(_DATA.value, _SPLIT.value), _unlike_photographs()
+    dataset = open_path(_DATA.value, _SPLIT.value)
+    unlike = None if _UNLIKE.value is None else Images(_UNLIKE.value)
     figures, evaluations, unlikes = Figures(_FIGURES.value), [], []
     for folder in _CHECKPOINT.value:
         segmenter = mask_flags.prepared(spotrust_jax.load(folder)).spread(program.devices())[0]
@@ -35,24 +37,13 @@ def main() -> int:
         found = evaluate(folder, segmenter, dataset, analysis, threshold, patch=_PATCH.value, look=look)
         evaluations.append(found)
         look = functools.partial(figures.add_unlike, folder, threshold=threshold)
-        unlikes.append(unlike and evaluate_unlike(segmenter, unlike(), analysis, threshold, look=look))
+        unlikes.append(unlike and evaluate_unlike(segmenter, unlike, analysis, threshold, look=look))
     output = Path(_OUTPUT.value)
     print(write_evaluations(output, evaluations, unlikes))
     if _FIGURES.value:
         figures.write(output / "figures")
         write_plots(output / "figures", evaluations)
     return 0
-
-
-def _unlike_photographs():
-    """A function that reads the photographs out of distribution one by one, or None where there are none."""
-    from spotrust_jax.data.images import read_image
-    from spotrust_jax.inference.photographs import list_photographs
-
-    if _UNLIKE.value is None:
-        return None
-    photographs = list_photographs(_UNLIKE.value)
-    return lambda: ((str(photograph.stem), read_image(photograph.path)) for photograph in photographs)
 
 
 def run() -> None:

@@ -19,6 +19,11 @@ class Example(NamedTuple):
     group: str
     ignored: Bool[np.ndarray, "height width"] | None = None
 
+    @property
+    def scored(self) -> Bool[np.ndarray, "height width"]:
+        """Where the label counts."""
+        return np.ones_like(self.mask) if self.ignored is None else ~self.ignored
+
 
 @runtime_checkable
 class Dataset(Protocol):

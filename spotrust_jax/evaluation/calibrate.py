@@ -57,9 +57,8 @@ def observe(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> Obser
     """Predicts every photograph of a split."""
     raw, by_probability, missed, groups = segmenter.uncalibrated, None, [], []
     for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
-        scored = np.ones_like(example.mask) if example.ignored is None else ~example.ignored
-        probability = predict_photograph(raw, example.image, analysis).probability[scored]
-        truth = example.mask[scored]
+        probability = predict_photograph(raw, example.image, analysis).probability[example.scored]
+        truth = example.mask[example.scored]
         found = probability_histogram(probability, truth)
         by_probability = found if by_probability is None else by_probability + found
         missed.append(miss_rates(probability, truth, THRESHOLDS))

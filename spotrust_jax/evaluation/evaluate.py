@@ -94,14 +94,14 @@ def evaluate(
     threshold = segmenter.config.threshold if threshold is None else threshold
     pooled, each, means = None, [], []
     for example in tqdm(dataset, desc=model, unit="photo", mininterval=1.0):
-        if example.ignored is not None and example.ignored.all():
+        if not example.scored.any():
             raise InputError(f"all pixels of photograph {example.name} are ignored: leave it out of the split")
         prediction = predict_photograph(segmenter, example.image, _decomposed(analysis))
         mask = prediction.mask(threshold)
-        found = pixel_scores(prediction, mask, example.mask, example.ignored, patch=patch)
+        found = pixel_scores(prediction, mask, example.mask, example.scored, patch=patch)
         pooled = found if pooled is None else pooled + found
         each.append(found.coarser)
-        means.append(_means(uncertainty_maps(prediction), example.ignored))
+        means.append(_means(uncertainty_maps(prediction), example.scored))
         look(example, prediction)
     if pooled is None:
         raise InputError("there is no image to score: give at least one image with a mask")
@@ -125,7 +125,7 @@ def evaluate_unlike(
         pooled = found if pooled is None else {score: one + found[score] for score, one in pooled.items()}
         names.append(name)
         each.append({score: one.coarser(COARSER_BITS) for score, one in found.items()})
-        means.append(_means(maps, None))
+        means.append(_means(maps, np.ones(image.shape[:2], bool)))
         called.append(prediction.mask(threshold).mean())
         look(image, prediction)
     if pooled is None:
@@ -137,8 +137,7 @@ def _decomposed(analysis: Analysis) -> Analysis:
     return dataclasses.replace(analysis, decomposed=True)
 
 
-def _means(maps: dict[str, np.ndarray], ignored: np.ndarray | None) -> dict[str, float]:
-    scored = ... if ignored is None else ~ignored
+def _means(maps: dict[str, np.ndarray], scored: np.ndarray) -> dict[str, float]:
     return {name: float(values[scored].mean(dtype=np.float64)) for name, values in maps.items()}
 
 

@@ -85,12 +85,11 @@ def pixel_scores(
     prediction: Prediction,
     mask: Bool[np.ndarray, "height width"],
     truth: Bool[np.ndarray, "height width"],
-    ignored: Bool[np.ndarray, "height width"] | None = None,
+    scored: Bool[np.ndarray, "height width"],
     *,
     patch: int = PATCH,
 ) -> PixelScores:
-    """Of one photograph, whose prediction is decomposed; `mask` is what is called corrosion, `ignored` left out."""
-    scored = np.ones_like(truth) if ignored is None else ~ignored
+    """Of the scored pixels of one photograph, whose prediction is decomposed; `mask` is what is called corrosion."""
     wrong, maps = mask != truth, uncertainty_maps(prediction)
     probability, labels = prediction.probability[scored], truth[scored]
     squared = np.square(probability.astype(np.float64) - labels)

@@ -7,6 +7,7 @@ import glob
 import math
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from spotrust_jax.data.images import IMAGE_EXTENSIONS, resize_image
+from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, resize_image
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
@@ -32,6 +33,19 @@ class Photograph(NamedTuple):
 
     path: Path
     stem: PurePosixPath
+
+
+class Images:
+    """The photographs that `list_photographs` finds, by name, read one by one as often as they are asked for."""
+
+    def __init__(self, pattern: str):
+        self._photographs = list_photographs(pattern)
+
+    def __len__(self) -> int:
+        return len(self._photographs)
+
+    def __iter__(self) -> Iterator[tuple[str, UInt8[np.ndarray, "height width 3"]]]:
+        return ((str(one.stem), read_image(one.path)) for one in self._photographs)
 
 
 def list_photographs(pattern: str) -> list[Photograph]:

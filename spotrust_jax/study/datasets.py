@@ -10,29 +10,15 @@ from jaxtyping import UInt8
 
 from spotrust_jax.data.datasets import open_path
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.images import read_image
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.data.synthetic import SurveySceneDataset
-from spotrust_jax.inference.photographs import list_photographs
+from spotrust_jax.inference.photographs import Images
 
 SIZE = 128
 """Long side in pixels at which everything is trained and analysed."""
 
 # Scenes of each part.
 _VALIDATION, _TEST, _OTHER = 128, 128, 64
-
-
-class Images:
-    """Photographs without labels, read one by one as often as they are asked for."""
-
-    def __init__(self, pattern: str):
-        self._photographs = list_photographs(pattern)
-
-    def __len__(self) -> int:
-        return len(self._photographs)
-
-    def __iter__(self) -> Iterator[tuple[str, UInt8[np.ndarray, "height width 3"]]]:
-        return ((str(one.stem), read_image(one.path)) for one in self._photographs)
 
 
 class Unlabelled:

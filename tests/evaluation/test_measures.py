@@ -39,7 +39,7 @@ def photographs():
 
 @pytest.fixture(scope="module")
 def scores(photographs):
-    return [pixel_scores(p, p.mask(), truth, ignored) for p, truth, ignored in photographs]
+    return [pixel_scores(p, p.mask(), truth, ~ignored) for p, truth, ignored in photographs]
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_what_is_ignored_does_not_count(photographs, scores):
     prediction, truth, ignored = photographs[0]
     other = np.where(ignored, ~truth, truth)
     changed = prediction.map(lambda values: np.where(ignored, np.float32(0.123), values))
-    found = pixel_scores(changed, changed.mask(), other, ignored)
+    found = pixel_scores(changed, changed.mask(), other, ~ignored)
     _equal(probability_measures(found), probability_measures(scores[0]), 0)
     for name in UNCERTAINTIES:
         _equal(uncertainty_measures(found, name), uncertainty_measures(scores[0], name), 0)
