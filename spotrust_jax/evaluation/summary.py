@@ -38,16 +38,24 @@ def summarize(evaluation: Evaluation, unlike: Unlike | None = None) -> list[Meas
     """Every metric; those of what is out of distribution where there is any."""
     groups = {name: _mask_scores(evaluation, name) for name in AVERAGES}
     groups |= _pixel_measures(evaluation)
-    if unlike is not None:
-        groups |= {f"unlike/{score}": _unlike(evaluation, unlike, score) for score in UNCERTAINTIES}
-    return [
-        Measure(evaluation.model, group, metric, float(value), *intervals[metric])
-        for group, (values, intervals) in groups.items()
-        for metric, value in values.items()
-    ]
+    return [*_records(evaluation.model, groups), *(summarize_unlike(evaluation, unlike) if unlike is not None else [])]
+
+
+def summarize_unlike(evaluation: Evaluation, unlike: Unlike) -> list[Measure]:
+    """The metrics of what is out of distribution alone."""
+    groups = {f"unlike/{score}": _unlike(evaluation, unlike, score) for score in UNCERTAINTIES}
+    return _records(evaluation.model, groups)
 
 
 _Measured = tuple[Values, Mapping[str, Interval]]
+
+
+def _records(model: str, groups: Mapping[str, _Measured]) -> list[Measure]:
+    return [
+        Measure(model, group, metric, float(value), *intervals[metric])
+        for group, (values, intervals) in groups.items()
+        for metric, value in values.items()
+    ]
 
 
 def _mask_scores(evaluation: Evaluation, average: str) -> _Measured:

@@ -58,13 +58,16 @@ _TABLES = (
 
 
 def write_evaluations(
-    folder: Path, evaluations: Sequence[Evaluation], unlikes: Sequence[Unlike | None] | None = None
+    folder: Path,
+    evaluations: Sequence[Evaluation],
+    unlikes: Sequence[Unlike | None] | None = None,
+    measures: Sequence[Sequence[Measure]] | None = None,
 ) -> str:
-    """Writes `FILES` into `folder` and returns the Markdown."""
+    """Writes `FILES` into `folder` and returns the Markdown; `measures` are what `summarize` gave, if it was asked."""
     folder.mkdir(parents=True, exist_ok=True)
     unlikes = [None] * len(evaluations) if unlikes is None else unlikes
     pairs = list(zip(evaluations, unlikes, strict=True))
-    measures = [summarize(evaluation, unlike) for evaluation, unlike in pairs]
+    measures = [summarize(*pair) for pair in pairs] if measures is None else measures
     text = "\n".join([*(_markdown(table, measures) for table in _TABLES), _note(*pairs[0])])
     records = [_record(evaluation, found) for evaluation, found in zip(evaluations, measures, strict=True)]
     rows = [measure for found in measures for measure in found]

@@ -9,20 +9,25 @@ import numpy as np
 
 from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
 from spotrust_jax.evaluation.plots import write_plots
-from spotrust_jax.evaluation.summary import Measure, summarize
+from spotrust_jax.evaluation.summary import Measure, summarize, summarize_unlike
 from spotrust_jax.evaluation.tables import with_interval, write_evaluations
 from spotrust_jax.study.measure import MISS_RATE, Measured
 from spotrust_jax.whole_files import write_text
 
 Row = dict[str, Any]
+_ByName = dict[tuple[str, str], Measure]
 
 
 class _Found(NamedTuple):
     """A model with all measures, by group and metric; those of what is unlike by its name."""
 
     measured: Measured
-    measures: dict[tuple[str, str], Measure]
-    unlike: dict[str, dict[tuple[str, str], Measure]]
+    measures: _ByName
+    unlike: dict[str, _ByName]
+
+    def beside(self, unlike: str) -> list[Measure]:
+        """All measures, of what is unlike those of one set."""
+        return [*self.measures.values(), *self.unlike[unlike].values()]
 
 
 def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
@@ -40,7 +45,8 @@ def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     tests = [one.test for one in measured]
     for unlike in measured[0].unlike:
-        write_evaluations(folder / unlike.replace(" ", "_"), tests, [one.unlike[unlike] for one in measured])
+        others = [one.unlike[unlike] for one in measured]
+        write_evaluations(folder / unlike.replace(" ", "_"), tests, others, [one.beside(unlike) for one in found])
     write_plots(folder / "plots", tests)
     text = "\n".join(
         [f"## {name.capitalize()}", "", *(_markdown(title, rows) for title, rows in tables.items() if rows)]
@@ -51,11 +57,11 @@ def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
 
 
 def _found(one: Measured) -> _Found:
-    def by_name(measures: Sequence[Measure]) -> dict[tuple[str, str], Measure]:
+    def by_name(measures: Sequence[Measure]) -> _ByName:
         return {(measure.group, measure.metric): measure for measure in measures}
 
-    unlike = {name: by_name(summarize(one.test, images)) for name, images in one.unlike.items()}
-    return _Found(one, next(iter(unlike.values())), unlike)
+    unlike = {name: by_name(summarize_unlike(one.test, images)) for name, images in one.unlike.items()}
+    return _Found(one, by_name(summarize(one.test)), unlike)
 
 
 def _masks(one: _Found, first: _Found) -> Row:

@@ -11,6 +11,7 @@ from spotrust_jax.config import DataConfig, TrainConfig
 from spotrust_jax.data.datasets import open_dataset
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.pipeline import Batch, placed_ahead, training_batches, validation_batches
+from spotrust_jax.data.resized import KEPT_BYTES, ResizedDataset
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.step import DeviceBatch
@@ -32,6 +33,17 @@ def open_data(config: TrainConfig) -> tuple[MemberData, ...]:
     if config.data.fold_of_member:
         return tuple(_open(dataclasses.replace(config.data, fold=fold)) for fold in range(config.members))
     return (_open(config.data),) * config.members
+
+
+def at_trained_size(data: Sequence[MemberData], config: TrainConfig) -> tuple[MemberData, ...]:
+    """The same at the size that networks are trained at, kept in memory as far as it fits; what is shared stays so."""
+    sharing = max(1, config.data.num_workers)
+    resized = {
+        id(dataset): ResizedDataset(dataset, config.data.image_size, KEPT_BYTES // sharing)
+        for member in data
+        for dataset in member
+    }
+    return tuple(MemberData(*(resized[id(dataset)] for dataset in member)) for member in data)
 
 
 def epoch_images(data: Sequence[MemberData]) -> int:

@@ -19,7 +19,14 @@ from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.training.accumulation import check_pieces
-from spotrust_jax.training.feed import MemberData, TrainingFeed, epoch_images, open_data, validation_feed
+from spotrust_jax.training.feed import (
+    MemberData,
+    TrainingFeed,
+    at_trained_size,
+    epoch_images,
+    open_data,
+    validation_feed,
+)
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
 from spotrust_jax.training.journal import Journal
 from spotrust_jax.training.memory import check_memory, told_when_full
@@ -105,7 +112,7 @@ class _Run:
         data: Sequence[MemberData],
         stack: contextlib.ExitStack,
     ):
-        self._workdir, self._config, self._grid, self._data = workdir, config, grid, data
+        self._workdir, self._config, self._grid, self._data = workdir, config, grid, at_trained_size(data, config)
         self._steps = steps_per_epoch(epoch_images(data), config.batch_size)
         self._interruption = stack.enter_context(Interruption())
         self._states = RunStates(workdir, config, grid)
@@ -115,7 +122,7 @@ class _Run:
         if self._position.best_epoch:
             self._states.save_best(self._position.best_epoch, self._state)
         self._watched = self._watch()
-        self._feed = TrainingFeed(data, config, grid, self._position.steps, self._watched.stopped)
+        self._feed = TrainingFeed(self._data, config, grid, self._position.steps, self._watched.stopped)
         stack.callback(self._feed.close)
         self._journal = stack.enter_context(Journal(workdir, self._position.epochs, self._position.steps))
         self._bar = stack.enter_context(_bar(config, self._steps, self._position.steps))

@@ -81,6 +81,14 @@ def test_validation_reads_shared_photographs_once_and_shorter_splits_end_blank(m
     assert valid == [[[True, True], [True, False]], [[True, False], [False, False]]]
 
 
+def test_what_members_share_they_share_at_the_trained_size():
+    shared, own = Uniform([1, 2]), Uniform([3])
+    first, second = at_trained_size((MemberData(shared, shared), MemberData(own, shared)), CONFIG)
+    assert first.training is first.validation is second.validation and second.training is not first.training
+    assert second.training[0].image.shape == (*CONFIG.data.image_size, 3) and second.training[0].image[0, 0, 0] == 3
+    assert first.training[1] is first.training[1]  # kept
+
+
 def test_every_member_validates_on_a_fold_of_its_own(tmp_path):
     folds = {f"fold_{fold}": Uniform(range(3 * fold, 3 * fold + 3)) for fold in range(3)}
     write_folder(folds, tmp_path, DatasetCard("folds"))
