@@ -29,11 +29,11 @@ def main() -> int:
     found = rankings(reviewed, _SHARE.value)
     if not found:
         print(f"{len(reviewed)} photographs, of which none has missed corrosion")
+    first = f"in the first {_SHARE.value:.0%} of {len(reviewed)} photographs"
     for name, ranking in found.items():
-        print(
-            f"by {name}: {ranking.found:.1%} of the missed corrosion is in the first {_SHARE.value:.0%} of "
-            f"{len(reviewed)} photographs; in random order {ranking.random:.1%}, at best {ranking.perfect:.1%}"
-        )
+        interval = f"{ranking.low:.1%} to {ranking.high:.1%}"
+        print(f"by {name}: {ranking.found:.1%} ({interval}) of the missed corrosion is {first}", end="")
+        print(f"; in random order {ranking.random:.1%}, at best {ranking.perfect:.1%}")
     if _OUTPUT.value:
         figures = {name: ranking._asdict() for name, ranking in found.items()}
         photographs = [item._asdict() for item in reviewed]

@@ -46,7 +46,8 @@ def review_dataset(
         unlike = unfamiliarity(small, segmenter.config.mean, segmenter.config.deviation)
         doubt = float(prediction.entropy.mean()), float(prediction.mutual_information.mean())
         parts = float(mask.mean()), *doubt, unlike
-        reviewed.append(Reviewed(example.name, review_score(*parts), *parts, int((example.mask & ~mask).sum())))
+        missed = int((example.mask & ~mask & example.scored).sum())
+        reviewed.append(Reviewed(example.name, review_score(*parts), *parts, missed))
     return reviewed
 
 

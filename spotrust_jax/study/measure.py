@@ -19,12 +19,15 @@ from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
 from spotrust_jax.evaluation.unlike import best_score
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.review import Ranking
+from spotrust_jax.inference.review_study import rankings, review_dataset
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.study.datasets import SIZE, Parts
 from spotrust_jax.study.models import Model
 
 NUM_SAMPLES = 24
 MISS_RATE = 0.1
+REVIEWED = 0.2
 
 # Random divisions into calibration and test, and photographs of the former.
 _DIVISIONS, _CALIBRATING = 100, 100
@@ -43,6 +46,7 @@ class Measured(NamedTuple):
         called: share of the hard negatives' pixels called corrosion, and of theirs out of distribution, by name.
         detector: uncertainty that tells best on validation what is out of distribution.
         doubt: uncertainty that puts errors best in order on validation.
+        reviewed: what is found in the photographs of the test part that would be looked at first, by order.
         missed: realised miss rates of the conformal threshold over random divisions; none of fewer photographs.
         seconds: median of a photograph at the study's size.
     """
@@ -56,6 +60,7 @@ class Measured(NamedTuple):
     called: dict[str, float]
     detector: str
     doubt: str
+    reviewed: dict[str, Ranking]
     missed: Float64[np.ndarray, "divisions"]
     seconds: float
 
@@ -103,6 +108,7 @@ def measure(model: Model, parts: Parts) -> Measured:
         called,
         best_score(validation, unlike_validation),
         min(areas, key=areas.__getitem__),
+        rankings(review_dataset(segmenter, parts.test, analysis), REVIEWED),
         realised_miss_rates(observed, observed_test),
         seconds_of_a_photograph(model.segmenter),
     )

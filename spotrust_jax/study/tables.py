@@ -11,7 +11,7 @@ from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
 from spotrust_jax.evaluation.plots import write_plots
 from spotrust_jax.evaluation.summary import Measure, summarize, summarize_unlike
 from spotrust_jax.evaluation.tables import with_interval, write_evaluations
-from spotrust_jax.study.measure import MISS_RATE, Measured
+from spotrust_jax.study.measure import MISS_RATE, REVIEWED, Measured
 from spotrust_jax.whole_files import write_text
 
 Row = dict[str, Any]
@@ -40,6 +40,9 @@ def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
         "Out of distribution": [row for one in found for row in _unlike(one)],
         "Epistemic deviation": [_epistemic(one, ensemble) for one in found],
         f"Threshold for a miss rate of {MISS_RATE:g}": [_missed(one) for one in found if len(one.measured.missed)],
+        f"Missed corrosion in the first {REVIEWED:.0%} of the photographs": [
+            _reviewed(one) for one in found if one.measured.reviewed
+        ],
         "What was to hold": [row for one in found for row in _checks(one)],
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +137,14 @@ def _missed(one: _Found) -> Row:
         "standard error": f"{_standard_error(missed):.4f}",
         "5% to 95% of divisions": f"{np.quantile(missed, 0.05):.3f} to {np.quantile(missed, 0.95):.3f}",
     }
+
+
+def _reviewed(one: _Found) -> Row:
+    orders = one.measured.reviewed
+    found = {name: f"{order.found:.3f} ({order.low:.3f} to {order.high:.3f})" for name, order in orders.items()}
+    any_order = next(iter(orders.values()))
+    ends = {"random": f"{any_order.random:.3f}", "perfect": f"{any_order.perfect:.3f}"}
+    return {"model": one.measured.model.name, **found, **ends}
 
 
 def _checks(one: _Found) -> list[Row]:

@@ -8,7 +8,6 @@ from PIL import Image, ImageFilter
 
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.inference.review import (
-    Ranking,
     evaluate_ranking,
     quality,
     retake_advice,
@@ -29,7 +28,8 @@ def test_score_follows_its_formula():
     assert review_score(0.0, math.log(2), math.log(2), 0.0) == pytest.approx(100)
     assert review_score(0.0, math.log(2), 0.0, 0.0) == pytest.approx(50)
     assert review_score(1.0, 0.0, 0.0, 0.0) == pytest.approx(25)
-    assert review_score(0.4, 0.3, 0.1, 0.2) == pytest.approx(100 * (1 - (1 - 0.4 / math.log(4)) * 0.9 * 0.95))
+    assert review_score(0.0, 0.0, 0.0, 1.0) == pytest.approx(12.5)
+    assert review_score(0.4, 0.3, 0.1, 0.2) == pytest.approx(100 * (1 - (1 - 0.4 / math.log(4)) * 0.9 * 0.995))
 
 
 @pytest.mark.parametrize("argument", range(4))
@@ -70,9 +70,15 @@ def test_spoilt_photographs_are_to_be_taken_again(scenes, how):
 
 def test_ranking_by_hand():
     missed = np.array([0.0, 50.0, 30.0, 0.0, 20.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-    perfect = Ranking(0.8, 0.2, 0.8)
-    assert evaluate_ranking(missed, missed) == perfect
-    assert evaluate_ranking(-missed, missed) == Ranking(0.0, 0.2, 0.8)
+    perfect = evaluate_ranking(missed, missed)
+    assert (perfect.found, perfect.random, perfect.perfect) == (0.8, 0.2, 0.8)
+    worst = evaluate_ranking(-missed, missed)
+    assert (worst.found, worst.random, worst.perfect) == (0.0, 0.2, 0.8)
+    # Draws of two photographs: both twice the first, of which half is found, or one of each, or nothing to be found.
+    two = evaluate_ranking(np.array([2.0, 1.0]), np.array([5.0, 0.0]), share=0.5)
+    assert (two.found, two.low, two.high) == (1.0, 0.5, 1.0)
+    even = evaluate_ranking(np.arange(50.0), np.full(50, 7.0))
+    assert even.found == even.low == even.high == even.random == even.perfect == pytest.approx(0.2)
     tied = evaluate_ranking(np.zeros(10), missed)
     assert tied.found == pytest.approx(0.2) and tied.random == 0.2
     assert evaluate_ranking(missed, missed, share=0.11).random == 0.2  # two of ten, rounded up

@@ -13,7 +13,14 @@ from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.training import feed
-from spotrust_jax.training.feed import MemberData, TrainingFeed, at_trained_size, epoch_images, open_data, validation_feed
+from spotrust_jax.training.feed import (
+    MemberData,
+    TrainingFeed,
+    at_trained_size,
+    epoch_images,
+    open_data,
+    validation_feed,
+)
 
 
 class Uniform:
