@@ -41,12 +41,16 @@ def _images():
 
 
 @functools.cache
-def _maps(variant: str, num_samples: int = 4, members: int = 1, seed: int = 0):
-    network, variables = _members(variant, members)
-    keys = jax.random.split(jax.random.key(seed), 2)
+def _predict(variant: str, num_samples: int):
     options = {"num_samples": num_samples, "decomposed": True}
-    predict = jax.jit(functools.partial(predict_maps, folded_network(network.config), **options))
-    return predict(fold_norms(variables), _images(), keys)
+    return jax.jit(functools.partial(predict_maps, folded_network(VARIANTS[variant]), **options))
+
+
+@functools.cache
+def _maps(variant: str, num_samples: int = 4, members: int = 1, seed: int = 0):
+    _, variables = _members(variant, members)
+    keys = jax.random.split(jax.random.key(seed), 2)
+    return _predict(variant, num_samples)(fold_norms(variables), _images(), keys)
 
 
 def test_merged_moments_equal_numpy_at_a_large_offset():
@@ -126,9 +130,7 @@ def test_number_of_passes_may_be_known_late(variant):
 def test_seed_decides(variant):
     first, other = _maps(variant), _maps(variant, seed=1)
     assert not np.array_equal(first.probability, other.probability)
-    network, variables = _members(variant, 1)
-    predict = jax.jit(functools.partial(predict_maps, folded_network(network.config), num_samples=4))
-    again = predict(fold_norms(variables), _images(), jax.random.split(jax.random.key(0), 2))
+    again = _maps.__wrapped__(variant)
     np.testing.assert_array_equal(first.probability, again.probability)
     np.testing.assert_array_equal(first.epistemic, again.epistemic)
 

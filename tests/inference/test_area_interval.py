@@ -46,11 +46,12 @@ def explicit_areas(segmenter, image, model, count):
     images = normalize(jnp.asarray(image[None] / np.float32(255)), segmenter.config.mean, segmenter.config.deviation)
 
     @jax.jit
-    def one(key):
-        logits, _ = network.apply(variables, images, noise_keys(key, key[None]))
-        return jnp.mean(logits >= 0)
+    def each(keys):
+        features = network.apply(variables, images, method="features")
+        decode = lambda key: network.apply(variables, features, noise_keys(key, key[None]), method="decode")  # noqa: E731
+        return jax.lax.map(lambda key: jnp.mean(decode(key) >= 0), keys)
 
-    return np.array([one(key) for key in jax.random.split(jax.random.key(123), count)])
+    return np.asarray(each(jax.random.split(jax.random.key(123), count)))
 
 
 def test_interval_is_that_of_two_thousand_kernel_draws(image):
