@@ -28,10 +28,10 @@ VARIANTS = {
 def _members(variant: str, count: int):
     """Variables of `count` members whose outputs differ visibly from cell to cell."""
     config = VARIANTS[variant]
-    one = initial_variables(config, jax.random.key(7))
+    one = jax.device_get(initial_variables(config, jax.random.key(7)))  # numpy compiles nothing
     # The last layer starts near zero, which would leave every probability at one half.
-    one["params"]["head"]["logit"]["kernel"] = 0.05 * jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
-    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf * (1 + 0.1 * m) for m in range(count)]), one)
+    one["params"]["head"]["logit"]["kernel"] = 0.05 * np.array(jax.random.normal(jax.random.key(8), (1, 1, 60, 1)))
+    stacked = jax.tree.map(lambda leaf: np.stack([leaf * (1 + 0.1 * m) for m in range(count)]), one)
     return build_network(config), stacked
 
 

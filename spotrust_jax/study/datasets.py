@@ -95,6 +95,9 @@ def photograph_parts(data: Path, photographs: str | None) -> Parts:
         "epochs": 80,
         "schedule.warmup_epochs": 4.0,
         "run.panel_epochs": 0,
+        # An epoch is five steps, which take no longer than to save.
+        "run.save_epochs": 10,
+        "run.checkpoint_steps": 0,
         "augmentation.scale": (0.5, 1.0),
         "augmentation.brightness": 0.3,
         "augmentation.contrast": 0.3,

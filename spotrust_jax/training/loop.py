@@ -182,7 +182,8 @@ class _Run:
             self._states.save_best(epoch, self._state)
         if _is_due(self._config.run.keep_epochs, epoch):
             self._states.keep(epoch, self._state)
-        self._save()
+        if self.is_over or _is_due(self._config.run.save_epochs, epoch):
+            self._save()
 
     def close(self) -> None:
         """Waits for the disk, and sums up the run."""

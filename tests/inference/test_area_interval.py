@@ -21,11 +21,13 @@ THRESHOLD = 0.5
 
 def segmenter_of(model, members=1):
     def of_member(seed):
-        variables = initial_variables(model, jax.random.key(seed))
-        variables["params"]["head"]["logit"]["kernel"] = jax.random.normal(jax.random.key(seed + 9), (1, 1, 60, 1))
+        variables = jax.device_get(initial_variables(model, jax.random.key(seed)))  # numpy compiles nothing
+        variables["params"]["head"]["logit"]["kernel"] = np.array(
+            jax.random.normal(jax.random.key(seed + 9), (1, 1, 60, 1))
+        )
         return variables
 
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(of_member, range(members)))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *map(of_member, range(members)))
     return Segmenter(stacked, CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
 
 

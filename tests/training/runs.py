@@ -1,6 +1,7 @@
 """Steps and saved states of runs, as arrays [members, ...] on the host."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -11,10 +12,16 @@ from spotrust_jax.training.step import train_step
 from spotrust_jax.training.workdir import read_run_config
 
 
+@functools.cache
+def _compiled_step(config, devices, images):
+    """For modules that use the small network all along."""
+    grid = DeviceGrid(config.members, tuple(jax.devices()[:devices]))
+    return grid, over_members(train_step(config, grid.placement, images), grid)
+
+
 def run_steps(config, devices, state, batches, images):
     """States at the start and after each step, and losses [steps, members]; `batches` are {member: batch} a step."""
-    grid = DeviceGrid(config.members, tuple(jax.devices()[:devices]))
-    step = over_members(train_step(config, grid.placement, images), grid)
+    grid, step = _compiled_step(config, devices, images)
     states, losses = [grid.spread(state)], []
     for of_members in batches:
         state, loss = step(states[-1], grid.split(of_members))

@@ -115,6 +115,15 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bit_for_bit(finished, tmp_pat
     _assert_same_run(tmp_path, finished[0])
 
 
+def test_state_is_saved_as_often_as_asked_and_at_the_end(finished, tmp_path, monkeypatch):
+    saved, save = [], RunStates.save
+    monkeypatch.setattr(RunStates, "save", lambda self, at, state: (saved.append(at.epochs), save(self, at, state)))
+    run = RunConfig(checkpoint_steps=0, save_epochs=0, keep_epochs=2, panel_epochs=2)
+    _train(dataclasses.replace(CONFIG, run=run), tmp_path)
+    assert saved == [2]
+    _assert_same_run(tmp_path, finished[0])
+
+
 def test_finished_run_is_left_as_it_is(finished, monkeypatch):
     workdir, progress = finished
     before = (workdir / "summary.json").read_text()

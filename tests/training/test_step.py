@@ -1,6 +1,7 @@
 """Training steps on many devices against the same steps on one, and what a step must not do."""
 
 import dataclasses
+import functools
 import os
 
 import jax
@@ -41,6 +42,7 @@ def _batch(member: int, step: int) -> DeviceBatch:
     return DeviceBatch(images, masks, np.ones(BATCH, bool), np.arange(BATCH, dtype=np.int32))
 
 
+@functools.cache
 def _scenes(member: int, step: int) -> DeviceBatch:
     """What there is to learn: on noise the losses of two runs drift apart sooner."""
     scenes = SceneDataset(dataclasses.replace(DEMO_SCENES, size=SIZE), "train", 3 * STEPS * BATCH)
