@@ -20,7 +20,8 @@ from spotrust_jax.last_layer.fit import with_last_layer
 from spotrust_jax.last_layer.laplace import curvature, posterior
 from spotrust_jax.last_layer.logit_noise import fit_noisy_logit
 from spotrust_jax.models.last_layer import log_likelihoods, noisy_logits
-from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables
+from spotrust_jax.models.segmenter import ModelConfig, build_network
+from tests.trained_like import trained_like
 
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
 SCENES = SceneConfig("test", 64, 0.0, (0.1, 0.3))
@@ -29,10 +30,8 @@ SCENES = SceneConfig("test", 64, 0.0, (0.1, 0.3))
 @pytest.fixture(scope="module")
 def trained():
     """A deterministic network with a last layer that is not near zero."""
-    variables = initial_variables(MODEL, jax.random.key(1))
-    variables["params"]["head"]["logit"]["kernel"] = 0.05 * jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
     config = CheckpointConfig(MODEL, 1, (0.4,) * 3, (0.25,) * 3, 64, positive_weight=2.0)
-    return Segmenter(jax.tree.map(lambda leaf: leaf[None], variables), config)
+    return Segmenter(trained_like(MODEL), config)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def image(scenes):
 
 def _rows(segmenter, image):
     """Activations and logits of each cell, from the network as it was trained, with batch norm."""
-    variables = jax.tree.map(lambda leaf: leaf[0], segmenter.variables)
+    variables = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), segmenter.variables)
     network = build_network(dataclasses.replace(MODEL))
     normal = (jnp.asarray(image[None], jnp.float32) / 255 - 0.4) / 0.25
     return np.asarray(network.apply(variables, normal, method="last_layer_inputs"), np.float64)[0]

@@ -10,9 +10,10 @@ import pytest
 from scipy.special import entr
 
 from spotrust_jax.models.folding import fold_norms, folded_network
-from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables
+from spotrust_jax.models.segmenter import ModelConfig, build_network
 from spotrust_jax.random_streams import content_keys, fold_each
 from spotrust_jax.sampling import deviation, merge, moments_of, no_moments, pass_keys, predict_maps
+from tests.trained_like import trained_like
 
 SIZE = 64
 VARIANTS = {
@@ -27,12 +28,7 @@ VARIANTS = {
 @functools.cache
 def _members(variant: str, count: int):
     """Variables of `count` members whose outputs differ visibly from cell to cell."""
-    config = VARIANTS[variant]
-    one = jax.device_get(initial_variables(config, jax.random.key(7)))  # numpy compiles nothing
-    # The last layer starts near zero, which would leave every probability at one half.
-    one["params"]["head"]["logit"]["kernel"] = 0.05 * np.array(jax.random.normal(jax.random.key(8), (1, 1, 60, 1)))
-    stacked = jax.tree.map(lambda leaf: np.stack([leaf * (1 + 0.1 * m) for m in range(count)]), one)
-    return build_network(config), stacked
+    return build_network(VARIANTS[variant]), trained_like(VARIANTS[variant], count)
 
 
 @functools.cache

@@ -91,9 +91,9 @@ def photograph_parts(data: Path, photographs: str | None) -> Parts:
         "data.source": "folder",
         "data.path": str(data),
         "loss.positive_weight": 4.0,
-        # Few photographs: as many steps as on scenes take more epochs.
-        "epochs": 80,
-        "schedule.warmup_epochs": 4.0,
+        # Few photographs: half as many steps as on scenes take more epochs.
+        "epochs": 48,
+        "schedule.warmup_epochs": 3.0,
         "run.panel_epochs": 0,
         # An epoch is five steps, which take no longer than to save.
         "run.save_epochs": 10,

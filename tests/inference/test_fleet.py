@@ -21,8 +21,9 @@ from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.fleet import Fleet, Predictor, photographs_of, run_fleet, write_fleet_summary
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.summary import Row
-from spotrust_jax.models.segmenter import ModelConfig, initial_variables
+from spotrust_jax.models.segmenter import ModelConfig
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
+from tests.trained_like import trained_like
 
 
 @pytest.fixture
@@ -111,8 +112,7 @@ def test_ray_spreads_what_a_predictor_does(fleet, tmp_path):
     import ray
 
     model = ModelConfig("deterministic", "w18_small_v1", width=4)
-    variables = jax.tree.map(lambda leaf: leaf[None], initial_variables(model, jax.random.key(0)))
-    segmenter = Segmenter(variables, CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, 64))
+    segmenter = Segmenter(trained_like(model), CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, 64))
     segmenter.save(tmp_path / "model")
     cache = jax.config.jax_compilation_cache_dir
     try:

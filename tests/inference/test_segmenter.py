@@ -13,8 +13,9 @@ from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, programs
-from spotrust_jax.models.segmenter import ModelConfig, initial_variables
+from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.random_streams import content_keys
+from tests.trained_like import trained_like
 
 KEY = jax.random.key(0)
 
@@ -23,10 +24,8 @@ KEY = jax.random.key(0)
 def segmenter():
     """A small variational network with random weights."""
     model = ModelConfig("variational", "w18_small_v1", width=4)
-    variables = initial_variables(model, jax.random.key(1))
-    variables["params"]["head"]["logit"]["kernel"] = 0.05 * jax.random.normal(jax.random.key(8), (1, 1, 60, 1))
     config = CheckpointConfig(model, 1, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), inference_size=64)
-    return Segmenter(jax.tree.map(lambda leaf: leaf[None], variables), config)
+    return Segmenter(trained_like(model), config)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +87,7 @@ def test_parts_of_a_photograph(segmenter, images):
 def test_fingerprint_is_that_of_weights_and_settings(segmenter, tmp_path):
     segmenter.save(tmp_path / "model")
     assert spotrust_jax.load(tmp_path / "model").fingerprint == segmenter.fingerprint
-    other = jax.tree.map(lambda leaf: leaf.at[(0,) * leaf.ndim].add(1e-3), segmenter.variables)
+    other = jax.tree.map(lambda leaf: leaf + np.float32(1e-3), segmenter.variables)
     assert Segmenter(other, segmenter.config).fingerprint != segmenter.fingerprint
     settings = dataclasses.replace(segmenter.config, threshold=0.4)
     assert Segmenter(segmenter.variables, settings).fingerprint != segmenter.fingerprint
