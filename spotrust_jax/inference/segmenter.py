@@ -85,8 +85,8 @@ class Segmenter:
             area: how the corroded area of each pass is counted, where it is wanted.
         """
         prediction = self._predict(_as_batch(image), photograph[None], num_samples, tile, decomposed, area)
-        areas = None if area is None else prediction.areas[0]
-        return dataclasses.replace(prediction.map(lambda values: values[0]), areas=areas)
+        maps = {name: getattr(prediction, name)[0] for name in prediction.names}
+        return dataclasses.replace(prediction, **maps, areas=None if area is None else prediction.areas[0])
 
     def spread(self, devices: Sequence[jax.Device]) -> "list[Segmenter]":
         """The same segmenter several times, so that together they compute on all of the devices.
