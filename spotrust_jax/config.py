@@ -84,8 +84,7 @@ class RunConfig:
 
     # Steps after which the state is saved within an epoch as well; 0 saves at the end of epochs only.
     checkpoint_steps: int = 500
-    # Epochs after which the state is saved, besides the end of the run, where 0 saves alone: short epochs take less time
-    # than their saving.
+    # Epochs after which the state is saved; 0 saves at the end alone, where it always is.
     save_epochs: int = 1
     # Epochs after which the model is kept for good as WORKDIR/epoch_NUMBER, beside the best; 0 for none.
     keep_epochs: int = 0
