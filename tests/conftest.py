@@ -3,13 +3,16 @@
 `../shared` holds photographs and reference numbers that are no part of the project: tests that need it skip without it.
 """
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.compilation import xla_flags
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = xla_flags(devices=8)
 
 import jax
 from jaxtyping import install_import_hook
@@ -32,6 +35,19 @@ def compilation_cache(tmp_path_factory) -> str:
         folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
         jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
     return jax.config.jax_compilation_cache_dir
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs():
+    """Drops what is compiled before it fills the process's memory mappings, of which Linux allows 65,530.
+
+    Each program holds hundreds of them; beyond the limit XLA ends the process with a segmentation fault.
+    """
+    yield
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_bytes().count(b"\n") > 20_000:
+        jax.clear_caches()
+        gc.collect()
 
 
 def _shared(folder: str) -> Path:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.compilation import xla_flags
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 PREDICT = ("--checkpoint=.", "--input=README.md")
@@ -25,7 +27,7 @@ def run(compilation_cache):
     """Runs a program and gives its completed process; compiled programs are kept between calls."""
 
     def call(name: str, *arguments: str) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache, "XLA_FLAGS": ""}
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache, "XLA_FLAGS": xla_flags()}
         command = [sys.executable, "-m", f"launch.{name}", *map(str, arguments)]
         return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 

@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.compilation import xla_flags
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -39,7 +41,7 @@ def config(members: int = 1, epochs: int = 5):
 def start(workdir: Path, *arguments: str, devices: int = 1, **environment: str) -> subprocess.Popen:
     """The run in a process of its own."""
     command = [sys.executable, "-m", "tests.training.small_runs", str(workdir), *arguments]
-    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": xla_flags(devices)}
     return subprocess.Popen(
         command,
         cwd=REPOSITORY,
