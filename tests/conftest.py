@@ -26,6 +26,16 @@ install_import_hook("spotrust_jax", "beartype.beartype")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+# Where the slow modules are: what one worker begins last, the other waits for.
+_FIRST = ("launch", "training", "inference", "export", "tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow folders first."""
+    place = {folder: number for number, folder in enumerate(_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(_FIRST)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory) -> str:
     """Folder of compiled programs, so that none is compiled twice in a session, also not by the programs it starts."""

@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 "${PYTHON:-python3}" -m venv .venv-tests
 .venv-tests/bin/python -m pip install --quiet --disable-pip-version-check \
     --constraint tests/constraints.txt --editable '.[dev,convert,onnx]'
-.venv-tests/bin/python -m pytest --numprocesses=2 --dist=loadfile --max-worker-restart=0 "$@"
+.venv-tests/bin/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 "$@"

@@ -13,22 +13,15 @@ from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.heads import noise_keys
-from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
+from spotrust_jax.models.segmenter import ModelConfig, build_network, normalize
+from tests.trained_like import trained_like
 
 ANALYSIS = Analysis(None, 4)
 THRESHOLD = 0.5
 
 
 def segmenter_of(model, members=1):
-    def of_member(seed):
-        variables = jax.device_get(initial_variables(model, jax.random.key(seed)))
-        # The last layer starts near zero.
-        last = np.array(jax.random.normal(jax.random.key(seed + 9), (1, 1, 60, 1)))
-        variables["params"]["head"]["logit"]["kernel"] = last
-        return variables
-
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *map(of_member, range(members)))
-    return Segmenter(stacked, CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
+    return Segmenter(trained_like(model, members), CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
 
 
 @pytest.fixture(scope="module")

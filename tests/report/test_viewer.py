@@ -1,11 +1,13 @@
 """The report in a real browser: what a person sees and does, against what numpy computes from the maps."""
 
+import io
 import json
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
+from pypdf import PdfReader
 
 from spotrust_jax.report.levels import slider_steps
 from tests.inference.known_segmenter import known_maps
@@ -208,6 +210,14 @@ def test_prints_a_summary_of_all(page, report):
     for text, row in zip(rows, report[1], strict=True):
         assert row.outputs in text and f"{100 * row.corroded_fraction:.2f} %" in text
     assert sum("looked at" in text for text in rows) == 1
+    pages = [
+        part.extract_text() for part in PdfReader(io.BytesIO(page.pdf(format="A4", prefer_css_page_size=True))).pages
+    ]
+    printed = " ".join(" ".join(pages).split())
+    assert all(f"{100 * row.corroded_fraction:.2f} %" in printed and row.outputs in printed for row in report[1])
+    assert printed.count("looked at") == 1
+    heading = page.locator("#summary thead th").first.text_content()
+    assert len(pages) > 1 and all(heading in text for text in pages)
     page.emulate_media(media="screen")
     page.keyboard.press("Escape")
     page.click("#as-table")
