@@ -21,7 +21,12 @@ THRESHOLD = 0.5
 
 
 def segmenter_of(model, members=1):
-    return Segmenter(trained_like(model, members), CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
+    variables = trained_like(model, members)
+    # About half of the photograph is corroded, more or less of it by draw.
+    variables["params"]["head"]["logit"]["kernel"] = (
+        np.random.default_rng(9).normal(size=(members, 1, 1, 60, 1)).astype(np.float32)
+    )
+    return Segmenter(variables, CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +65,8 @@ def test_interval_is_that_of_two_thousand_kernel_draws(image):
     for end, (low, high) in ((interval.low, (0.013, 0.04)), (interval.high, (0.96, 0.987))):
         assert np.quantile(brute, low) <= end <= np.quantile(brute, high)
     assert interval.draws == 2000 and interval.low < interval.high
-    # Drawn activations average out over the photograph, and would make the interval far too narrow.
-    assert explicit_areas(segmenter, image, model, 200).std() < 0.5 * brute.std()
+    # Drawn activations average out over the photograph, and would make the interval too narrow.
+    assert explicit_areas(segmenter, image, model, 200).std() < 0.7 * brute.std()
 
 
 def test_channel_masks_are_drawn_for_the_whole_photograph(image):
