@@ -12,7 +12,7 @@ import pytest
 from tests.compilation import xla_flags
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = xla_flags(devices=8)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla_flags(devices=8)}"
 
 import jax
 from jaxtyping import install_import_hook

@@ -13,20 +13,22 @@ from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.heads import noise_keys
-from spotrust_jax.models.segmenter import ModelConfig, build_network, normalize
-from tests.trained_like import trained_like
+from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
 
 ANALYSIS = Analysis(None, 4)
 THRESHOLD = 0.5
 
 
 def segmenter_of(model, members=1):
-    variables = trained_like(model, members)
-    # About half of the photograph is corroded, more or less of it by draw.
-    variables["params"]["head"]["logit"]["kernel"] = (
-        np.random.default_rng(9).normal(size=(members, 1, 1, 60, 1)).astype(np.float32)
-    )
-    return Segmenter(variables, CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
+    def of_member(seed):
+        variables = jax.device_get(initial_variables(model, jax.random.key(seed)))
+        # The last layer starts near zero.
+        last = np.array(jax.random.normal(jax.random.key(seed + 9), (1, 1, 60, 1)))
+        variables["params"]["head"]["logit"]["kernel"] = last
+        return variables
+
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *map(of_member, range(members)))
+    return Segmenter(stacked, CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +67,8 @@ def test_interval_is_that_of_two_thousand_kernel_draws(image):
     for end, (low, high) in ((interval.low, (0.013, 0.04)), (interval.high, (0.96, 0.987))):
         assert np.quantile(brute, low) <= end <= np.quantile(brute, high)
     assert interval.draws == 2000 and interval.low < interval.high
-    # Drawn activations average out over the photograph, and would make the interval too narrow.
-    assert explicit_areas(segmenter, image, model, 200).std() < 0.7 * brute.std()
+    # Drawn activations average out over the photograph, and would make the interval far too narrow.
+    assert explicit_areas(segmenter, image, model, 200).std() < 0.5 * brute.std()
 
 
 def test_channel_masks_are_drawn_for_the_whole_photograph(image):
