@@ -39,7 +39,8 @@ class SourceDataset:
         name = self.names[index]
         photograph = self._photographs[name]
         image = read_image(photograph.image, max_pixels=self._max_pixels)
-        return Example(name, image, photograph.label.read(*image.shape[:2]).mask, self._groups[name])
+        label = photograph.label.read(*image.shape[:2])
+        return Example(name, image, label.mask, self._groups[name], label.ignored)
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))

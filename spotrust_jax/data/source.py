@@ -50,11 +50,23 @@ class UnusableError(InputError):
         self.kind: FindingKind = kind
 
 
+class ClassPixels(NamedTuple):
+    """A class or value as the source calls it, what it was taken as, and how many pixels it has."""
+
+    name: str
+    taken_as: Literal["corrosion", "background", "ignored"]
+    pixels: int
+
+
 class LabelMask(NamedTuple):
     """A label as pixels, true where there is corrosion, and what was noteworthy about it."""
 
     mask: Bool[np.ndarray, "height width"]
     findings: tuple[Finding, ...] = ()
+    # True where nobody can tell, such as Pascal VOC's void borders; never where there is corrosion.
+    ignored: Bool[np.ndarray, "height width"] | None = None
+    # Where classes overlap, each counts the pixels that it covers.
+    classes: tuple[ClassPixels, ...] = ()
 
 
 @runtime_checkable
