@@ -130,11 +130,12 @@ def _inspect(
     except InputError as error:
         return None, (left_out("unreadable_image", _too_large(photograph.image, max_pixels) or error),)
     try:
-        mask, findings = photograph.label.read(*image.shape[:2])
+        label = photograph.label.read(*image.shape[:2])
     except InputError as error:
         kind = error.kind if isinstance(error, UnusableError) else "unreadable_label"
         turned = kind == "size_mismatch" and _is_turned(photograph.image)
         return None, (left_out(kind, f"{error}{' (its EXIF orientation turns the photograph)' * turned}"),)
+    mask, findings = label.mask, label.findings
     if mask.shape != image.shape[:2]:
         findings = (*findings, left_out("size_mismatch", _mismatch(photograph.image, image, mask)))
     usable = not any(finding.left_out for finding in findings)

@@ -63,7 +63,7 @@ def test_clipping_draws_no_edge_along_the_border():
 def test_findings():
     far = SQUARE + 1e7
     label = PolygonLabel("a.txt", (SQUARE, SQUARE[:2], far, right(5), SQUARE[:0], right(3.5)))
-    mask, findings = label.read(6, 8)
+    mask, findings, *_ = label.read(6, 8)
     assert [(kind, file, left_out) for kind, file, _, left_out in findings] == [("polygon", "a.txt", False)] * 3
     for finding, words in zip(
         findings, ("2 polygon(s) with fewer", "1 polygon(s) with nothing", "1 polygon(s) with points"), strict=True

@@ -88,7 +88,7 @@ def agreements(source, masks):
     assert not source.findings
     shares = {}
     for name, _, label, *_ in source.photographs:
-        mask, findings = label.read(SIDE, SIDE)
+        mask, findings, *_ = label.read(SIDE, SIDE)
         assert {finding.kind for finding in findings} <= {"jpeg_mask"}
         shares[name] = (mask == masks[name]).mean()
     return shares
