@@ -25,7 +25,7 @@ def main() -> int:
     from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
     from spotrust_jax.evaluation.evaluate import evaluate
     from spotrust_jax.evaluation.tables import write_evaluations
-    from spotrust_jax.inference.analysis import Analysis
+    from spotrust_jax.inference.analysis import default_analysis
     from spotrust_jax.inference.folder import analyse_photograph
     from spotrust_jax.inference.photograph_job import Job
     from spotrust_jax.inference.photographs import list_photographs
@@ -38,7 +38,7 @@ def main() -> int:
     card = DatasetCard("demo_scenes", "Test scenes of the demo")
     write_folder({"test": SceneDataset(DEMO_SCENES, "test", _SCORED)}, scenes, card)
     segmenter = spotrust_jax.load(workdir / "best")
-    analysis = Analysis(segmenter.config.inference_size)
+    analysis = default_analysis(segmenter.config)
     print(write_evaluations(workdir, [evaluate("demo", segmenter, FolderDataset(scenes, "test"), analysis)]))
     photographs = list_photographs(str(scenes / "images"))[:_MAPPED]
     job = Job(maps, analysis, segmenter.config.threshold, scenes / "masks")

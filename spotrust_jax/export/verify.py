@@ -126,10 +126,10 @@ def _run_without_library(bundle: Path, cases: Path) -> None:
 def _expected(segmenter: Segmenter, members: dict[str, Segmenter], image: Image) -> dict[str, np.ndarray]:
     """What the library gives, by FILES/MAP."""
     key = jax.random.key(0)
-    maps = segmenter.predict(image, key=key, num_samples=_NUM_SAMPLES)
+    maps = segmenter.predict(image, key=key, num_samples=_NUM_SAMPLES, scale="native")
     expected = {f"{PROGRAM}, {VARIABLES}/{kind}": getattr(maps, kind) for kind in maps.names}
     for name, member in members.items():
-        maps = member.predict(image, key=key, num_samples=1)
+        maps = member.predict(image, key=key, num_samples=1, scale="native")
         expected.update({f"{name}/{kind}": getattr(maps, kind) for kind in ("probability", "log_variance")})
     return expected
 

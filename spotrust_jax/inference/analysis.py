@@ -6,15 +6,16 @@ The maps here have the size of the analysis; outputs.py brings them to the photo
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
+from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.photographs import fit_image, inference_shape, restore_map
 from spotrust_jax.inference.prediction import Prediction
-from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.tiling import Allocate, Canvas, Tile, crop, in_memory, plan_tiles
 from spotrust_jax.inference.views import VIEWS, combine, put_back, show
 from spotrust_jax.models.hrnet import COARSEST_CELL
@@ -26,6 +27,25 @@ TILE_SIZE = 1024
 
 # A photograph this many times larger than the scale of analysis loses detail that a user may not expect to lose.
 _MUCH_LARGER = 2
+
+
+@runtime_checkable
+class PartPredictor(Protocol):
+    """What an analysis needs of a model; `Segmenter` is one."""
+
+    config: CheckpointConfig
+
+    def predict_part(
+        self,
+        image: UInt8[np.ndarray, "height width 3"],
+        photograph: Key[Array, ""],
+        tile: int,
+        num_samples: int,
+        decomposed: bool = False,
+        area: AreaCount | None = None,
+    ) -> Prediction:
+        """Raw maps of a part of a photograph, as `Segmenter.predict_part` describes them."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +102,20 @@ def default_overlap(tile_size: int) -> int:
     return -(-tile_size // (8 * COARSEST_CELL)) * COARSEST_CELL
 
 
+def default_analysis(
+    config: CheckpointConfig, scale: str | int = "trained", num_samples: int = 24, *, decomposed: bool = False
+) -> Analysis:
+    """How `spotrust predict` analyses photographs with a model unless its flags say otherwise.
+
+    Raises:
+        InputError: for a `scale` other than trained, native or a number of pixels.
+    """
+    tile_size = default_tile_size(config.inference_size)
+    long_side = parse_scale(str(scale), config.inference_size)
+    overlap = default_overlap(tile_size)
+    return Analysis(long_side, num_samples, tile_size=tile_size, overlap=overlap, decomposed=decomposed)
+
+
 def parse_scale(text: str, trained: int) -> int | None:
     """The long side that "trained", "native" (None) or a number of pixels stands for."""
     if text == "trained":
@@ -95,19 +129,20 @@ def parse_scale(text: str, trained: int) -> int | None:
 
 
 def predict_photograph(
-    segmenter: Segmenter, image: UInt8[np.ndarray, "height width 3"], analysis: Analysis
+    segmenter: PartPredictor, image: UInt8[np.ndarray, "height width 3"], analysis: Analysis
 ) -> Prediction:
     """The maps of a photograph, at its own size."""
     return at_size(analyse(segmenter, image, analysis), *image.shape[:2])
 
 
 def analyse(
-    segmenter: Segmenter,
+    segmenter: PartPredictor,
     image: UInt8[np.ndarray, "height width 3"],
     analysis: Analysis,
     allocate: Allocate = in_memory,
     between_tiles: Callable[[], None] = lambda: None,
     area_threshold: float | None = None,
+    key: Key[Array, ""] | None = None,
 ) -> Prediction:
     """The maps of a photograph, at the size of the analysis.
 
@@ -119,16 +154,17 @@ def analyse(
         between_tiles: called before each tile; what it raises ends the analysis.
         area_threshold: calibrated probability from which the pixels of a single pass count as corroded, where the
             areas of the passes are wanted too; of several views, those of the first.
+        key: of all noise; by default the one of the analysis' seed.
     """
     sized = fit_image(image, analysis.shape(*image.shape[:2]))
-    key = content_keys(analysis.key, sized[None])[0]
+    photograph = content_keys(analysis.key if key is None else key, sized[None])[0]
     tiling = plan_tiles(*sized.shape[:2], analysis.tile_size, analysis.overlap)
     calibration = segmenter.config.calibration
     raw = None if area_threshold is None else np.float32(calibration.inverse(np.float64(area_threshold)))
 
     def of_tile(tile: Tile) -> Prediction:
         count = None if raw is None else AreaCount(raw, tiling.pixel_weights(tile) / math.prod(sized.shape[:2]))
-        return _analyse_part(segmenter, crop(sized, tiling.window(tile)), key, tile.number, analysis, count)
+        return _analyse_part(segmenter, crop(sized, tiling.window(tile)), photograph, tile.number, analysis, count)
 
     if tiling.shape == sized.shape[:2]:
         return of_tile(Tile(0, 0, 0)).calibrated(calibration)
@@ -150,7 +186,7 @@ def much_larger(height: int, width: int, analysis: Analysis) -> bool:
 
 
 def _analyse_part(
-    segmenter: Segmenter,
+    segmenter: PartPredictor,
     part: UInt8[np.ndarray, "height width 3"],
     key: Key[Array, ""],
     tile: int,

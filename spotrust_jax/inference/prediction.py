@@ -1,7 +1,7 @@
 """What a model says about the pixels of a photograph."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -51,6 +51,11 @@ class Prediction:
         """With a function applied to every map."""
         return dataclasses.replace(self, **{name: function(getattr(self, name)) for name in self.names})
 
+    def __getitem__(self, index: int) -> "Prediction":
+        """That of one image of a batch."""
+        names = self.names if self.areas is None else (*self.names, "areas")
+        return dataclasses.replace(self, **{name: getattr(self, name)[index] for name in names})
+
     def calibrated(self, calibration: AffineCalibration) -> "Prediction":
         """With calibrated probability; all else stays that of the raw passes."""
         return dataclasses.replace(self, probability=calibration(self.probability))
@@ -61,3 +66,11 @@ class Prediction:
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold is {threshold}: give a number from 0 to 1")
         return self.probability >= threshold
+
+
+def stack(predictions: Sequence[Prediction]) -> Prediction:
+    """The maps of several images of one size as those of a batch."""
+    first = predictions[0]
+    return dataclasses.replace(
+        first, **{name: np.stack([getattr(one, name) for one in predictions]) for name in first.names}
+    )

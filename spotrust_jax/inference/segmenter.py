@@ -21,7 +21,9 @@ from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.config import to_dict
 from spotrust_jax.ensemble import AXIS, DeviceGrid
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.analysis import Analysis, analyse, at_size, default_analysis
+from spotrust_jax.inference.photographs import fit_image
+from spotrust_jax.inference.prediction import Prediction, stack
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
@@ -45,23 +47,36 @@ class Segmenter:
     devices: tuple[jax.Device, ...] = ()
 
     def predict(
-        self, image: Num[Any, "..."], *, key: Key[Array, ""], num_samples: int = 24, decomposed: bool = False
+        self,
+        image: Num[Any, "..."],
+        *,
+        key: Key[Array, ""] | None = None,
+        num_samples: int = 24,
+        scale: str | int = "trained",
+        decomposed: bool = False,
     ) -> Prediction:
-        """Maps of one image, or of a batch of one size.
+        """Maps of one image, or of a batch of one size, at the size given: what `spotrust predict` says of a file.
 
         Args:
-            image: uint8, or float in [0, 1]; [H, W, 3] or [B, H, W, 3], each side at least 32.
-            key: the noise of an image is a function of this key and of its content, alone or in a batch.
+            image: uint8, or float in [0, 1], which is rounded to 8 bits as in a file; [H, W, 3] or [B, H, W, 3].
+            key: the noise of an image is a function of this key and of its content, alone or in a batch; by default
+                `jax.random.key(0)`, and `jax.random.key(N)` is `--seed=N`.
             num_samples: stochastic passes of each member, at least 1; a deterministic member needs one in any case.
+            scale: at which the network sees the image. "trained" resizes it to the long side that the model was
+                trained at, a number to that many pixels; "native" takes it as it is, with sides of at least 32.
             decomposed: whether the prediction is to have entropy, mutual information and variance within passes.
 
         Raises:
-            InputError: for an image of another type, shape or range, or for no passes.
+            InputError: for an image of another type, shape or range, for another scale, or for no passes.
         """
-        images = _as_batch(np.asarray(image))
-        prediction = self._predict(images, content_keys(key, images), num_samples, 0, decomposed, None)
-        prediction = prediction.calibrated(self.config.calibration)
-        return prediction if np.ndim(image) == 4 else prediction.map(lambda values: values[0])
+        images = _as_photographs(np.asarray(image))
+        analysis = default_analysis(self.config, scale, num_samples, decomposed=decomposed)
+        if analysis.scale is None and min(images.shape[1:3]) < COARSEST_CELL:
+            least = f"sides must be {COARSEST_CELL} pixels or more at native scale, enlarge it"
+            raise InputError(f"image has shape {np.shape(image)}: {least}")
+        key = analysis.key if key is None else key
+        found = [at_size(maps, *images.shape[1:3]) for maps in self._predict_photographs(images, analysis, key)]
+        return stack(found) if np.ndim(image) == 4 else found[0]
 
     def predict_part(
         self,
@@ -78,15 +93,13 @@ class Segmenter:
             image: the part, each side at least 32.
             photograph: the key of the photograph, as `content_keys` gives it. Kernels and channel masks are drawn from
                 it alone, so all parts share them.
-            tile: number of the part, from which, with the key, noise of single cells is drawn. Number 0 gives what
-                `predict` gives for a whole photograph.
+            tile: number of the part, from which, with the key, noise of single cells is drawn; a whole photograph is
+                number 0.
             num_samples: stochastic passes of each member, at least 1.
             decomposed: as for `predict`.
             area: how the corroded area of each pass is counted, where it is wanted.
         """
-        prediction = self._predict(_as_batch(image), photograph[None], num_samples, tile, decomposed, area)
-        maps = {name: getattr(prediction, name)[0] for name in prediction.names}
-        return dataclasses.replace(prediction, **maps, areas=None if area is None else prediction.areas[0])
+        return self._predict(image[None], photograph[None], num_samples, tile, decomposed, area)[0]
 
     def spread(self, devices: Sequence[jax.Device]) -> "list[Segmenter]":
         """The same segmenter several times, so that together they compute on all of the devices.
@@ -136,6 +149,19 @@ class Segmenter:
     def save(self, folder: str | os.PathLike) -> None:
         """Writes a checkpoint that `load` reads."""
         save_model(folder, self.variables, self.config)
+
+    def _predict_photographs(
+        self, images: UInt8[np.ndarray, "batch height width 3"], analysis: Analysis, key: Key[Array, ""]
+    ) -> list[Prediction]:
+        """Calibrated maps of each at the size of the analysis: in one batch where none is tiled."""
+        shape = images.shape[1:3]
+        if analysis.tiled(*shape):
+            return [analyse(self, image, analysis, key=key) for image in images]
+        sized = np.stack([fit_image(image, analysis.shape(*shape)) for image in images])
+        keys = content_keys(key, sized)
+        maps = self._predict(sized, keys, analysis.num_samples, 0, analysis.decomposed, None)
+        maps = maps.calibrated(self.config.calibration)
+        return [maps[index] for index in range(len(images))]
 
     def _predict(
         self,
@@ -242,16 +268,14 @@ def load(folder: str | os.PathLike) -> Segmenter:
     return Segmenter(*load_model(folder))
 
 
-def _as_batch(image: np.ndarray) -> np.ndarray:
-    """The image or images as [batch, height, width, 3], uint8 or float32."""
-    if image.ndim not in (3, 4) or image.shape[-1] != 3:
+def _as_photographs(image: np.ndarray) -> UInt8[np.ndarray, "batch height width 3"]:
+    """The image or images in 8 bits."""
+    if image.ndim not in (3, 4) or image.shape[-1] != 3 or image.size == 0:
         raise InputError(f"image has shape {image.shape}: give [height, width, 3] or [batch, height, width, 3]")
-    if min(image.shape[-3:-1]) < COARSEST_CELL:
-        raise InputError(f"image has shape {image.shape}: sides must be {COARSEST_CELL} pixels or more, enlarge it")
     if image.dtype != np.uint8:
         if not np.issubdtype(image.dtype, np.floating):
             raise InputError(f"image has type {image.dtype}: give uint8, or float in [0, 1]")
         if not (image.min() >= 0 and image.max() <= 1):
             raise InputError(f"float image has values in [{image.min():g}, {image.max():g}]: scale them to [0, 1]")
-        image = image.astype(np.float32)
+        image = np.rint(image * 255.0).astype(np.uint8)
     return image if image.ndim == 4 else image[None]

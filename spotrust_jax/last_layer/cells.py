@@ -12,7 +12,7 @@ from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.images import resize_mask
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.inference.analysis import default_analysis
 from spotrust_jax.inference.photographs import fit_image
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.folding import folded_network
@@ -46,7 +46,7 @@ def cached_cells(segmenter: Segmenter, dataset: Dataset, most: int, seed: int = 
         InputError: for another kind of network.
     """
     require_deterministic(segmenter.config)
-    analysis, generator = Analysis(segmenter.config.inference_size), np.random.default_rng(seed)
+    analysis, generator = default_analysis(segmenter.config), np.random.default_rng(seed)
     each = max(1, most // len(dataset))
     parts = []
     for example in tqdm(dataset, desc="features", unit="photo", mininterval=1.0):

@@ -17,7 +17,7 @@ def test_equals_the_library_with_the_same_key(program, ensemble, images):
     key = jax.random.key(7)
     keys = np.asarray(jax.random.key_data(content_keys(key, images)))
     maps = program.call(flat_variables(ensemble), images, keys, np.int32(3))
-    expected = ensemble.predict(images, key=key, num_samples=3)
+    expected = ensemble.predict(images, key=key, num_samples=3, scale="native")
     assert expected.epistemic.mean() > 1e-3
     for name in ("probability", "epistemic", "log_variance"):
         difference = np.abs(maps[name] - getattr(expected, name))

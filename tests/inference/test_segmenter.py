@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.special import expit, logit
 
 import spotrust_jax
@@ -15,6 +16,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, programs
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.random_streams import content_keys
+from tests.inference.known_segmenter import KnownSegmenter
 from tests.trained_like import trained_like
 
 KEY = jax.random.key(0)
@@ -47,9 +49,10 @@ def test_alone_and_in_a_batch(segmenter, images, together):
 
 
 def test_uint8_equals_float(segmenter, images, together):
-    # Noise follows the content, and these are other bytes: only what has no noise is equal.
+    # Noise follows the content, which is the same once it is rounded to 8 bits.
     floats = segmenter.predict(images / np.float32(255), key=KEY, num_samples=4)
     np.testing.assert_allclose(floats.log_variance, together.log_variance, atol=1e-5)
+    np.testing.assert_allclose(floats.probability, together.probability, atol=1e-6)
 
 
 def test_log_variance_is_the_bounded_one_of_the_loss(segmenter, images, together):
@@ -99,6 +102,7 @@ def test_fingerprint_is_that_of_weights_and_settings(segmenter, tmp_path):
         (np.zeros((64, 64), np.uint8), "shape"),
         (np.zeros((64, 64, 4), np.uint8), "shape"),
         (np.zeros((64, 31, 3), np.uint8), "32 pixels"),
+        (np.zeros((0, 64, 64, 3), np.uint8), "shape"),
         (np.zeros((64, 64, 3), np.int32), "int32"),
         (np.full((64, 64, 3), 200.0, np.float32), "scale them"),
         (np.full((64, 64, 3), np.nan, np.float32), "scale them"),
@@ -106,7 +110,32 @@ def test_fingerprint_is_that_of_weights_and_settings(segmenter, tmp_path):
 )
 def test_images_of_another_kind_are_refused(segmenter, image, words):
     with pytest.raises(InputError, match=words):
-        segmenter.predict(image, key=KEY)
+        segmenter.predict(image, key=KEY, scale="native")
+
+
+def test_scale_that_is_none_is_refused(segmenter, images):
+    with pytest.raises(InputError, match="small is not a scale: give trained, native or a number"):
+        segmenter.predict(images, scale="small")
+
+
+def test_photograph_is_seen_at_the_trained_scale(segmenter):
+    # What the network sees of a photograph of 16:9 has 32 x 64 pixels; its maps come back by Pillow, value by value.
+    small = np.random.default_rng(1).integers(0, 256, (32, 64, 3), np.uint8)
+    large = np.array(Image.fromarray(small).resize((160, 90), Image.Resampling.BICUBIC))
+    seen = np.array(Image.fromarray(large).resize((64, 32), Image.Resampling.BILINEAR))
+    expected = segmenter.predict(seen, num_samples=4, scale="native")
+    found = segmenter.predict(large, num_samples=4)
+    for name in found.names:
+        values = Image.fromarray(getattr(expected, name)).resize((160, 90), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(getattr(found, name), np.asarray(values), atol=1e-5)
+
+
+def test_image_larger_than_a_tile_is_tiled():
+    known = KnownSegmenter()
+    image = np.random.default_rng(0).integers(0, 256, (40, 1100, 3), np.uint8)
+    prediction = known.predict(np.stack([image, image]), scale="native")
+    assert len(known.calls) == 4 and max(max(shape) for shape in known.calls) <= 1024
+    np.testing.assert_allclose(prediction.probability[1], image[..., 0] / np.float32(255), atol=1e-6)
 
 
 def test_no_passes_are_refused(segmenter, images):

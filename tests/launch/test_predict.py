@@ -1,0 +1,85 @@
+"""`spotrust predict` on small networks with random weights: against the library's answer, and in difficult places."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import spotrust_jax
+from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.data.images import read_image
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.models.segmenter import ModelConfig
+from tests.trained_like import trained_like
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+NAMES = ("probability", "epistemic", "log_variance")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A calibrated variational network that was trained at 64 pixels."""
+    model = ModelConfig("variational", "w18_small_v1", width=4)
+    calibration = AffineCalibration(0.8, -0.5)
+    config = CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, 64, calibration=calibration, threshold=0.4)
+    folder = tmp_path_factory.mktemp("model")
+    Segmenter(trained_like(model), config).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(checkpoint, compilation_cache):
+    """Runs the program with the checkpoint and gives its completed process."""
+
+    def call(*arguments) -> subprocess.CompletedProcess:
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache}
+        command = [sys.executable, "-m", "launch.predict", f"--checkpoint={checkpoint}", *map(str, arguments)]
+        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+
+    return call
+
+
+def photograph(shape, seed=0):
+    """Coarse structure, so that the network's answer survives resizing."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 16, 3), np.uint8)
+    return Image.fromarray(coarse).resize(shape[::-1], Image.Resampling.BICUBIC)
+
+
+def assert_maps_of(prediction, path):
+    with np.load(path) as maps:
+        for name in NAMES:
+            # float16 has 11 bits.
+            np.testing.assert_allclose(maps[name], getattr(prediction, name), rtol=1e-3, atol=1e-5)
+
+
+def test_library_answers_as_the_program(run, checkpoint, tmp_path):
+    photographs = tmp_path / "in"
+    photographs.mkdir()
+    photograph((90, 160)).save(photographs / "wide.png")
+    photograph((20, 36), seed=1).save(photographs / "tiny.png")
+    assert run(f"--input={photographs}", f"--output={tmp_path}/out").returncode == 0
+    segmenter = spotrust_jax.load(checkpoint)
+    for name in ("wide", "tiny"):
+        image = read_image(photographs / f"{name}.png")
+        prediction = segmenter.predict(image)
+        assert prediction.probability.shape == image.shape[:2] and prediction.epistemic.max() > 0.01
+        assert_maps_of(prediction, tmp_path / "out" / f"{name}_maps.npz")
+        # A float image is the same photograph, and so are two of them in a batch.
+        floats = segmenter.predict(np.stack([image, image[::-1]]) / 255.0)
+        assert_maps_of(floats[0], tmp_path / "out" / f"{name}_maps.npz")
+
+
+@pytest.mark.parametrize("scale", ["native", 96])
+def test_library_answers_as_the_program_with_other_settings(run, checkpoint, tmp_path, scale):
+    photograph((64, 100)).save(tmp_path / "one.png")
+    flags = (f"--scale={scale}", "--num_samples=2", "--seed=3")
+    assert run(f"--input={tmp_path}/one.png", f"--output={tmp_path}/out", *flags).returncode == 0
+    settings = {"scale": scale, "num_samples": 2, "key": jax.random.key(3)}
+    prediction = spotrust_jax.load(checkpoint).predict(read_image(tmp_path / "one.png"), **settings)
+    assert_maps_of(prediction, tmp_path / "out" / "one_maps.npz")
