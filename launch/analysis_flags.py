@@ -1,4 +1,4 @@
-"""Flags of every program that runs a model on photographs: how they are analysed."""
+"""How photographs are analysed. Flags of every program that runs a model on some."""
 
 from absl import flags
 

@@ -1,4 +1,4 @@
-"""Measures how fast things go on this machine, and prints a table: --only=NAME,NAME chooses among the benchmarks."""
+"""Measures how fast things go on this machine, and prints a table."""
 
 from pathlib import Path
 

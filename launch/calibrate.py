@@ -1,4 +1,4 @@
-"""Calibrates a trained model on photographs that it has not learnt from, and chooses its threshold on them.
+"""Calibrates a trained model on photographs that it has not learnt from, and chooses its threshold.
 
 What is found is kept in the checkpoint, and every other program goes by it from then on.
 """

@@ -1,6 +1,8 @@
-"""Finished training runs side by side: scores, time, memory, devices, and where their configurations differ.
+"""Shows finished training runs side by side.
 
-python -m launch.compare --workdir=runs/variational,runs/dropout
+Scores, time, memory, devices, and where their configurations differ.
+
+    spotrust compare --workdir=runs/variational,runs/dropout
 """
 
 from pathlib import Path

@@ -1,8 +1,7 @@
 """Turns PyTorch or safetensors weights into a checkpoint that the other programs read.
 
-python -m launch.convert --source=fold0.pt,fold1.pt,fold2.pt --hypes=hypes.json --output=runs/paper
-python -m launch.convert --source=hrnetv2_w48_imagenet.pth --preset=w48 --variant=variational \
-    --allow_missing=head,bayesian,aleatoric --output=runs/imagenet
+spotrust convert --source=fold0.pt,fold1.pt,fold2.pt --hypes=hypes.json --output=runs/paper
+spotrust convert --source=hrnetv2_w48_imagenet.pth --preset=w48 --allow_missing=head --output=runs/imagenet
 """
 
 from absl import flags

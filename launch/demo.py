@@ -1,4 +1,4 @@
-"""The whole path with nothing downloaded: trains on the embedded scenes, scores the model, writes maps to look at."""
+"""Trains on embedded scenes, scores the model and writes maps to look at; nothing is downloaded."""
 
 from pathlib import Path
 

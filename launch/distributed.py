@@ -1,4 +1,4 @@
-"""Flags of a program that runs as several processes, on one machine or many, and how these find each other.
+"""Several processes, on one machine or many. Their flags, and how they find each other.
 
 Under Slurm, on TPU slices and under Open MPI `--distributed` is enough; elsewhere the other three flags say it all. On
 GKE the manifest in launch/clusters/gke.yaml gives them.

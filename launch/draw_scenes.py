@@ -1,4 +1,7 @@
-"""Contact sheet of the synthetic survey scenes: with their masks, and below them those unlike any of them."""
+"""Draws a contact sheet of the synthetic survey scenes.
+
+Scenes with their masks, and below them scenes of other things.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""Scores trained models on a labelled split: masks, probabilities, uncertainty, with intervals, tables and figures."""
+"""Scores trained models on a labelled split.
+
+Masks, probabilities and uncertainties, with intervals over photographs, as tables and figures.
+"""
 
 import functools
 from pathlib import Path

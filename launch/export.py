@@ -1,7 +1,7 @@
 """Writes a trained model as a folder of files that run without this library, and compares them with it.
 
-python -m launch.export --checkpoint=RUN/best --output=BUNDLE --onnx --verify=PHOTOGRAPHS
-python -m launch.export --output=BUNDLE --verify=PHOTOGRAPHS    # a bundle that is there already
+spotrust export --checkpoint=RUN/best --output=BUNDLE --onnx --verify=PHOTOGRAPHS
+spotrust export --output=BUNDLE --verify=PHOTOGRAPHS    # a bundle that is there already
 """
 
 from pathlib import Path

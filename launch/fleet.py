@@ -1,4 +1,4 @@
-"""Finds corrosion in the photographs of a folder or bucket, with a predictor on each device of a Ray cluster."""
+"""Finds corrosion in the photographs of a folder or bucket, on all devices of a Ray cluster."""
 
 import os
 import sys
@@ -69,7 +69,7 @@ def _require_ray() -> None:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise InputError(f"launch.fleet needs Ray Data ({error}): pip install 'spotrust-jax[ray]'") from error
+        raise InputError(f"spotrust fleet needs Ray Data ({error}): pip install 'spotrust-jax[ray]'") from error
 
 
 def run() -> None:

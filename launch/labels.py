@@ -1,4 +1,4 @@
-"""Writes predictions as labelme's JSON, to be corrected there and read again by prepare_data."""
+"""Writes predictions as JSON for labelme, to be corrected there and read again by prepare_data."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from absl import flags
 
 from . import program
 
-_PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder that launch.predict wrote.", required=True)
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Folder that spotrust predict wrote.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for photographs and labels.", required=True)
 _NOTES = flags.DEFINE_string("notes", None, "Notes saved in the report: only photographs checked there.")
 _MIN_PIXELS = flags.DEFINE_integer("min_region_pixels", 1, "Smaller regions get no polygon.", lower_bound=1)

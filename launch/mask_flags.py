@@ -1,4 +1,4 @@
-"""Flags of every program that makes masks: whether probabilities are calibrated, and from which one on is corrosion."""
+"""Which pixels count as corrosion. Flags of every program that makes masks."""
 
 from absl import flags
 

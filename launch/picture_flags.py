@@ -1,4 +1,4 @@
-"""Flags of how maps are shown as pictures."""
+"""How maps are shown as pictures. Flags of the programs that write some."""
 
 from absl import flags
 

@@ -1,4 +1,7 @@
-"""Finds corrosion in photographs: for each one a mask, an overlay and the maps of uncertainty, for all a summary."""
+"""Finds corrosion in photographs.
+
+Writes a mask, an overlay and the maps of uncertainty of each photograph, and a summary of all of them.
+"""
 
 import dataclasses
 import re

@@ -1,6 +1,6 @@
 """Turns labelled photographs, whatever tool labelled them, into a data set, and says what is wrong with them.
 
-python -m launch.prepare_data --source=photographs --output=data
+spotrust prepare_data --source=photographs --output=data
 """
 
 import sys

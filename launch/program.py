@@ -1,4 +1,4 @@
-"""What every program does around its own work: flags, devices, one-line errors and exit codes.
+"""What every program does around its own work: flags, help, devices, Ctrl-C, one-line errors and exit codes.
 
 Exit codes: 0 for success, 1 for a run that failed, 2 for input that cannot be used, 75 for one that was asked to stop
 and goes on when started again, 130 for Ctrl-C.
@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import app, flags, logging
+from absl import flags, logging
 
+from spotrust_jax.command_line import interruption
+from spotrust_jax.command_line.help import help_of, is_required
 from spotrust_jax.errors import InputError, RunError
 
 _PLATFORM = flags.DEFINE_enum("platform", "auto", ["auto", "cpu", "gpu", "tpu"], "Where to compute.")
@@ -31,31 +33,85 @@ def run(
     `prepare` may check or complete the command line before it is parsed, `join` may meet other processes before jax
     looks at the devices.
     """
-
-    def guarded(arguments: list[str]) -> None:
+    with interruption.closing_in_time() as ctrl_c:
         try:
-            if len(arguments) > 1:
-                raise InputError(f"unexpected argument {arguments[1]!r}: options are written --name=value")
-            _prepare_jax(join)
-            code = main()
-        except InputError as error:
-            code = _complain(error, 2)
-        except RunError as error:
-            code = _complain(error, error.exit_code)
+            sys.exit(_code(main, prepare, join))
         except KeyboardInterrupt:
-            code = _complain("interrupted", 130)
-        sys.exit(code)
+            sys.exit(ctrl_c.say())
+        except Exception:
+            # Compiled code may turn Ctrl-C into an error of its own.
+            if not ctrl_c.pressed:
+                raise
+            sys.exit(ctrl_c.say())
 
-    def parse(arguments: list[str]) -> list[str]:
-        try:
-            return flags.FLAGS(prepare(arguments))
-        except (flags.Error, InputError, TypeError, ValueError) as error:
-            sys.exit(_complain(error, 2))
 
+def _code(main: Callable[[], int], prepare: Callable[[list[str]], list[str]], join: Callable[[], None]) -> int:
+    """The exit code; what the user can mend is one line on standard error."""
+    # Names of files may have letters that the terminal has not.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        if any(argument in ("--help", "-help", "-h") for argument in sys.argv[1:]):
+            print(_help(main))
+            return 0
+        _parse(prepare(sys.argv))
+        _quieten()
+        _prepare_jax(join)
+        return main()
+    except (InputError, RunError, OSError, MemoryError) as error:
+        return _told(error)
+
+
+def _told(error: Exception) -> int:
+    """The exit code of an error, after its line."""
+    match error:
+        case InputError():
+            return _complain(error, 2)
+        case RunError():
+            return _complain(error, error.exit_code)
+        case MemoryError():
+            return _complain("the memory is used up: give it less at a time", 1)
+        case BrokenPipeError():
+            # Whoever read the output has gone, as `head` does; Python would complain again when it closes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        case _:
+            return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
+
+
+def _help(main: Callable[[], int]) -> str:
+    program = sys.modules[main.__module__]
+    return help_of(program, Path(program.__file__).stem)
+
+
+def _parse(arguments: list[str]) -> None:
+    """Sets the flags.
+
+    Raises:
+        InputError: for one that is missing, unknown or has no such value, and for what is no flag.
+    """
+    try:
+        rest = flags.FLAGS(arguments)
+    except (flags.Error, TypeError, ValueError) as error:
+        # absl's own words for flags that are missing are a sentence for each, about None.
+        missing = [
+            f"--{flag.name}"
+            for flag in map(flags.FLAGS.__getitem__, flags.FLAGS)
+            if is_required(flag) and not flag.present
+        ]
+        if isinstance(error, flags.IllegalFlagValueError) and "other than None" in str(error):
+            raise InputError(f"{', '.join(missing)} must be given: --help lists all flags") from error
+        remedy = ": --help lists all flags" if isinstance(error, flags.UnrecognizedFlagError) else ""
+        raise InputError(f"{error}{remedy}") from error
+    if len(rest) > 1:
+        raise InputError(f"unexpected argument {rest[1]!r}: options are written --name=value")
+
+
+def _quieten() -> None:
     logging.set_verbosity(logging.WARNING)
     # Where a disk is full Orbax leaves a page of these for each file; the one line says it.
     builtin_logging.getLogger("asyncio").setLevel(builtin_logging.CRITICAL)
-    app.run(guarded, flags_parser=parse)
+    # XLA's advice to report a slow compilation is for its authors; its errors reach us as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def devices() -> list:
@@ -66,13 +122,25 @@ def devices() -> list:
         found = jax.devices()
     # jax asserts, instead of raising, where the plugin of a platform is not installed.
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--platform={_PLATFORM.value} is not on this machine: try --platform=auto") from error
+        raise InputError(_absent()) from error
     wanted = f"--num_devices={_NUM_DEVICES.value}"
     if _NUM_DEVICES.value and jax.process_count() > 1:
         raise InputError(f"{wanted} cannot be had of several processes: leave it out, each uses all of its devices")
     if _NUM_DEVICES.value > len(found):
         raise InputError(f"{wanted} but this machine has {len(found)}: ask for fewer, or 0 for all")
     return found[: _NUM_DEVICES.value or None]
+
+
+def _absent() -> str:
+    """What to say of a platform that is not there: it comes from the flag or, without one, from the environment."""
+    variable = os.environ.get("JAX_PLATFORMS")
+    if _PLATFORM.value != "auto":
+        # With the variable, auto would ask for its platform.
+        remedy = "unset JAX_PLATFORMS, or try --platform=cpu" if variable else "try --platform=auto"
+        return f"--platform={_PLATFORM.value} is not on this machine: {remedy}"
+    if variable:
+        return f"JAX_PLATFORMS={variable} asks for a platform that is not there: unset it or give --platform=cpu"
+    return "jax finds no device on this machine: give --platform=cpu"
 
 
 def _prepare_jax(join: Callable[[], None]) -> None:
@@ -91,6 +159,7 @@ def _prepare_jax(join: Callable[[], None]) -> None:
 
 
 def _complain(problem: object, code: int) -> int:
-    """One line on standard error."""
-    print(f"error: {' '.join(str(problem).split())}", file=sys.stderr)
+    """One line on standard error; spaces stay as they are, since names of files may have several."""
+    line = " ".join(part.strip() for part in str(problem).splitlines())
+    print(f"error: {line}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""Flags of what is asked about photographs beyond their maps: the report, regions, scale and the area's interval."""
+"""Report, regions, scale and areas. Flags of what is asked about photographs beyond their maps."""
 
 from absl import flags
 

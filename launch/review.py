@@ -1,4 +1,7 @@
-"""Measures what the review score is worth: the share of missed corrosion in the photographs that it puts first."""
+"""Measures what the review score is worth.
+
+That is, the share of missed corrosion in the photographs that it puts first.
+"""
 
 import json
 from pathlib import Path

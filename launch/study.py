@@ -1,6 +1,7 @@
-"""Trains and measures all variants on synthetic scenes and, where they are, on labelled photographs: docs/study.md.
+"""Trains and measures all variants, on synthetic scenes and on labelled photographs.
 
-python -m launch.study --workdir=runs/study --data=DATA --out_of_distribution=PHOTOGRAPHS
+    spotrust study --workdir=runs/study --data=DATA --out_of_distribution=PHOTOGRAPHS
+
 It goes on where it was stopped. With --full it trains four times as long, and on the survey scenes too.
 """
 

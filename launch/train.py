@@ -1,6 +1,9 @@
-"""Trains what a config file describes, or goes on with it where it stopped: the same command resumes.
+"""Trains what a config file describes, or goes on where it stopped.
 
-Asked to stop (SIGTERM, or a preemption notice), it saves and exits with code 75.
+    spotrust train --config=configs/variational.py --config.data.path=DATA --workdir=runs/variational
+
+--config.FIELD=VALUE changes any field of spotrust_jax/config.py. The same command resumes. Asked to stop (SIGTERM, or a
+preemption notice), it saves and exits with code 75.
 """
 
 import dataclasses

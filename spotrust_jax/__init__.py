@@ -7,7 +7,8 @@ from typing import Any
 
 from spotrust_jax.errors import InputError
 
-__all__ = ["InputError", "Prediction", "Segmenter", "load"]
+__all__ = ["InputError", "Prediction", "Segmenter", "__version__", "load"]
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
@@ -17,3 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(segmenter, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

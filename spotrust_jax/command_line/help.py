@@ -1,0 +1,130 @@
+"""Help of the programs in launch/, from their docstrings and from the flags that they define."""
+
+import ast
+import inspect
+import pkgutil
+import re
+import shutil
+import sys
+import textwrap
+from types import ModuleType
+from typing import NamedTuple
+
+from absl import flags
+
+# Columns of a flag before its explanation begins on a line of its own.
+_FLAG_WIDTH = 28
+
+
+class Command(NamedTuple):
+    """A program of launch/ and the first sentence of its docstring."""
+
+    name: str
+    summary: str
+
+
+class Section(NamedTuple):
+    """Flags that one module defines, in its order."""
+
+    title: str
+    flags: list[flags.Flag]
+
+
+def commands(launch: ModuleType) -> list[Command]:
+    """The modules of launch/ that have a function `main`; none is imported."""
+    found = []
+    for info in pkgutil.iter_modules(launch.__path__):
+        tree = ast.parse(info.module_finder.find_spec(info.name).loader.get_source(info.name))
+        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
+            found.append(Command(info.name, _first_sentence(ast.get_docstring(tree))))
+    return found
+
+
+def overview(found: list[Command], description: str) -> str:
+    """What `spotrust --help` prints."""
+    width = max(len(command.name) for command in found)
+    lines = [_hanging(f"  {command.name:{width}}  ", command.summary) for command in found]
+    usage = "usage: spotrust COMMAND --flag=value ..."
+    ending = (
+        "spotrust COMMAND --help shows the flags of a command, spotrust --version the version, and spotrust completion "
+        "SHELL prints a completion script for bash, zsh or fish."
+    )
+    return "\n".join([usage, "", _hanging("", description), "", "commands:", *lines, "", _hanging("", ending)])
+
+
+def help_of(program: ModuleType, name: str) -> str:
+    """What `spotrust NAME --help` prints: what the program does, and its flags with their defaults."""
+    found = sections(program)
+    required = [f"--{flag.name}={_kind(flag)}" for section in found for flag in section.flags if is_required(flag)]
+    usage = _hanging("usage: ", " ".join([f"spotrust {name}", *required, "[--flag=value ...]"]))
+    lines = [usage, *(f"\n{_paragraph(text)}" for text in inspect.getdoc(program).split("\n\n"))]
+    for section in found:
+        lines += ["", f"{section.title}:", *map(_flag_lines, section.flags)]
+    return "\n".join(lines)
+
+
+def sections(program: ModuleType) -> list[Section]:
+    """The flags of an imported program: its own, those that it shares with others, those of all; none of absl's."""
+    by_module = flags.FLAGS.flags_by_module_dict()
+    # A program that `python -m` started is registered by the name of its file.
+    own = [flag for name in (program.__name__, program.__file__) for flag in by_module.get(name, [])]
+    shared, of_all = f"{program.__package__}.", f"{program.__package__}.program"
+    others = [name for name in by_module if name.startswith(shared) and name not in (program.__name__, of_all)]
+    found = [Section(_first_sentence(sys.modules[name].__doc__), by_module[name]) for name in others]
+    return [Section("Flags", own), *found, Section("Flags of every command", by_module[of_all])]
+
+
+def is_required(flag: flags.Flag) -> bool:
+    """Whether a program cannot do without the flag."""
+    return any(
+        validator.message == f"Flag --{flag.name} must have a value other than None." for validator in flag.validators
+    )
+
+
+def _flag_lines(flag: flags.Flag) -> str:
+    written = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={_kind(flag)}"
+    explanation = _explanation(flag) + _default(flag)
+    if len(written) <= _FLAG_WIDTH:
+        return _hanging(f"  {written:{_FLAG_WIDTH}}  ", explanation)
+    return "\n".join([f"  {written}", _hanging(" " * (_FLAG_WIDTH + 4), explanation)])
+
+
+def _explanation(flag: flags.Flag) -> str:
+    """The flag's help; absl begins that of an enumeration with its values."""
+    values = f"<{'|'.join(flag.parser.enum_values)}>: " if isinstance(flag, flags.EnumFlag) else ""
+    return " ".join(flag.help.removeprefix(values).split())
+
+
+def _kind(flag: flags.Flag) -> str:
+    """What stands for the flag's value."""
+    if isinstance(flag, flags.EnumFlag):
+        return "|".join(flag.parser.enum_values)
+    names = {"int": "N", "float": "X", "comma separated list of strings": "A,B,..."}
+    return names.get(flag.flag_type(), "...")
+
+
+def _default(flag: flags.Flag) -> str:
+    if is_required(flag):
+        return " (required)"
+    if flag.default in (None, [], ""):
+        return ""
+    return f" (default: {str(flag.default).lower() if flag.boolean else flag.default})"
+
+
+def _first_sentence(docstring: str | None) -> str:
+    """Without its full stop."""
+    return re.split(r"\.(?:\s|$)", " ".join((docstring or "").split()), maxsplit=1)[0]
+
+
+def _paragraph(text: str) -> str:
+    """Filled, unless it is of command lines."""
+    lines = [line.strip() for line in text.splitlines()]
+    if lines[0].startswith("spotrust "):
+        return "\n".join(f"  {line}" for line in lines)
+    return _hanging("", " ".join(lines))
+
+
+def _hanging(start: str, words: str) -> str:
+    """Words in lines as wide as the terminal; those after the first are indented as far as the first one's words."""
+    width = min(100, shutil.get_terminal_size().columns)
+    return textwrap.fill(words, width, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
