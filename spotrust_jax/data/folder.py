@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, read_mask, size_text
-from spotrust_jax.data.split_names import NO_FOLD, SPLITS, chosen_splits, is_split
+from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, files_below, is_photograph, without_originals
+from spotrust_jax.data.images import read_image, read_mask, size_text
+from spotrust_jax.data.split_names import NO_FOLD, SPLITS, chosen_splits, is_split, split_named
 from spotrust_jax.data.split_table import TABLE, read_split_table
 from spotrust_jax.errors import InputError
 
@@ -24,14 +25,15 @@ _TRAIN_SHARE = 0.6  # of the paper: 280 images were split 6:4
 class FolderDataset:
     """The labelled photographs of one split, in the order of their names, read when asked for.
 
-    `path` holds images/ and masks/ with the same stems and, where pixels are not to be scored, ignored/ with masks of
-    these for any of the photographs. Where the user has one, there is splits.csv with the columns `name` (the stem, as
-    text), `split` and perhaps `group` (what must not be torn apart, the name itself where there is none).
+    `path` holds images/ and masks/ with the same paths below them, but for the extensions, and, where pixels are not
+    to be scored, ignored/ with masks of these for any of the photographs. Where the user has one, there is splits.csv
+    with the columns `name` (that path, as text), `split` and perhaps `group` (what must not be torn apart, the name
+    itself where there is none).
 
     `split` is one of that table's, or "all". Where the table has fold_0, fold_1, ... in place of train and validation,
-    "validation" is the one with the number `fold`, and "train" all others. Without splits.csv six in ten photographs,
-    chosen by a hash of their names, are for training and the others for validation. Masks without a photograph are not
-    used.
+    "validation" is the one with the number `fold`, and "train" all others. Without splits.csv the folders train, val
+    and test below images/ are the splits; without these six in ten photographs, chosen by a hash of their names, are
+    for training and the others for validation. Masks without a photograph are not used.
 
     Whatever can be seen without decoding an image is checked here: an `InputError` names the file and the remedy.
     """
@@ -40,9 +42,9 @@ class FolderDataset:
         path = Path(path)
         if not path.is_dir():
             raise InputError(f"data set {path} does not exist or is not a folder: check the path")
-        self._images = _files_by_stem(path / "images")
-        self._masks = _files_by_stem(path / "masks")
-        self._ignored = _files_by_stem(path / "ignored") if (path / "ignored").is_dir() else {}
+        self._images = _files_by_name(path / "images")
+        self._masks = _files_by_name(path / "masks")
+        self._ignored = _files_by_name(path / "ignored") if (path / "ignored").is_dir() else {}
         if not self._images:
             extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
             raise InputError(f"{path / 'images'} has no photographs: put files there that end in {extensions}")
@@ -81,35 +83,45 @@ class _Entry(NamedTuple):
     group: str
 
 
-def _files_by_stem(folder: Path) -> dict[str, Path]:
-    """Image files of a folder, not below it; hidden files are other programs' business."""
+def _files_by_name(folder: Path) -> dict[str, Path]:
+    """Image files in and below a folder, by their paths without extension; hidden ones are those of other programs."""
     files: dict[str, Path] = {}
-    for file in sorted(_contents(folder)):
-        if file.suffix.lower() not in IMAGE_EXTENSIONS or file.name.startswith("."):
-            continue
-        if file.stem in files:
-            raise InputError(f"{file} and {files[file.stem].name} have one name: rename or remove one of them")
-        files[file.stem] = file
+    for file in without_originals(files_below(folder, is_photograph, _refuse)):
+        name = file.relative_to(folder).with_name(file.stem).as_posix()
+        if name in files:
+            raise InputError(f"{file} and {files[name].name} have one name: rename or remove one of them")
+        files[name] = file
     return files
 
 
-def _contents(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+def _refuse(error: OSError) -> None:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
         layout = "a data set has the folders images and masks, or launch.prepare_data wrote it for tfds"
-        raise InputError(f"folder {folder} is missing: {layout}") from None
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be read ({error.strerror}): check its permissions") from error
+        raise InputError(f"folder {error.filename} is missing: {layout}") from None
+    raise InputError(f"folder {error.filename} cannot be read ({error.strerror}): check its permissions") from error
 
 
 def _entries(path: Path, names: Iterable[str], split: str) -> dict[str, _Entry]:
     table = path / TABLE
     if table.exists():
         return _checked_table(table, set(names))
+    if given := _folder_splits(path, names):
+        return given
     if split == "test":
-        raise InputError(f"data set {path} has no split test: add splits.csv (name,split,group) or use validation")
+        remedy = "let prepare_data make one, or add splits.csv (name,split,group); validation is no substitute"
+        raise InputError(f"data set {path} has no split test: {remedy}, as epoch and threshold are chosen on it")
     return _hashed_split(names)
+
+
+def _folder_splits(path: Path, names: Iterable[str]) -> dict[str, _Entry]:
+    """By the folders below images/ that are named after splits; nothing where there is none but perhaps train."""
+    splits = {name: split_named(name.partition("/")[0]) if "/" in name else None for name in names}
+    if not set(splits.values()) - {None, "train"}:
+        return {}
+    if without := [name for name, split in splits.items() if split is None]:
+        remedy = f"move them into one, or add {TABLE} (name,split,group)"
+        raise InputError(f"{path / 'images'} has {_listed(without)} in no folder of a split, as others are: {remedy}")
+    return {name: _Entry(split, name) for name, split in splits.items()}
 
 
 def _hashed_split(names: Iterable[str]) -> dict[str, _Entry]:

@@ -5,15 +5,18 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Shaped
 from PIL import Image
 
 from spotrust_jax.data.card import CARD_NAME, DatasetCard, card_to_dict, check_writable
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.image_files import files_below, is_photograph
 from spotrust_jax.errors import InputError
 
 
 def write_folder(splits: Mapping[str, Dataset], folder: Path, card: DatasetCard) -> None:
-    """Writes images/ and masks/ as PNG, the card as dataset.json, and splits.csv last.
+    """Writes images/, masks/ and, where pixels are ignored, ignored/ as PNG, dataset.json, and splits.csv last.
 
     What is there under the same names is replaced, so an interrupted run can be repeated.
 
@@ -23,14 +26,15 @@ def write_folder(splits: Mapping[str, Dataset], folder: Path, card: DatasetCard)
     check_writable(splits, card)
     names = {name for dataset in splits.values() for name in dataset.names}
     _check_names(names)
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
+    for kind in ("images", "masks", "ignored"):
         _check_empty_but_for(folder / kind, names)
     rows = []
     for split, dataset in splits.items():
         for example in dataset:
-            Image.fromarray(example.image).save(folder / "images" / f"{example.name}.png")
-            Image.fromarray(example.mask).convert("L").save(folder / "masks" / f"{example.name}.png")
+            _save(example.image, folder / "images", example.name)
+            _save(example.mask, folder / "masks", example.name)
+            if example.ignored is not None:
+                _save(example.ignored, folder / "ignored", example.name)
             rows.append((example.name, split, example.group))
     (folder / CARD_NAME).write_text(json.dumps(card_to_dict(card), indent=2) + "\n", "utf-8")
     with (folder / "splits.csv").open("w", newline="", encoding="utf-8") as file:
@@ -39,15 +43,22 @@ def write_folder(splits: Mapping[str, Dataset], folder: Path, card: DatasetCard)
         writer.writerows(sorted(rows))
 
 
+def _save(pixels: Shaped[np.ndarray, "height width *channel"], folder: Path, name: str) -> None:
+    file = folder / f"{name}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels)
+    (image.convert("L") if image.mode == "1" else image).save(file)
+
+
 def _check_names(names: set[str]) -> None:
     for name in sorted(names):
-        # A leading dot would hide the file, and one alone would name a folder.
-        if not name or name.startswith(".") or "/" in name or "\\" in name:
+        # A leading dot would hide a file or a folder, and one alone would name a folder.
+        if any(not part or part.startswith(".") for part in name.split("/")) or "\\" in name:
             raise InputError(f"the name {name!r} cannot be that of a file: rename the photograph")
 
 
 def _check_empty_but_for(folder: Path, names: set[str]) -> None:
-    files = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
+    files = {file.relative_to(folder).as_posix() for file in files_below(folder, is_photograph, lambda error: None)}
     others = sorted(files - {f"{name}.png" for name in names})
     if others:
         raise InputError(f"{folder} has other files already, such as {others[0]}: give an empty folder for the output")

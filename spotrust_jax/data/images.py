@@ -15,9 +15,6 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from spotrust_jax.errors import InputError
 
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
-"""Lower-case extensions of the files that are looked for in folders."""
-
 MAX_PIXELS = 500_000_000
 
 # Only formats that photographs and masks come in: Pillow would start Ghostscript for a file that is PostScript.

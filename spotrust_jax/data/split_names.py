@@ -12,6 +12,16 @@ from spotrust_jax.errors import InputError
 SPLITS = ("train", "validation", "test", "unlike_validation", "unlike_test")
 """Splits with a fixed meaning; the last two hold what is unlike the training photographs. Folds come beside them."""
 
+_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
 NO_FOLD = -1
 """In place of a fold's number: the data set is not divided into folds."""
 
@@ -19,6 +29,11 @@ NO_FOLD = -1
 def is_split(name: str) -> bool:
     """Whether a data set may have a split of this name."""
     return name in SPLITS or is_fold(name)
+
+
+def split_named(word: str) -> str | None:
+    """The split that a folder or a table means: "valid" is validation."""
+    return _WORDS.get(word.strip().casefold())
 
 
 def is_fold(name: str) -> bool:

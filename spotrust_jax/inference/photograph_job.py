@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float32, UInt8
 
 from spotrust_jax import maps
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.data.images import IMAGE_EXTENSIONS, count_pixels, read_image, read_mask, size_text
+from spotrust_jax.data.image_files import IMAGE_EXTENSIONS
+from spotrust_jax.data.images import count_pixels, read_image, read_mask, size_text
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws

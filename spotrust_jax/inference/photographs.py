@@ -3,10 +3,10 @@
 Reading a photograph is data/images.py's business.
 """
 
+import fnmatch
 import glob
 import math
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -15,7 +15,14 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from spotrust_jax.data.images import IMAGE_EXTENSIONS, read_image, resize_image
+from spotrust_jax.data.image_files import (
+    IMAGE_EXTENSIONS,
+    distinct_names,
+    files_below,
+    is_photograph,
+    without_originals,
+)
+from spotrust_jax.data.images import read_image, resize_image
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
@@ -51,17 +58,19 @@ class Images:
 def list_photographs(pattern: str) -> list[Photograph]:
     """List the photographs that a file, a folder (with all folders below it) or a glob (`**` too) stands for, sorted.
 
-    In folders and globs hidden files and files with other extensions than `IMAGE_EXTENSIONS` are left out. Stems are
-    relative to the folder, or to the part of the glob before its first wildcard. Two files that would have one stem
-    keep their extensions. An `InputError` says where nothing was found.
+    In folders and globs hidden files and what is no photograph by its extension are left out; a photograph of a kind
+    that is not read is listed, so that reading it says so, unless one of the same stem that is read lies beside it.
+    Links to folders are followed, none of them twice. Stems are relative to the folder, or to the part of the glob
+    before its first wildcard. Two files that would have one stem keep their extensions. An `InputError` says where
+    nothing was found.
     """
-    if os.path.isfile(pattern):
-        root, files = Path(pattern).parent, [Path(pattern)]
-    elif pattern and os.path.isdir(pattern):
+    if pattern and os.path.isdir(pattern):
         root, files = Path(pattern), _photographs_below(Path(pattern))
+    elif os.path.lexists(pattern):
+        root, files = Path(pattern).parent, [Path(pattern)]
     elif glob.escape(pattern) != pattern:
-        found = {Path(name) for name in glob.glob(pattern, recursive=True) if os.path.isfile(name)}
-        root, files = _fixed_part(pattern), sorted(file for file in found if _is_photograph(file))
+        root = _fixed_part(pattern)
+        files = _photographs_matching(root, Path(pattern))
     else:
         raise InputError(f"input {pattern!r} does not exist: name a file, a folder or a glob")
     if not files:
@@ -115,23 +124,37 @@ def restore_rows(
     return np.array(part.resize(size, Image.Resampling.BILINEAR, box=box))
 
 
-def _is_photograph(file: Path) -> bool:
-    return file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".")
-
-
 def _photographs_below(root: Path) -> list[Path]:
     """Photographs in all folders that are not hidden.
 
     A folder that may not be read is listed like a photograph that cannot be, so that it is reported and the others
     are not lost.
     """
-    files: list[Path] = []
-    for folder, subfolders, names in os.walk(root, onerror=lambda error: files.append(Path(error.filename))):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        files.extend(Path(folder, name) for name in names if _is_photograph(Path(name)))
-    if root in files:
+    refused: list[Path] = []
+    files = files_below(root, is_photograph, lambda error: refused.append(Path(error.filename)))
+    if root in refused:
         raise InputError(f"input {str(root)!r} cannot be read: check its permissions")
-    return sorted(files)
+    return sorted(without_originals(files) + refused)
+
+
+def _photographs_matching(root: Path, pattern: Path) -> list[Path]:
+    """Photographs that a glob means; with `**` they are looked for as in a folder, as links may run in circles."""
+    wanted = pattern.parts[len(root.parts) :]
+    if "**" not in wanted:
+        found = [Path(name) for name in glob.glob(str(pattern)) if not os.path.isdir(name)]
+        return sorted(without_originals(file for file in found if is_photograph(file.name)))
+    wanted += ("*",) if wanted[-1] == "**" else ()
+    files = _photographs_below(root) if root.is_dir() else []
+    return [file for file in files if _matches(file.parts[len(root.parts) :], wanted)]
+
+
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether a path, in parts, is one that a glob means, in parts; `**` is any number of folders, also none."""
+    if not (parts and wanted):
+        return not (parts or wanted)
+    if wanted[0] == "**":
+        return any(_matches(parts[start:], wanted[1:]) for start in range(len(parts)))
+    return fnmatch.fnmatchcase(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -144,11 +167,6 @@ def _fixed_part(pattern: str) -> Path:
 
 
 def distinct_stems(files: list[PurePosixPath]) -> list[PurePosixPath]:
-    """Drop extensions where that leaves all stems distinct; names with extension are distinct, so this ends."""
-    stems = {file: file.with_suffix("") for file in files}
-    while True:
-        counts = Counter(stems.values())
-        clashing = [file for file, stem in stems.items() if counts[stem] > 1 and stem != file]
-        if not clashing:
-            return [stems[file] for file in files]
-        stems.update({file: file for file in clashing})
+    """The paths without extensions where that leaves all of them distinct."""
+    names = distinct_names([str(file.with_suffix("")) for file in files], [str(file) for file in files])
+    return [PurePosixPath(name) for name in names]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pyarrow import fs
 
-from spotrust_jax.data.images import IMAGE_EXTENSIONS
+from spotrust_jax.data.image_files import is_photograph, without_originals
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.photographs import distinct_stems
 from spotrust_jax.inference.records import FileState
@@ -35,7 +35,7 @@ class Store(NamedTuple):
         except OSError as error:
             raise InputError(f"input {self.root} cannot be listed ({error}): give a folder or a bucket") from error
         files = sorted(PurePosixPath(info.path) for info in infos if info.type == fs.FileType.File)
-        files = [file for file in files if self._is_photograph(file.relative_to(self.root))]
+        files = without_originals(file for file in files if self._is_photograph(file.relative_to(self.root)))
         stems = distinct_stems([file.relative_to(self.root) for file in files])
         return [(str(file), str(stem)) for file, stem in zip(files, stems, strict=True)]
 
@@ -72,7 +72,7 @@ class Store(NamedTuple):
 
     @staticmethod
     def _is_photograph(file: PurePosixPath) -> bool:
-        return file.suffix.lower() in IMAGE_EXTENSIONS and not _hidden(file)
+        return is_photograph(file.name) and not _hidden(file)
 
 
 def open_store(place: str) -> Store:

@@ -85,6 +85,27 @@ def test_what_spreadsheets_write_is_tolerated(tmp_path, table):
     assert FolderDataset(tmp_path, "test").names == ("a.b", "Ünder score")
 
 
+def test_folders_are_part_of_the_names(tmp_path):
+    make(tmp_path, ("bridge/1", "tank/1", "tank/top/1"), "name,split\nbridge/1,train\ntank/1,test\ntank/top/1,train\n")
+    assert FolderDataset(tmp_path, "train").names == ("bridge/1", "tank/top/1")
+    (example,) = FolderDataset(tmp_path, "test")
+    assert (example.name, example.image[0, 0, 0], example.mask[0, 0]) == ("tank/1", 1, True)
+    (tmp_path / "masks" / "tank" / "1.png").unlink()
+    assert_refused(tmp_path, "train", "no mask for tank/1: add it")
+
+
+def test_without_a_table_folders_named_after_splits_are_the_splits(tmp_path):
+    make(tmp_path, ("train/1", "train/2", "val/1", "test/north/1"))
+    assert FolderDataset(tmp_path, "train").names == ("train/1", "train/2")
+    assert FolderDataset(tmp_path, "validation").names == ("val/1",)
+    assert FolderDataset(tmp_path, "test").names == ("test/north/1",)
+    make(tmp_path, ("3",))
+    assert_refused(tmp_path, "train", "images has 3 in no folder of a split", "splits.csv")
+    names = [f"train/{number}" for number in range(5)]
+    make(tmp_path / "one", names)  # a training part alone is not split yet
+    assert len(FolderDataset(tmp_path / "one", "train")) == 3
+
+
 def test_without_a_table_the_split_is_six_to_four_by_name(tmp_path):
     names = [f"{i:03d}" for i in range(25)]
     make(tmp_path / "a", names)
@@ -252,7 +273,10 @@ def test_spaces_of_file_names_are_kept(tmp_path):
 
 
 def test_what_is_written_comes_back(tmp_path):
-    splits = {"train": Photographs(["09", "089 ", "a.b, c"]), "unlike_test": Photographs(["Ünder 'score\"", "\u202f"])}
+    splits = {
+        "train": Photographs(["09", "089 ", "a.b, c", "north/09", "north/tank.1/09"]),
+        "unlike_test": Photographs(["Ünder 'score\"", "\u202f"]),
+    }
     write_folder(splits, tmp_path, CARD)
     write_folder(splits, tmp_path, CARD)  # as after an interrupted run
     for split, photographs in splits.items():
@@ -265,7 +289,9 @@ def test_what_is_written_comes_back(tmp_path):
             np.testing.assert_array_equal(example.mask, original.mask)
 
 
-@pytest.mark.parametrize("name", ["", "..", ".hidden", "below/a", "..\\a"])
+@pytest.mark.parametrize(
+    "name", ["", "..", ".hidden", "/below/a", "below//a", "below/../../a", "below/.a", "a/", "..\\a"]
+)
 def test_names_that_are_no_files_are_not_written(tmp_path, name):
     with pytest.raises(InputError, match=r"cannot be|of one line"):
         write_folder({"train": Photographs([name])}, tmp_path, CARD)

@@ -18,6 +18,7 @@ FILES = (
     ".cache/x.jpg",
     "deck/._1.jpeg",
     "x.gif",
+    "x.svg",
 )
 
 
@@ -50,9 +51,9 @@ def test_file(folder):
 
 def test_folder(folder):
     found = list_photographs(str(folder))
-    assert [str(photograph.stem) for photograph in found] == ["a", "b", "deck/1", "deck/north/2"]
+    assert [str(photograph.stem) for photograph in found] == ["a", "b", "deck/1", "deck/north/2", "x"]
     assert [photograph.path for photograph in found] == [
-        folder / name for name in ("a.PNG", "b.jpg", "deck/1.jpeg", "deck/north/2.tif")
+        folder / name for name in ("a.PNG", "b.jpg", "deck/1.jpeg", "deck/north/2.tif", "x.gif")
     ]
     assert stems(f"{folder}/") == stems(folder)
 
@@ -60,11 +61,11 @@ def test_folder(folder):
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        ("*", ["a", "b"]),
+        ("*", ["a", "b", "x"]),
         ("*.jpg", ["b"]),
         ("deck/*", ["1"]),
-        ("**/*", ["a", "b", "deck/1", "deck/north/2"]),
-        ("**", ["a", "b", "deck/1", "deck/north/2"]),
+        ("**/*", ["a", "b", "deck/1", "deck/north/2", "x"]),
+        ("**", ["a", "b", "deck/1", "deck/north/2", "x"]),
         ("d*/**/*.tif", ["deck/north/2"]),
         ("deck/**/[0-9].*", ["1", "north/2"]),
         ("deck/?.jpeg", ["1"]),
@@ -76,7 +77,7 @@ def test_glob(folder, pattern, expected):
 
 def test_relative_to_the_working_folder(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    assert stems("*") == stems("./*") == ["a", "b"]
+    assert stems("*") == stems("./*") == ["a", "b", "x"]
     assert stems("deck") == stems("deck/**") == ["1", "north/2"]
     assert list_photographs(".")[2] == (Path("deck/1.jpeg"), PurePosixPath("deck/1"))
     assert stems("../in/deck") == ["1", "north/2"]
@@ -129,7 +130,7 @@ def test_locked_folder_is_reported_and_loses_no_others(folder, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)  # file permissions do not hold for the super-user
-    assert stems(folder) == ["a", "b", "deck"]
+    assert stems(folder) == ["a", "b", "deck", "x"]
     assert_refused(locked, "cannot be read", "check its permissions")
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from spotrust_jax.data.images import MAX_PIXELS
 from spotrust_jax.data.readers import coco, folder, labelme, tsv, yolo
-from spotrust_jax.data.readers.listing import Reading, unique
+from spotrust_jax.data.readers.listing import Reading, given_splits, unique
 from spotrust_jax.data.readers.tables import with_splits
 from spotrust_jax.data.source import LabelledPhotograph, Source
+from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
 
 FORMATS = ("auto", "folder", "tsv", "labelme", "coco", "yolo")
@@ -60,7 +61,8 @@ def recognised(root: Path) -> str:
 def _source(root: Path, format: str, reading: Reading) -> Source:
     photographs, doubled = unique(root, reading.photographs)
     grouped = Reading([_in_group(photograph) for photograph in photographs], reading.findings + doubled)
-    if {photograph.split for photograph in photographs} == {"train"}:  # a training part alone is not split yet
+    given = {photograph.split for photograph in photographs} | given_splits(root)
+    if given == {"train"}:  # a training part alone is not split yet
         grouped = grouped._replace(photographs=[each._replace(split=None) for each in grouped.photographs])
     photographs, findings = with_splits(root, grouped)
     if not photographs and not findings:
@@ -70,6 +72,7 @@ def _source(root: Path, format: str, reading: Reading) -> Source:
 
 
 def _in_group(photograph: LabelledPhotograph) -> LabelledPhotograph:
-    """Roboflow's augmented copies `IMG_1_jpg.rf.HASH` of one photograph stay together."""
+    """Roboflow's augmented copies `IMG_1_jpg.rf.HASH` of one photograph stay together, in whichever split they are."""
     source, mark, _ = photograph.name.partition(".rf.")
-    return photograph._replace(group=source) if mark else photograph
+    group = "/".join(folder for folder in source.split("/") if not split_named(folder))
+    return photograph._replace(group=group) if mark else photograph

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from spotrust_jax.data.images import IMAGE_EXTENSIONS
 from spotrust_jax.data.readers.classes import ClassLabel, corrosion_classes_of
 from spotrust_jax.data.readers.documents import any_has_key, json_files, json_object, positive_size
 from spotrust_jax.data.readers.listing import (
     Reading,
     composed,
-    files_below,
     located,
     name_of,
+    photographs_below,
     relative,
     split_named,
     split_within,
@@ -50,7 +49,7 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
     labels = {label for document in documents for label in document.categories.values()}
     chosen = corrosion_classes_of(labels, corrosion_classes, root)
     of_name = defaultdict(list)
-    for image in files_below(root, IMAGE_EXTENSIONS):
+    for image in photographs_below(root):
         of_name[composed(image.name)].append(image)
     photographs = []
     for document in documents:
@@ -136,7 +135,7 @@ def _photographs(
         name = relative(root, image)
         try:
             label = _label(name, entry, annotations[entry["id"]], document.categories, chosen)
-            photographs.append(LabelledPhotograph(name_of(image), image, label, split))
+            photographs.append(LabelledPhotograph(name_of(root, image), image, label, split))
         except UnusableError as error:
             findings.append(Finding(error.kind, name, f"{document.name}: {error}", True))
     return photographs, findings

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spotrust_jax.data.images import IMAGE_EXTENSIONS
+from spotrust_jax.data.image_files import IMAGE_EXTENSIONS
 from spotrust_jax.data.readers.colours import MaskLabel, mask_rule
 from spotrust_jax.data.readers.listing import Pair, Reading, layouts, name_of, paired, relative
 from spotrust_jax.data.source import LabelledPhotograph
@@ -34,4 +34,4 @@ def read(root: Path, corrosion_classes: tuple[str, ...], max_pixels: int) -> Rea
 
 
 def _photograph(root: Path, pair: Pair, label: MaskLabel) -> LabelledPhotograph:
-    return LabelledPhotograph(name_of(pair.image), pair.image, label, pair.split)
+    return LabelledPhotograph(name_of(root, pair.image), pair.image, label, pair.split)

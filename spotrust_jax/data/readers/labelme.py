@@ -110,7 +110,7 @@ def _photograph(root: Path, document: _Document, chosen: frozenset[ClassLabel]) 
     polygons = [_OUTLINES[shape.kind](points_of(shape.points, document.file), document.file) for shape in shapes]
     label = PolygonLabel(document.file, tuple(polygons), size=document.size)
     split = split_named(relative(root, document.image).split("/")[0])
-    return LabelledPhotograph(name_of(document.image), document.image, label, split)
+    return LabelledPhotograph(name_of(root, document.image), document.image, label, split)
 
 
 def _ignored(document: _Document, chosen: frozenset[ClassLabel]) -> list[Finding]:

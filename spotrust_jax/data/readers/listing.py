@@ -1,26 +1,19 @@
 """Finding photographs and labels below a folder: names, splits and paths. No file is opened here."""
 
+import functools
 import os
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from spotrust_jax.data.images import IMAGE_EXTENSIONS
+from spotrust_jax.data import image_files
+from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, distinct_names, is_photograph, without_originals
 from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
+from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
-
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 
 _IMAGE_TYPES = ", ".join(sorted(IMAGE_EXTENSIONS))
 
@@ -48,9 +41,10 @@ class Pair(NamedTuple):
     split: str | None
 
 
-def name_of(image: Path) -> str:
-    """A photograph's name: the file's without extension."""
-    return composed(image.stem)
+def name_of(root: Path, image: Path) -> str:
+    """A photograph's name: its path below the source, without extension and without folders called images."""
+    *folders, _ = Path(relative(root, image)).parts
+    return composed("/".join([*(folder for folder in folders if folder != "images"), image.stem]))
 
 
 def composed(text: str) -> str:
@@ -63,28 +57,34 @@ def relative(root: Path, path: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def split_named(word: str) -> str | None:
-    """The split that a folder or a table means: "valid" is validation."""
-    return _SPLITS.get(word.strip().casefold())
-
-
 def split_within(name: str) -> str | None:
     """The split that is one of a file name's words, as in `instances_train2017`."""
-    return next((_SPLITS[word] for word in re.findall("[a-z]+", name.casefold()) if word in _SPLITS), None)
+    return next((split for word in re.findall("[a-z]+", name.casefold()) if (split := split_named(word))), None)
+
+
+def photographs_below(folder: Path) -> list[Path]:
+    """All photographs in and below a folder, in the order of their paths, also those that nothing can read."""
+    return without_originals(image_files.files_below(folder, is_photograph, _refuse))
 
 
 def files_below(folder: Path, extensions: Iterable[str]) -> list[Path]:
-    """Files with one of the lower-case extensions in and below a folder, in the order of their paths, none hidden."""
-    extensions, seen, found = frozenset(extensions), set(), []
-    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
-        if (real := os.path.realpath(parent)) in seen:  # a link back up
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = (Path(parent, name) for name in files if not name.startswith("."))
-        found += [file for file in visible if file.suffix.lower() in extensions]
-    return sorted(found)
+    """Files with one of the lower-case extensions in and below a folder, in the order of their paths, none hidden.
+
+    What is no regular file, such as a pipe, is not among them: reading it might never end.
+    """
+    extensions = frozenset(extensions)
+
+    def wanted(name: str) -> bool:
+        return Path(name).suffix.lower() in extensions and not name.startswith(".")
+
+    return [file for file in image_files.files_below(folder, wanted, _refuse) if file.is_file()]
+
+
+def given_splits(root: Path) -> set[str]:
+    """The splits that folders with photographs, and tables, below the source are named after."""
+    folders = {folder for file in photographs_below(root) for folder in Path(relative(root, file)).parts[:-1]}
+    tables = {split_within(file.stem) for file in files_below(root, {".tsv"})}
+    return {split for split in {split_named(folder) for folder in folders} | tables if split}
 
 
 def layouts(root: Path, label_folders: tuple[str, ...]) -> list[Layout]:
@@ -104,7 +104,8 @@ def paired(root: Path, layout: Layout, extensions: Iterable[str], what: str) -> 
 
     `what` says in a finding what a label is here. Splits may also be folders below images/.
     """
-    images, labels = _by_stem(layout.images, IMAGE_EXTENSIONS), _by_stem(layout.labels, extensions)
+    images = _by_stem(layout.images, photographs_below)
+    labels = _by_stem(layout.labels, functools.partial(files_below, extensions=extensions))
     pairs, findings = [], []
     for stem in sorted(images.keys() | labels.keys()):
         of_stem, label = images.get(stem, []), labels.get(stem, [])
@@ -143,16 +144,16 @@ def unlabelled(root: Path, folders: Iterable[Path], known: Iterable[Path], reaso
 
 
 def unique(root: Path, photographs: list[LabelledPhotograph]) -> Reading:
-    """The photographs whose names occur once, and findings for the others."""
-    of_name = defaultdict(list)
-    for photograph in photographs:
-        of_name[photograph.name].append(photograph)
-    findings = [
-        _doubled(root, photograph.image, [other.image for other in of_name[photograph.name]])
-        for photograph in photographs
-        if len(of_name[photograph.name]) > 1
-    ]
-    return Reading([each for each in photographs if len(of_name[each.name]) == 1], list(dict.fromkeys(findings)))
+    """The photographs that are labelled once, each with a name of its own, and findings for the others.
+
+    Where several would have one name, such as `a.jpg` and `a.png`, theirs are the whole paths.
+    """
+    labels = Counter(photograph.image for photograph in photographs)
+    once = [photograph for photograph in photographs if labels[photograph.image] == 1]
+    whole = [composed(relative(root, photograph.image)) for photograph in once]
+    names = distinct_names([photograph.name for photograph in once], whole)
+    named = [photograph._replace(name=name) for photograph, name in zip(once, names, strict=True)]
+    return Reading(named, [_labelled_again(root, image) for image, count in labels.items() if count > 1])
 
 
 def located(root: Path, folder: Path, text: str) -> Path | None:
@@ -188,24 +189,25 @@ def _refuse(error: OSError) -> None:
     raise InputError(f"folder {error.filename} cannot be read ({error.strerror}): check its permissions") from error
 
 
-def _by_stem(folder: Path, extensions: Iterable[str]) -> dict[str, list[Path]]:
-    """Files by their path below the folder, without extension."""
+def _by_stem(folder: Path, below: Callable[[Path], list[Path]]) -> dict[str, list[Path]]:
+    """What `below` finds, by the path below the folder, without extension."""
     files = defaultdict(list)
-    for file in files_below(folder, extensions) if folder.is_dir() else ():
+    for file in below(folder) if folder.is_dir() else ():
         stem = Path(relative(folder, file.parent), file.stem).as_posix()
         files[composed(stem)].append(file)
     return files
 
 
-def _photographs_of(folder: Path) -> Iterator[Path]:
-    for file in folder.iterdir():
-        if file.suffix.lower() in IMAGE_EXTENSIONS and not file.name.startswith(".") and file.is_file():
-            yield file
+def _photographs_of(folder: Path) -> list[Path]:
+    return without_originals(file for file in folder.iterdir() if is_photograph(file.name) and not file.is_dir())
+
+
+def _labelled_again(root: Path, image: Path) -> Finding:
+    name = relative(root, image)
+    return Finding("duplicate_name", name, f"{name} is labelled more than once: remove one of the labels", True)
 
 
 def _doubled(root: Path, file: Path, files: list[Path]) -> Finding:
     name = relative(root, file)
-    if len(set(files)) == 1:
-        return Finding("duplicate_name", name, f"{name} is labelled more than once: remove one of the labels", True)
     listed = " and ".join(sorted(relative(root, each) for each in files))
     return Finding("duplicate_name", name, f"{listed} have one name: rename or remove one of them", True)

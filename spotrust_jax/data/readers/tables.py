@@ -1,11 +1,12 @@
 """A source's splits.csv: which photograph is in which split, and which must stay together."""
 
-from collections import Counter
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
-from spotrust_jax.data.readers.listing import Reading, composed, relative, split_named
+from spotrust_jax.data.readers.listing import Reading, composed, relative
 from spotrust_jax.data.source import Finding, LabelledPhotograph
-from spotrust_jax.data.split_names import is_split
+from spotrust_jax.data.split_names import is_split, split_named
 from spotrust_jax.data.split_table import TABLE, SplitRow, read_split_table
 
 _SPACES = " \t"  # others may be part of a name
@@ -14,15 +15,17 @@ _SPACES = " \t"  # others may be part of a name
 def with_splits(root: Path, reading: Reading) -> Reading:
     """Splits and groups as splits.csv gives them, where the source has one (columns name, split and perhaps group).
 
-    Photographs that it does not name once, with a split, are left out. A table that cannot be read is an `InputError`.
+    It may name a photograph by its path or, where no other has that, by its file's name. Photographs that it does not
+    name once, with a split, are left out. A table that cannot be read is an `InputError`.
     """
     if not (root / TABLE).is_file():
         return reading
-    rows = _rows(root / TABLE)
-    named = Counter(row.name for row in rows)
     present = {photograph.name for photograph in reading.photographs}
+    meant = _meaning(present)
+    rows = [row._replace(name=meant(row.name)) for row in _rows(root / TABLE)]
     # A photograph that was left out already is not missed a second time.
-    known = present | {Path(finding.file).stem for finding in reading.findings}
+    known = present.union(*(_possible_names(finding.file) for finding in reading.findings))
+    named = Counter(row.name for row in rows)
     findings = [finding for row in rows if (finding := _problem(row, named, known))]
     good = {row.name: row for row in rows if named[row.name] == 1 and _split(row)}
     kept = [_with(photograph, good[photograph.name]) for photograph in reading.photographs if photograph.name in good]
@@ -34,8 +37,23 @@ def with_splits(root: Path, reading: Reading) -> Reading:
     return Reading(kept, reading.findings + list(dict.fromkeys(findings)))
 
 
+def _meaning(names: set[str]) -> Callable[[str], str]:
+    """What says which of the names a row's is: itself, or the only one with that file name; otherwise it stays."""
+    of_file = defaultdict(list)
+    for name in names:
+        of_file[PurePosixPath(name).name].append(name)
+    return lambda name: name if name in names or len(of_file[name]) != 1 else of_file[name][0]
+
+
+def _possible_names(file: str) -> set[str]:
+    """The names that a table may have for a photograph by this file, which may be its label in another folder."""
+    parts = composed(file).split("/")
+    parts[-1] = Path(parts[-1]).stem
+    return {"/".join(parts[start:]) for start in range(len(parts))}
+
+
 def _with(photograph: LabelledPhotograph, row: SplitRow) -> LabelledPhotograph:
-    return photograph._replace(split=_split(row), group=row.group or photograph.name)
+    return photograph._replace(split=_split(row), group=row.group or photograph.group or photograph.name)
 
 
 def _split(row: SplitRow) -> str | None:

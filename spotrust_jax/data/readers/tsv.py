@@ -71,7 +71,8 @@ def _photograph(folder: Path, cells: tuple[str, str], rule: MaskRule, max_pixels
     if mask is None:
         finding = missing_label(folder, image, f"no mask {cells[1]!r}")
         raise UnusableError(finding.kind, finding.message)
-    return LabelledPhotograph(name_of(image), image, MaskLabel(mask, relative(folder, mask), rule, max_pixels))
+    label = MaskLabel(mask, relative(folder, mask), rule, max_pixels)
+    return LabelledPhotograph(name_of(folder, image), image, label)
 
 
 def _file(folder: Path, cell: str) -> Path | None:

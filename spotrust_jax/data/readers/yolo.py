@@ -62,7 +62,9 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
         file = relative(root, each.pair.label)
         try:
             label = PolygonLabel(file, tuple(_polygons(file, each.rows, existing.keys(), chosen)), shares=True)
-            photographs.append(LabelledPhotograph(name_of(each.pair.image), each.pair.image, label, each.pair.split))
+            photographs.append(
+                LabelledPhotograph(name_of(root, each.pair.image), each.pair.image, label, each.pair.split)
+            )
         except UnusableError as error:
             findings.append(Finding(error.kind, file, str(error), True))
     return Reading(photographs, findings)

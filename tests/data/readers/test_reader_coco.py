@@ -58,7 +58,8 @@ def test_places_of_photographs(tmp_path, put, names, folder):
     put(f"{folder}/a.jpg")
     put("thumbnails/b.jpg")
     put("annotations/instances_default.json", document("a.jpg"))
-    assert names(read_source(tmp_path)) == ["a"]
+    below = folder.removeprefix("images").strip("/.")
+    assert names(read_source(tmp_path)) == [f"{below}/a" if below else "a"]
 
 
 def test_splits_by_name_of_the_file(tmp_path, put):
@@ -68,8 +69,8 @@ def test_splits_by_name_of_the_file(tmp_path, put):
     put("annotations/instances_val2017.json", document("b.jpg"))
     source = read_source(tmp_path)
     assert [(photograph.name, photograph.split) for photograph in source.photographs] == [
-        ("a", "train"),
-        ("b", "validation"),
+        ("train2017/a", "train"),
+        ("val2017/b", "validation"),
     ]
 
 
@@ -81,11 +82,11 @@ def test_names_that_occur_in_several_folders(tmp_path, put, names, found):
     put("json/all.json", document("a.jpg"))
     put("json/train.json", document("b.jpg"))
     source = read_source(tmp_path)
-    assert [(photograph.name, photograph.image.parent.name) for photograph in source.photographs] == [("b", "train")]
+    assert [(photograph.name, photograph.split) for photograph in source.photographs] == [("train/b", "train")]
     assert found(source.findings) == [("missing_image", "a.jpg", True)]
     assert "several times" in source.findings[0].message
-    put("json/all.json", document("two/a.jpg"))
-    assert names(read_source(tmp_path)) == ["a", "b"]
+    put("json/all.json", document("two/a.jpg", "one/a.jpg"))
+    assert names(read_source(tmp_path)) == ["one/a", "train/b", "two/a"]
 
 
 def test_classes(tmp_path, put):

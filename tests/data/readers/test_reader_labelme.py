@@ -32,8 +32,8 @@ def test_shapes(tmp_path, put):
     assert (source.format, source.findings) == ("labelme", ())
     read = masks(source)
     np.testing.assert_array_equal(read["a"], SQUARE)
-    np.testing.assert_array_equal(read["b c"], SQUARE)
-    assert not read["é'\""].any()
+    np.testing.assert_array_equal(read["sub/b c"], SQUARE)
+    assert not read["sub/é'\""].any()
 
 
 def test_circle(tmp_path, put):

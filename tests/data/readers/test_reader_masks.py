@@ -197,13 +197,12 @@ def test_parts_of_a_folder(tmp_path, put, names, found):
     put("valid/masks/c.png", CORROSION)
     source = read_source(tmp_path)
     assert [(photograph.name, photograph.split) for photograph in source.photographs] == [
-        ("a", "train"),
-        ("b", "validation"),
+        ("test/c", "test"),
+        ("train/a", "train"),
+        ("valid/b", "validation"),
+        ("valid/c", "validation"),
     ]
-    assert found(source.findings) == [
-        ("duplicate_name", "test/images/c.jpg", True),
-        ("duplicate_name", "valid/images/c.jpg", True),
-    ]
+    assert source.findings == ()
     put("more/images/train/a.jpg")
     put("more/masks/train/a.png", CORROSION)
     put("more/images/val/b.jpg")
@@ -227,7 +226,7 @@ def test_table(tmp_path, put, names, found):
     put("table.tsv", "\ufeffImage\tMask\tNote\r\n" + "\r\n".join(rows))
     source = read_source(tmp_path, "auto")
     assert (source.format, source.findings, source.root) == ("tsv", (), tmp_path)
-    assert names(source) == ['"quoted"', "09", "a b", 'q"uote', "\u00e9"]
+    assert names(source) == [f"photos/{name}" for name in ('"quoted"', "09", "a b", 'q"uote', "\u00e9")]
     for photograph in source.photographs:
         np.testing.assert_array_equal(photograph.label.read(6, 8).mask, CORROSION)
     assert read_source(tmp_path / "table.tsv") == source

@@ -46,8 +46,8 @@ def test_folders_of_splits(tmp_path, put, order, description):
     source = read_source(tmp_path)
     assert source.findings == ()
     splits = {photograph.name: photograph.split for photograph in source.photographs}
-    assert splits == {"a": "train", "b": "validation", "c": "test"}
-    np.testing.assert_array_equal(mask(source), SQUARE)
+    assert splits == {"train/a": "train", "valid/b": "validation", "test/c": "test"}
+    np.testing.assert_array_equal(mask(source, "train/a"), SQUARE)
 
 
 def test_folders_of_the_description(tmp_path, put):
@@ -58,7 +58,11 @@ def test_folders_of_the_description(tmp_path, put):
     put("data.yaml", "path: set\ntrain: north/images\nval: [south, nowhere]\ntest:\nnames: {0: rust}\n")
     source = read_source(tmp_path)
     splits = {photograph.name: photograph.split for photograph in source.photographs}
-    assert (source.format, splits, source.findings) == ("yolo", {"a": "train", "b": "validation"}, ())
+    assert (source.format, splits, source.findings) == (
+        "yolo",
+        {"set/north/a": "train", "set/south/b": "validation"},
+        (),
+    )
 
 
 def test_classes(tmp_path, put):

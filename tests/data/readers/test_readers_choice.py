@@ -90,6 +90,71 @@ def test_training_part_alone_is_not_split(tmp_path, put):
     assert read_source(tmp_path).photographs[0].split == "train"
 
 
+def test_one_file_name_in_several_splits(tmp_path, put, found):
+    """Numbering starts anew in each split: nine photographs, which stay in the splits that they are in."""
+    for part, count in (("train", 6), ("valid", 3)):
+        for number in range(count):
+            put(f"{part}/images/{number}.jpg")
+            put(f"{part}/masks/{number}.png", MASK)
+    source = read_source(tmp_path)
+    assert source.findings == ()
+    assert {photograph.name: photograph.split for photograph in source.photographs} == {
+        **{f"train/{number}": "train" for number in range(6)},
+        **{f"valid/{number}": "validation" for number in range(3)},
+    }
+
+
+def test_one_file_name_in_several_flights(tmp_path, put, names):
+    for flight in ("bridge", "tank/north", "."):
+        put(f"{flight}/DJI_0001.jpg")
+        put(f"{flight}/DJI_0001.json", SHAPES | {"imagePath": "DJI_0001.jpg"})
+    put("tank/DJI_0001.png")
+    put("tank/DJI_0001.jpg")
+    put("tank/DJI_0001.json", SHAPES | {"imagePath": "DJI_0001.jpg"})
+    put("tank/other.json", SHAPES | {"imagePath": "DJI_0001.png"})
+    assert names(read_source(tmp_path, "labelme")) == [
+        "DJI_0001",
+        "bridge/DJI_0001",
+        "tank/DJI_0001.jpg",
+        "tank/DJI_0001.png",
+        "tank/north/DJI_0001",
+    ]
+
+
+def test_table_names_paths_or_file_names_that_are_unique(tmp_path, put, found):
+    for name in ("bridge/1", "tank/1", "tank/2"):
+        put(f"images/{name}.jpg")
+        put(f"masks/{name}.png", MASK)
+    put("splits.csv", "name,split\nbridge/1,train\ntank/1,test\n2,validation\n")
+    source = read_source(tmp_path)
+    assert source.findings == ()
+    splits = {photograph.name: photograph.split for photograph in source.photographs}
+    assert splits == {"bridge/1": "train", "tank/1": "test", "tank/2": "validation"}
+    put("splits.csv", "name,split\nbridge/1,train\n2,train\n")
+    source = read_source(tmp_path)
+    assert found(source.findings) == [("table", "images/tank/1.jpg", True)]
+    assert [photograph.split for photograph in source.photographs] == ["train", "train"]
+    put("splits.csv", "name,split\n1,train\n2,train\n")
+    assert found(read_source(tmp_path).findings)[0] == ("table", "1", True)
+
+
+def test_given_splits_are_not_replaced_where_one_is_lost(tmp_path, put):
+    for number in range(6):
+        put(f"train/images/{number}.jpg")
+        put(f"train/masks/{number}.png", MASK)
+    put("valid/images/0.jpg")
+    source = read_source(tmp_path)
+    assert {photograph.split for photograph in source.photographs} == {"train"}
+    assert [finding.kind for finding in source.findings] == ["missing_mask"]
+
+
+def test_augmented_copies_are_one_group_in_all_splits(tmp_path, put):
+    for part in ("train", "valid"):
+        put(f"{part}/images/a_jpg.rf.{part}.jpg")
+        put(f"{part}/masks/a_jpg.rf.{part}.png", MASK)
+    assert [photograph.group for photograph in read_source(tmp_path).photographs] == ["a_jpg", "a_jpg"]
+
+
 def test_order_of_files_does_not_matter(tmp_path, put):
     for folder, order in (("one", "abcd"), ("two", "dbca")):
         for name in order:
@@ -107,6 +172,30 @@ def test_links(tmp_path, put, names):
     (tmp_path / "set" / "masks").symlink_to(tmp_path / "disk" / "masks")
     (tmp_path / "disk" / "images" / "loop").symlink_to(tmp_path / "disk" / "images")
     assert names(read_source(tmp_path / "set")) == ["a"]
+
+
+def test_links_run_in_circles_and_lose_nothing(tmp_path, put, names):
+    """Real folders go before links to them, and links out of the source are followed once."""
+    for name in ("b", "c"):
+        put(f"set/images/north/{name}.jpg")
+        put(f"set/masks/north/{name}.png", MASK)
+    put("disk/x.jpg")
+    put("labels/x.png", MASK)
+    for link, target in (
+        ("images/a", "north"),
+        ("images/back", ".."),
+        ("images/top", "../.."),
+        ("images/self", "self"),
+        ("images/loop.jpg", "loop.jpg"),
+        ("images/disk", "../../disk"),
+        ("images/twice", "../../disk"),
+        ("masks/disk", "../../labels"),
+    ):
+        (tmp_path / "set" / link).symlink_to(target)
+    (tmp_path / "disk" / "up").symlink_to(tmp_path)
+    source = read_source(tmp_path / "set")
+    assert names(source) == ["disk/x", "north/b", "north/c"]
+    assert [(finding.kind, finding.file) for finding in source.findings] == [("missing_mask", "images/loop.jpg")]
 
 
 def test_relative_and_odd_paths(tmp_path, put, names, monkeypatch):
