@@ -6,7 +6,6 @@ Readers find what is wrong with files and tables; the division into splits is sp
 import contextlib
 import functools
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +18,20 @@ from PIL import Image
 from tqdm import tqdm
 
 from spotrust_jax.data.duplicates import joined_groups, perceptual_hashes, similar_pairs
-from spotrust_jax.data.images import MAX_PIXELS, orientation, read_image, size_text, without_pillow_limit
+from spotrust_jax.data.images import (
+    MAX_PIXELS,
+    TooLargeError,
+    orientation,
+    read_image,
+    size_text,
+    without_pillow_limit,
+)
 from spotrust_jax.data.source import Finding, FindingKind, LabelledPhotograph, Source, UnusableError
 from spotrust_jax.data.split_names import is_split
 from spotrust_jax.data.splits import Candidate, divide, split_order, to_divide
 from spotrust_jax.errors import InputError
 
 _THREADS = 2  # decoding releases the interpreter's lock; each holds one photograph
-
-# A photograph enlarged five times has 58 as JPEG of the lowest quality and 124 as WebP; one colour has 270 as PNG.
-_BOMB_PIXELS_PER_BYTE = 200
-
 
 _LIKENESS_REMEDIES = {
     "near_duplicate": "remove one of them, or keep both and know that they count twice",
@@ -127,8 +129,11 @@ def _inspect(
         return None, (left_out("unreadable_image", f"its name {photograph.name!r} is no text: rename the file"),)
     try:
         image = read_image(photograph.image, max_pixels=max_pixels)
+    except TooLargeError as error:
+        remedy = f"more than --max_pixels={max_pixels}: raise that or save it smaller"
+        return None, (left_out("unreadable_image", error.claim or f"{file} has {error.size}, {remedy}"),)
     except InputError as error:
-        return None, (left_out("unreadable_image", _too_large(photograph.image, max_pixels) or error),)
+        return None, (left_out("unreadable_image", error),)
     try:
         label = photograph.label.read(*image.shape[:2])
     except InputError as error:
@@ -178,19 +183,6 @@ def _is_turned(path: Path) -> bool:
     with contextlib.suppress(Exception), without_pillow_limit, Image.open(path) as image:
         return orientation(image) >= 5
     return False
-
-
-def _too_large(path: Path, max_pixels: int) -> str:
-    """What there is to say of a photograph of too many pixels by its header, otherwise nothing."""
-    with contextlib.suppress(Exception), without_pillow_limit, Image.open(path) as image:
-        pixels, stored = image.width * image.height, os.path.getsize(path)
-        size = f"{image.width} x {image.height} = {pixels:,} pixels"
-        if pixels > max_pixels and pixels > _BOMB_PIXELS_PER_BYTE * stored:
-            cause = "it is blank or made to fill the memory, remove it"
-            return f"photograph {path} claims {size} in {stored:,} bytes: {cause}"
-        if pixels > max_pixels:
-            return f"photograph {path} has {size}, more than --max_pixels={max_pixels}: raise that or save it smaller"
-    return ""
 
 
 def _with_known_splits(records: Sequence[Record]) -> tuple[list[Record], list[Finding]]:

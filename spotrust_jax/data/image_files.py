@@ -27,31 +27,32 @@ RAW_EXTENSIONS = frozenset(_RAW.split())
 _OTHERS = frozenset(_OTHER.split())
 
 
-def is_readable(name: str) -> bool:
+RAW = "is a camera's raw file, which is not read: develop it and export it as JPEG or TIFF"
+WITHOUT_HEIF = (
+    "is HEIC, which is not read without a further package: pip install 'spotrust-jax[heif]', or export it as JPEG"
+)
+
+
+def is_readable(name: str | os.PathLike) -> bool:
     """Whether a file of this name can be read."""
     return Path(name).suffix.lower() in IMAGE_EXTENSIONS
 
 
-def is_photograph(name: str) -> bool:
+def is_photograph(name: str | os.PathLike) -> bool:
     """Whether a file of this name is a photograph, also of a kind that is not read, so that it can be said so."""
     known = IMAGE_EXTENSIONS | _HEIF | RAW_EXTENSIONS | _OTHERS
     return Path(name).suffix.lower() in known and not Path(name).name.startswith(".")
 
 
-def why_unread(name: str) -> str:
+def why_unread(name: str | os.PathLike) -> str:
     """What there is to say of a photograph of a kind that is not read, with the remedy; otherwise nothing."""
     extension = Path(name).suffix.lower()
     if extension in RAW_EXTENSIONS:
-        return "is a camera's raw file, which is not read: develop it and export it as JPEG or TIFF"
+        return RAW
     if extension in _HEIF and not READS_HEIF:
         return WITHOUT_HEIF
     kind = extension.removeprefix(".").upper()
     return f"is of the kind {kind}, which is not read: export it as JPEG, PNG or TIFF" if extension in _OTHERS else ""
-
-
-WITHOUT_HEIF = (
-    "is HEIC, which is not read without a further package: pip install 'spotrust-jax[heif]', or export it as JPEG"
-)
 
 
 def without_originals(files: Iterable[Path]) -> list[Path]:

@@ -4,21 +4,37 @@ Which files belong together is folder.py's business, which photographs to predic
 """
 
 import contextlib
+import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from spotrust_jax.data.colour import to_rgb
+from spotrust_jax.data.image_files import RAW, RAW_EXTENSIONS, READS_HEIF, WITHOUT_HEIF, why_unread
 from spotrust_jax.errors import InputError
 
 MAX_PIXELS = 500_000_000
 
 # Only formats that photographs and masks come in: Pillow would start Ghostscript for a file that is PostScript.
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "AVIF", "PPM")
+
+# How files begin that others than Pillow read: from the 5th byte on, and at once.
+_HEIF_BRANDS = frozenset(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+# A photograph enlarged five times has 58 as JPEG of the lowest quality and 124 as WebP; one colour has 270 as PNG.
+_BLANK_PIXELS_PER_BYTE = 200
+# Below, a blank picture does no harm.
+_BLANK_PIXELS = 50_000_000
+
+_COPY_AGAIN = "copy it again or convert it to PNG"
 
 _JPEG = ("JPEG", "MPO")
 
@@ -38,23 +54,33 @@ _UPRIGHT = {
 def read_image(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "height width 3"]:
     """Read a photograph as 8-bit RGB, turned upright as its EXIF orientation says.
 
-    Greyscale, 1-bit, palette and CMYK become RGB without regard to colour profiles; transparency is laid on white, as
-    viewers and browsers show it; 16 bits are scaled to 8. Of several pages or frames the first is read. A file that is
-    missing, damaged, no image, of floating-point values, or larger than `max_pixels` is an `InputError`.
+    Greyscale, 1-bit, palette and CMYK become RGB, and the colours of an ICC profile those of sRGB; transparency is laid
+    on white, as viewers and browsers show it; 16 bits, and floating-point values from 0 to 1, are scaled to 8. Of
+    several pages or frames the first is read, of several bands of a TIFF the first three. A file that is missing,
+    damaged, no image, of other values, larger than `max_pixels`, or far smaller than such a photograph can be is an
+    `InputError`.
     """
-    with _opened("photograph", path, max_pixels) as image:
-        if image.mode == "F":
-            raise InputError(f"photograph {path} has floating-point values of unknown range: save it with 8 or 16 bits")
-        image.load()
-        turn = _UPRIGHT.get(orientation(image))
-        rgb = to_rgb(image, path)
-        return np.array(rgb if turn is None else rgb.transpose(turn))
+    try:
+        with _opened("photograph", path, max_pixels) as image:
+            image.load()
+            turn = _UPRIGHT.get(orientation(image))
+            rgb = to_rgb(image, path)
+            return np.array(rgb if turn is None else rgb.transpose(turn))
+    except _UnknownTiffError:
+        from spotrust_jax.data.tiff import read_tiff  # noqa: PLC0415 - a fifth of a second, for few photographs
+
+        return read_tiff(path, max_pixels=max_pixels)
 
 
 def count_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> int:
     """Pixels of a photograph by its header alone; errors as of `read_image` where the header shows them."""
-    with _opened("photograph", path, max_pixels) as image:
-        return image.width * image.height
+    try:
+        with _opened("photograph", path, max_pixels) as image:
+            return image.width * image.height
+    except _UnknownTiffError:
+        from spotrust_jax.data.tiff import count_tiff_pixels  # noqa: PLC0415 - as above
+
+        return count_tiff_pixels(path, max_pixels=max_pixels)
 
 
 def read_mask(path: str | os.PathLike) -> Bool[np.ndarray, "height width"]:
@@ -142,8 +168,10 @@ without_pillow_limit = _WithoutPillowLimit()
 def _opened(kind: str, path: str | os.PathLike, max_pixels: int) -> Iterator[Image.Image]:
     """The image with only its header read; whatever goes wrong until the end of the block becomes one line."""
     try:
-        with without_pillow_limit, Image.open(path, formats=_FORMATS) as image:
-            _check_size(kind, path, image, max_pixels)
+        _check_kind(kind, path)
+        with without_pillow_limit, Image.open(path, formats=_formats()) as image:
+            _check_tiff(kind, path, image)
+            check_size(kind, path, image.size, max_pixels)
             yield image
     except InputError:
         raise
@@ -152,8 +180,7 @@ def _opened(kind: str, path: str | os.PathLike, max_pixels: int) -> Iterator[Ima
     except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
         raise InputError(f"{kind} {path} cannot be opened ({error.strerror}): check path and permissions") from error
     except UnidentifiedImageError as error:
-        problem = "is damaged or not a JPEG, PNG, TIFF, BMP or WebP image" if os.path.getsize(path) else "is empty"
-        raise InputError(f"{kind} {path} {problem}: copy it again or convert it to PNG") from error
+        raise _unidentified(kind, path) from error
     except MemoryError as error:
         raise InputError(f"{kind} {path} does not fit into memory: save it smaller") from error
     except Exception as error:  # on damaged files Pillow's readers raise nearly anything
@@ -161,12 +188,91 @@ def _opened(kind: str, path: str | os.PathLike, max_pixels: int) -> Iterator[Ima
         raise InputError(f"{kind} {path} cannot be decoded ({reason}): copy it again or convert it to PNG") from error
 
 
-def _check_size(kind: str, path: str | os.PathLike, image: Image.Image, max_pixels: int) -> None:
-    """Refuse by the header alone; Pillow itself refuses an image without pixels."""
-    width, height = image.size
-    if width * height > max_pixels:
-        size = f"{width} x {height} = {width * height:,} pixels"
-        raise InputError(f"{kind} {path} has {size}, more than {max_pixels:,}: save it smaller or cut it into parts")
+class TooLargeError(InputError):
+    """An image of more pixels than may be decoded.
+
+    Attributes:
+        size: how many, in words.
+        claim: what there is to say of a file that is too small for them, otherwise nothing.
+    """
+
+    def __init__(self, name: str, size: str, max_pixels: int, claim: str):
+        super().__init__(f"{name} has {size}, more than {max_pixels:,}: save it smaller or cut it into parts")
+        self.size, self.claim = size, claim
+
+
+class _UnknownTiffError(InputError):
+    """A TIFF that Pillow does not know, or that is damaged."""
+
+
+def damaged(kind: str, path: str | os.PathLike) -> InputError:
+    """What there is to say of a file that nothing can open."""
+    return InputError(f"{kind} {path} is damaged or not a JPEG, PNG, TIFF, BMP or WebP image: {_COPY_AGAIN}")
+
+
+def check_size(kind: str, path: str | os.PathLike, size: tuple[int, int], max_pixels: int) -> None:
+    """Refuse by width and height in the header alone; Pillow itself refuses an image without pixels."""
+    width, height = size
+    pixels, stored = width * height, os.path.getsize(path)
+    shown = f"{width} x {height} = {pixels:,} pixels"
+    blank = pixels > _BLANK_PIXELS_PER_BYTE * stored
+    claim = f"{kind} {path} claims {shown} in {stored:,} bytes: it is blank or made to fill the memory, remove it"
+    if pixels > max_pixels:
+        raise TooLargeError(f"{kind} {path}", shown, max_pixels, claim if blank else "")
+    if kind == "photograph" and blank and pixels > _BLANK_PIXELS:
+        raise InputError(claim)
+
+
+def _formats() -> tuple[str, ...]:
+    if not READS_HEIF:
+        return _FORMATS
+    import pillow_heif  # noqa: PLC0415 - of an extra
+
+    pillow_heif.register_heif_opener()
+    return (*_FORMATS, "HEIF")
+
+
+def _check_kind(kind: str, path: str | os.PathLike) -> None:
+    """Refuse by name what would be read as its small preview, and what no reading might end of."""
+    if Path(path).suffix.lower() in RAW_EXTENSIONS:
+        raise InputError(f"{kind} {path} {RAW}")
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise InputError(f"{kind} {path} is a link that leads to itself: remove it") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{kind} {path} is no file with content, but a pipe or a device: remove it")
+
+
+def _check_tiff(kind: str, path: str | os.PathLike, image: Image.Image) -> None:
+    """Refuse by content a raw file, whose first picture is a small preview, and what Pillow would read wrongly.
+
+    Where bands are stored apart that is all but RGB of 8 bits: of others it decodes the first only, or noise.
+    """
+    if image.format != "TIFF":
+        return
+    if ExifTags.Base.DNGVersion in image.tag_v2:
+        raise InputError(f"{kind} {path} {RAW}")
+    tags, base = image.tag_v2, ExifTags.Base
+    apart = tags.get(base.PlanarConfiguration) == 2 and tags.get(base.SamplesPerPixel, 1) > 1
+    plain = image.mode in ("RGB", "RGBA") and set(tags.get(base.BitsPerSample, ())) == {8}
+    if kind == "photograph" and apart and not plain:
+        raise _UnknownTiffError(str(damaged(kind, path)))
+
+
+def _unidentified(kind: str, path: str | os.PathLike) -> InputError:
+    """What there is to say of a file that Pillow does not know."""
+    with open(path, "rb") as file:
+        start = file.read(12)
+    if not start:
+        return InputError(f"{kind} {path} is empty: {_COPY_AGAIN}")
+    if reason := WITHOUT_HEIF if start[4:] in _HEIF_BRANDS and not READS_HEIF else why_unread(path):
+        return InputError(f"{kind} {path} {reason}")
+    if kind == "photograph" and start[:4] in _TIFF_STARTS:
+        return _UnknownTiffError(str(damaged(kind, path)))
+    return damaged(kind, path)
 
 
 def orientation(image: Image.Image) -> object:
@@ -175,29 +281,6 @@ def orientation(image: Image.Image) -> object:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # as above, nearly anything
         return 1
-
-
-def to_rgb(image: Image.Image, path: str | os.PathLike) -> Image.Image:
-    """Any photograph as 8-bit RGB, as `read_image` describes; `path` is for its errors."""
-    if image.mode.startswith("I"):
-        return Image.fromarray(_to_eight_bits(image, path)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def _to_eight_bits(image: Image.Image, path: str | os.PathLike) -> UInt8[np.ndarray, "height width"]:
-    """Greyscale of 12 or 16 bits, which Pillow gives raw. Mode "I" is 16 bits in a wider type, or no photograph."""
-    levels = np.asarray(image)
-    if image.mode == "I" and (levels.min() < 0 or levels.max() > 65535):
-        values = f"{levels.min()} to {levels.max()}"
-        raise InputError(f"photograph {path} has 32-bit values from {values}: save it with 8 or 16 bits")
-    tags = image.tag_v2 if image.format == "TIFF" else {}
-    white = 4095 if tags.get(ExifTags.Base.BitsPerSample) == (12,) else 65535
-    grey = ((levels.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
-    white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == 0
-    return 255 - grey if white_is_zero else grey
 
 
 def _check_opaque(image: Image.Image, path: str | os.PathLike) -> None:

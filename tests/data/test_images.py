@@ -2,7 +2,9 @@
 
 import csv
 import io
+import os
 import struct
+import time
 import warnings
 import zlib
 
@@ -10,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spotrust_jax.data.images import read_image, read_mask, resize_image, resize_mask
+from spotrust_jax.data import image_files, images
+from spotrust_jax.data.image_files import IMAGE_EXTENSIONS
+from spotrust_jax.data.images import count_pixels, read_image, read_mask, resize_image, resize_mask
 from spotrust_jax.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
@@ -344,3 +348,89 @@ def test_resize_mask_by_area():
     np.testing.assert_array_equal(resize_mask(ties, 1, 2), [[True, True]])
     np.testing.assert_array_equal(resize_mask(mask, 24, 54), mask.repeat(2, 0).repeat(3, 1))
     assert resize_mask(mask, 12, 18) is mask
+
+
+def test_what_pillow_reads_is_read(tmp_path):
+    """Every extension by which Pillow knows a format that is read, and that no other program shares."""
+    known = {
+        extension for extension, kind in Image.registered_extensions().items() if kind in (*images._FORMATS, "MPO")
+    }
+    assert known - {".pfm"} <= IMAGE_EXTENSIONS <= known | {".heic", ".heif", ".hif", ".avifs"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.jfif", {"format": "JPEG", "quality": 100, "subsampling": 0}),
+        ("a.jpe", {"format": "JPEG", "quality": 100, "subsampling": 0}),
+        ("a.mpo", {"format": "MPO", "quality": 100, "subsampling": 0}),
+        ("a.jp2", {}),
+        ("a.avif", {"quality": 100, "subsampling": "4:4:4"}),
+        ("a.ppm", {}),
+    ],
+)
+def test_other_extensions(tmp_path, name, options):
+    pixels = np.asarray(Image.fromarray(RGB).resize((48, 32), Image.Resampling.BICUBIC))
+    np.testing.assert_allclose(read_image(save(tmp_path / name, pixels, **options)), pixels, atol=6)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.tif", "a.mpo"])
+def test_first_of_several_frames(tmp_path, name):
+    colours = [(220, 40, 30), (20, 60, 200)]
+    first, second = (Image.new("RGB", (32, 16), colour) for colour in colours)
+    first.save(tmp_path / name, save_all=True, append_images=[second])
+    shown = read_image(tmp_path / name)
+    np.testing.assert_allclose(shown, np.broadcast_to(colours[0], shown.shape), atol=6)
+
+
+def test_kinds_that_are_not_read_are_named_with_the_remedy(tmp_path, monkeypatch):
+    for name in ("DJI_0001.DNG", "a.CR2", "a.nef"):  # their first picture is a preview, which Pillow would read
+        assert_refused(read_image, save(tmp_path / name, RGB, format="TIFF"), "raw file", "export it as JPEG or TIFF")
+    assert_refused(read_image, save(tmp_path / "a.tif", RGB, tiffinfo={50706: b"\1\4\0\0"}), "raw file")
+    (tmp_path / "a.psd").write_bytes(b"8BPS" + bytes(60))
+    assert_refused(read_image, tmp_path / "a.psd", "PSD", "export it as JPEG")
+    for module in (images, image_files):
+        monkeypatch.setattr(module, "READS_HEIF", False)
+    for name in ("IMG_0001.HEIC", "renamed.jpg"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+        assert_refused(read_image, tmp_path / name, "HEIC", "pip install 'spotrust-jax[heif]'", "JPEG")
+
+
+def test_heic(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs the extra heif")
+    pixels = np.asarray(Image.fromarray(RGB).resize((64, 32), Image.Resampling.BICUBIC))
+    exif = with_orientation(6)
+    for name in ("a.heic", "a.jpg"):
+        options = {"quality": 100, "chroma": 444, "save_all": False}
+        pillow_heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / name, exif=exif.tobytes(), **options)
+        np.testing.assert_allclose(read_image(tmp_path / name), np.rot90(pixels, -1), atol=8)
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask])
+def test_pipes_and_links_that_lead_nowhere_are_told_at_once(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert_refused(read, tmp_path / "pipe.jpg", "pipe", "remove it")
+    assert_refused(read, "/dev/zero", "device", "remove it")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    assert_refused(read, tmp_path / "loop.jpg", "link", "remove it")
+    (tmp_path / "gone.jpg").symlink_to("nothing.jpg")
+    assert_refused(read, tmp_path / "gone.jpg", "does not exist")
+
+
+def test_small_file_of_many_pixels_is_not_decoded(tmp_path):
+    """400 megapixels of one colour in half a megabyte, and a mere header: neither is a photograph."""
+    row = b"\0" + bytes(20_000)
+    packed = zlib.compressobj(9)
+    content = b"".join(packed.compress(row) for _ in range(20_000)) + packed.flush()
+    path = tmp_path / "blank.png"
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", content) + png_chunk(b"IEND", b""))
+    assert path.stat().st_size < 2_000_000
+    started = time.monotonic()
+    for read in (read_image, count_pixels):
+        assert_refused(read, path, "20000 x 20000 = 400,000,000 pixels", "blank", "remove it")
+    assert time.monotonic() - started < 1
+    path.write_bytes(png(20_000, 20_000, 8, 2, b""))
+    assert_refused(read_image, path, "400,000,000 pixels", "remove it")
+    # A picture of one colour that does no harm is read.
+    assert read_image(save(tmp_path / "small.png", np.zeros((2000, 3000, 3), np.uint8))).shape == (2000, 3000, 3)
