@@ -30,6 +30,7 @@ def main() -> int:
     from spotrust_jax.inference.photograph_job import Job
     from spotrust_jax.inference.photographs import list_photographs
     from spotrust_jax.inference.summary import write_summary
+    from spotrust_jax.inference.truths import Truths
     from spotrust_jax.training.loop import train
 
     workdir = Path(_WORKDIR.value)
@@ -41,7 +42,7 @@ def main() -> int:
     analysis = default_analysis(segmenter.config)
     print(write_evaluations(workdir, [evaluate("demo", segmenter, FolderDataset(scenes, "test"), analysis)]))
     photographs = list_photographs(str(scenes / "images"))[:_MAPPED]
-    job = Job(maps, analysis, segmenter.config.threshold, scenes / "masks")
+    job = Job(maps, analysis, segmenter.config.threshold, Truths(scenes / "masks"))
     rows = [analyse_photograph(segmenter, p, job) for p in photographs]
     write_summary(maps, rows)
     _write_showcase(workdir / "showcase.png", segmenter, analysis, FolderDataset(scenes, "test"))

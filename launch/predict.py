@@ -30,30 +30,37 @@ _SHARD = flags.DEFINE_string("shard", "1/1", "The i-th of n parts of the photogr
 
 
 def main() -> int:
+    from spotrust_jax.inference.records import only_run
+
+    shard, shards = _shard()
+    survey = report_flags.survey()
+    output = _writable(Path(_OUTPUT.value))
+    with only_run(output, "" if shards == 1 else f"{shard}-of-{shards}"):
+        return _predict(shard, shards, survey, output)
+
+
+def _predict(shard: int, shards: int, survey, output: Path) -> int:
     from tqdm import tqdm
 
     import spotrust_jax
     from spotrust_jax.inference.folder import analyse_photographs
     from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
-    from spotrust_jax.inference.photograph_job import Job
+    from spotrust_jax.inference.photograph_job import Job, require_apart
     from spotrust_jax.inference.photographs import list_photographs
     from spotrust_jax.inference.summary import write_summary
     from spotrust_jax.report.page import described
     from spotrust_jax.report.publish import publish
 
-    shard, shards = _shard()
-    survey = report_flags.survey()
-    output = _writable(Path(_OUTPUT.value))
     segmenter = mask_flags.prepared(spotrust_jax.load(_CHECKPOINT.value))
     analysis, threshold = analysis_flags.analysis(segmenter.config), mask_flags.threshold(segmenter.config)
     if survey is not None:
         analysis = dataclasses.replace(analysis, decomposed=True)
-    # What an earlier run wrote below the input is no photograph.
-    photographs = [p for p in list_photographs(_INPUT.value) if output.resolve() not in p.path.resolve().parents]
+    photographs = list_photographs(_INPUT.value)
+    require_apart(photographs, output)
+    truths = _ground_truth(photographs)
     photographs = photographs[shard - 1 :: shards]
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
-    pictures = picture_flags.style(), picture_flags.extras()
-    job = Job(output, analysis, threshold, _ground_truth(), limit, survey, *pictures)
+    job = Job(output, analysis, threshold, truths, limit, survey, picture_flags.style(), picture_flags.extras())
     done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)
     finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
     suffix = "" if shards == 1 else f"-{shard}-of-{shards}"
@@ -83,13 +90,15 @@ def _writable(folder: Path) -> Path:
         raise InputError(f"--output={folder} cannot be written ({error.strerror}): give another folder") from error
 
 
-def _ground_truth() -> Path | None:
+def _ground_truth(photographs: list):
+    from spotrust_jax.inference.truths import Truths
+
     if _GROUND_TRUTH.value is None:
         return None
     folder = Path(_GROUND_TRUTH.value)
     if not folder.is_dir():
         raise InputError(f"--ground_truth={folder} is no folder: give the one with the masks")
-    return folder
+    return Truths.of(folder, photographs)
 
 
 def _conclude(finished: list, analysis, config, summary: Path) -> int:

@@ -13,7 +13,7 @@ from jaxtyping import Float32, UInt8, UInt16
 
 from spotrust_jax import maps
 from spotrust_jax.inference.files import PngWriter, png, windows
-from spotrust_jax.inference.outputs import Result, Scale, beside, map_pictures, scales
+from spotrust_jax.inference.outputs import SHOWN, Result, Scale, beside, map_pictures, scales
 from spotrust_jax.inference.photographs import restore_map
 from spotrust_jax.report.preview import small_photograph
 
@@ -66,6 +66,12 @@ def write_extras(stem: Path, result: Result, extras: Extras, style: maps.Style, 
     if extras.plain or extras.levels:
         files += _write_rows(stem, result, extras, style, bound)
     return files
+
+
+def extra_endings() -> list[str]:
+    """What follows the stem in the names of all files that `write_extras` may write."""
+    pictures = ["probability", *(picture for picture, *_ in SHOWN.values())]
+    return ["_panel.png", *(f"_{picture}_{kind}.png" for picture in pictures for kind in ("plain", "16bit"))]
 
 
 def panel_picture(result: Result, style: maps.Style = maps.PAPER_STYLE) -> UInt8[np.ndarray, "height width 3"]:

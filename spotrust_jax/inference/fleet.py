@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.folder import analyse_photographs
-from spotrust_jax.inference.photograph_job import Job
+from spotrust_jax.inference.photograph_job import Job, possible_files, require_apart
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.records import FileState, Records
 from spotrust_jax.inference.segmenter import load
@@ -92,10 +92,19 @@ class Predictor:
             else:
                 yield row
         here = [self._fetched(photograph, scratch) for photograph in left]
+        if self._output.local is None:
+            self._claim(left, job, scratch / "claims")
         for item in analyse_photographs([self._segmenter], here, job, overwrite=True):
             yield _named(item.row, here[item.index], left[item.index])
         if self._output.local is None:
             self._output.send(output)
+
+    def _claim(self, photographs: list[Photograph], job: Job, folder: Path) -> None:
+        """Sends records of what is to be written before it is sent."""
+        records = dataclasses.replace(job, output=folder).records(self._segmenter)
+        for photograph in photographs:
+            records.claim(photograph, possible_files(folder, photograph))
+        self._output.send(folder)
 
     def _fetched(self, photograph: Photograph, scratch: Path) -> Photograph:
         """On this machine; one that cannot be fetched is reported as one that cannot be read."""
@@ -139,13 +148,17 @@ def run_fleet(fleet: Fleet, *, address: str = "local", predictors: int = 0, batc
 
 
 def photographs_of(fleet: Fleet) -> list[tuple[str, str]]:
-    """Path and stem of each photograph of the input, without what lies in the output."""
+    """Path and stem of each photograph of the input.
+
+    Raises:
+        InputError: where there are none, or one would be lost under a picture of another one.
+    """
     source, target = open_store(fleet.input), open_store(fleet.output)
-    within = source.filesystem == target.filesystem
     found = source.photographs()
-    found = [(path, stem) for path, stem in found if not (within and target.root in PurePosixPath(path).parents)]
     if not found:
         raise InputError(f"input {fleet.input} has no photographs: give a folder or a bucket that has some")
+    if source.filesystem == target.filesystem:
+        require_apart([Photograph(Path(path), PurePosixPath(stem)) for path, stem in found], Path(target.root))
     return found
 
 

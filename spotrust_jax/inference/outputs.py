@@ -26,13 +26,13 @@ MAX_MAP_PIXELS = 50_000_000
 # Values from which the range of a picture's colours is taken: no more of them than make a difference to the eye.
 _RANGE_VALUES = 1_000_000
 
-# Maps that are shown in viridis: the picture's name, the label of its bar, and the lower end of its range.
-_SHOWN = {
+SHOWN = {
     "epistemic": ("epistemic", "standard deviation of the probability", 0.0),
     "log_variance": ("aleatoric", "log variance", None),
     "between_members": ("between_members", "standard deviation between members", 0.0),
     "augmentation": ("augmentation", "standard deviation over views", 0.0),
 }
+"""Maps that are shown in viridis: the picture's name, the label of its bar, and the lower end of its range."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +127,12 @@ def write_maps(
     return measured, [*files, path]
 
 
+def map_endings() -> list[str]:
+    """What follows the stem in the names of all files that `write_maps` may write."""
+    pictures = ["mask", "overlay", "accuracy", *(picture for picture, *_ in SHOWN.values())]
+    return [*(f"_{picture}.png" for picture in pictures), "_maps.npz", "_maps.tif"]
+
+
 def beside(stem: Path, ending: str) -> Path:
     """The stem with an ending; `with_suffix` would cut a stem that has a dot in it."""
     return stem.parent / f"{stem.name}{ending}"
@@ -156,7 +162,7 @@ class Scale:
 def scales(result: Result, palette: maps.Palette = maps.PAPER) -> dict[str, Scale]:
     """By map; their ranges are those of the maps at the size of the analysis, which resizing does not leave."""
     found = {}
-    for name, (picture, label, floor) in _SHOWN.items():
+    for name, (picture, label, floor) in SHOWN.items():
         if name not in result.prediction.names:
             continue
         values = getattr(result.prediction, name)

@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,20 +15,20 @@ from jaxtyping import Bool, Float32, UInt8
 
 from spotrust_jax import maps
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.data.image_files import IMAGE_EXTENSIONS
 from spotrust_jax.data.images import count_pixels, read_image, read_mask, size_text
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
-from spotrust_jax.inference.extra_pictures import NO_EXTRAS, Extras, write_extras
+from spotrust_jax.inference.extra_pictures import NO_EXTRAS, Extras, extra_endings, write_extras
 from spotrust_jax.inference.files import on_disk
-from spotrust_jax.inference.outputs import MAX_MAP_PIXELS, Result, write_maps
+from spotrust_jax.inference.outputs import MAX_MAP_PIXELS, Result, beside, map_endings, write_maps
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.records import Records
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.summary import Row, describe
-from spotrust_jax.inference.survey import Survey, write_survey
+from spotrust_jax.inference.survey import Survey, survey_files, write_survey
 from spotrust_jax.inference.tiling import Allocate, in_memory
+from spotrust_jax.inference.truths import Truths
 
 LARGE = 32_000_000
 """Pixels from which a photograph and its maps lie on disk while they are worked on."""
@@ -44,7 +45,7 @@ class Job:
         output: folder of the maps.
         analysis: how they are made.
         threshold: probability from which a pixel counts as corrosion.
-        truths: folder of masks, where there are any.
+        truths: masks, where there are any.
         max_map_pixels: photographs of more pixels get their maps as TIFF.
         survey: what is asked for a report, where there is to be one; the analysis must then be decomposed.
         style: how pictures look.
@@ -54,7 +55,7 @@ class Job:
     output: Path
     analysis: Analysis
     threshold: float
-    truths: Path | None = None
+    truths: Truths | None = None
     max_map_pixels: int = MAX_MAP_PIXELS
     survey: Survey | None = None
     style: maps.Style = maps.PAPER_STYLE
@@ -70,12 +71,8 @@ class Job:
         return Records(self.output, json.dumps(settings))
 
     def truth_path(self, photograph: Photograph) -> Path | None:
-        """The mask in the folder of truths at the photograph's place below the input, or at its bare stem."""
-        if self.truths is None:
-            return None
-        names = [photograph.stem, photograph.path.stem]
-        paths = (self.truths / f"{name}{extension}" for name in names for extension in sorted(IMAGE_EXTENSIONS))
-        return next((path for path in paths if path.is_file()), None)
+        """The photograph's mask, where masks are given and it has one."""
+        return None if self.truths is None else self.truths.find(photograph)
 
 
 class Loaded(NamedTuple):
@@ -128,17 +125,35 @@ def write(
     loaded: Loaded, result: Result, photograph: Photograph, job: Job, records: Records, config: CheckpointConfig
 ) -> Row:
     """Writes the maps, notes that they are there, and returns the photograph's line of the summary."""
-    records.forget(photograph)
-    stem = job.output / photograph.stem
-    measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
-    files += write_extras(stem, result, job.extras, job.style, config.log_variance_bound)
-    row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
-    if job.survey is not None:
-        row, more = write_survey(job.survey, config, job.output, photograph, row, result)
-        files += more
-    if row.status == "ok":
-        records.save(photograph, job.truth_path(photograph), row, files)
+    with records.writing(photograph, possible_files(job.output, photograph)):
+        stem = job.output / photograph.stem
+        measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
+        files += write_extras(stem, result, job.extras, job.style, config.log_variance_bound)
+        row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
+        if job.survey is not None:
+            row, more = write_survey(job.survey, config, job.output, photograph, row, result)
+            files += more
+        if row.status == "ok":
+            records.save(photograph, job.truth_path(photograph), row, files)
     return row
+
+
+def possible_files(output: Path, photograph: Photograph) -> list[Path]:
+    """All files that any run may write of a photograph."""
+    endings = [*map_endings(), *extra_endings()]
+    maps_and_pictures = [beside(output / photograph.stem, ending) for ending in endings]
+    return [*maps_and_pictures, *survey_files(output, str(photograph.stem))]
+
+
+def require_apart(photographs: Sequence[Photograph], output: Path) -> None:
+    """Raises an `InputError` where a photograph would be lost under a picture of another one."""
+    places = {os.path.realpath(photograph.path): photograph.path for photograph in photographs}
+    folder = Path(os.path.realpath(output))
+    for photograph in photographs:
+        for file in possible_files(folder, photograph):
+            if str(file) in places:
+                lost = f"photograph {places[str(file)]} lies where a picture of {photograph.path} is to be written"
+                raise InputError(f"{lost}: give another --output")
 
 
 def failed(photograph: Photograph, error: Exception) -> Row:
@@ -175,9 +190,7 @@ def _require_space(photograph: Photograph, pixels: int, job: Job) -> None:
 
 
 def _read_truth(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    path = job.truth_path(photograph)
-    if path is None:
-        raise InputError(f"photograph {photograph.path} has no mask in {job.truths}: add {photograph.path.stem}.png")
+    path = job.truths.path(photograph)
     truth = read_mask(path)
     if truth.shape != shape:
         raise InputError(

@@ -24,6 +24,7 @@ from spotrust_jax.data.image_files import (
 )
 from spotrust_jax.data.images import read_image, resize_image
 from spotrust_jax.errors import InputError
+from spotrust_jax.inference.written import without_written
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
 _MULTIPLE = COARSEST_CELL  # pixels; few shapes mean few compilations
@@ -62,7 +63,7 @@ def list_photographs(pattern: str) -> list[Photograph]:
     that is not read is listed, so that reading it says so, unless one of the same stem that is read lies beside it.
     Links to folders are followed, none of them twice. Stems are relative to the folder, or to the part of the glob
     before its first wildcard. Two files that would have one stem keep their extensions. An `InputError` says where
-    nothing was found.
+    nothing was found. What an earlier run wrote is no photograph, wherever it lies.
     """
     if pattern and os.path.isdir(pattern):
         root, files = Path(pattern), _photographs_below(Path(pattern))
@@ -76,6 +77,10 @@ def list_photographs(pattern: str) -> list[Photograph]:
     if not files:
         extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
         raise InputError(f"input {pattern!r} has no photographs: expected files that end in {extensions}")
+    files = without_written(files)
+    if not files:
+        remedy = "name a folder of photographs"
+        raise InputError(f"input {pattern!r} has no photographs, only what an earlier run wrote: {remedy}")
     stems = distinct_stems([PurePosixPath(file.relative_to(root).as_posix()) for file in files])
     return [Photograph(file, stem) for file, stem in zip(files, stems, strict=True)]
 

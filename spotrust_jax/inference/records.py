@@ -1,19 +1,25 @@
-"""Which photographs are done: a record of each, valid as long as doing it again would give the same files."""
+"""Which photographs are done: a record of each, valid as long as doing it again would give the same files.
 
+Also which files are ours: a record names them before they are written. And that one run at a time writes into a folder.
+"""
+
+import contextlib
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from spotrust_jax.errors import InputError
 from spotrust_jax.inference.outputs import beside
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.summary import Row
+from spotrust_jax.inference.written import FOLDER, read_record
 from spotrust_jax.whole_files import write_text
-
-FOLDER = ".records"
-"""Hidden folder of the records, in the output folder."""
 
 # Changes when the same settings give other files.
 _FORMAT = 1
@@ -49,13 +55,27 @@ class Records:
         except (OSError, ValueError, KeyError, TypeError):  # no record, or one that something has damaged
             return None
 
-    def save(self, photograph: Photograph, truth: Path | None, row: Row, files: list[Path]) -> None:
-        """Says that a photograph is done, once its files are there."""
+    @contextlib.contextmanager
+    def writing(self, photograph: Photograph, files: Sequence[Path]) -> Iterator[None]:
+        """Around the writing of a photograph's files, which are among `files`: the record then has what is there."""
+        self.claim(photograph, files)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # on a full disk it stays as it is
+                self._settle(self._path(photograph))
+
+    def claim(self, photograph: Photograph, files: Sequence[Path]) -> None:
+        """Says which files are to be written, so that whoever comes upon one knows it for ours; nothing is done yet."""
         path = self._path(photograph)
         path.parent.mkdir(parents=True, exist_ok=True)
-        sizes = {file.relative_to(self.output).as_posix(): self.state(file).size for file in files}
+        write_text(path, json.dumps({"files": dict.fromkeys(map(self._name, files))}))
+
+    def save(self, photograph: Photograph, truth: Path | None, row: Row, files: list[Path]) -> None:
+        """Says that a photograph is done, once its files are there."""
+        sizes = {self._name(file): self.state(file).size for file in files}
         record = {"inputs": self._inputs(photograph, truth), "files": sizes, "row": dataclasses.asdict(row)}
-        write_text(path, json.dumps(record))
+        write_text(self._path(photograph), json.dumps(record))
 
     def state(self, path: Path) -> FileState:
         """Of one of the files; an `OSError` where there is none."""
@@ -66,9 +86,19 @@ class Records:
         """Of a record; an `OSError` where there is none."""
         return path.read_text(encoding="utf-8")
 
-    def forget(self, photograph: Photograph) -> None:
-        """Before anything of a photograph is written: until all of it is, nothing is done."""
-        self._path(photograph).unlink(missing_ok=True)
+    def _settle(self, path: Path) -> None:
+        """Keeps of a record's files those that are there."""
+        sizes = read_record(self.text(path))
+        if None not in sizes.values():
+            return
+        there = {name: os.stat(self.output / name).st_size for name in sizes if (self.output / name).exists()}
+        if there:
+            write_text(path, json.dumps({"files": there}))
+        else:
+            path.unlink()
+
+    def _name(self, file: Path) -> str:
+        return file.relative_to(self.output).as_posix()
 
     def _path(self, photograph: Photograph) -> Path:
         return beside(self.output / FOLDER / photograph.stem, ".json")
@@ -77,3 +107,34 @@ class Records:
         """Hash of the settings and the states of the files that go in."""
         stamps = [self.state(path) for path in (photograph.path, truth) if path is not None]
         return hashlib.sha256(json.dumps([_FORMAT, self.settings, stamps]).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def only_run(output: Path, part: str = "") -> Iterator[None]:
+    """Keeps other runs out of an output folder while this one writes into it.
+
+    Args:
+        output: the folder, which is there.
+        part: the shard, such as "1-of-4", where the run is one of several that share the folder.
+
+    Raises:
+        InputError: where another run has the folder, or this shard of it.
+    """
+    (output / FOLDER).mkdir(exist_ok=True)
+    # Shards hold the folder together, and each its own part.
+    locks = {".lock": fcntl.LOCK_SH, f".lock-{part}": fcntl.LOCK_EX} if part else {".lock": fcntl.LOCK_EX}
+    with contextlib.ExitStack() as stack:
+        for name, kind in locks.items():
+            file = stack.enter_context((output / FOLDER / name).open("a"))
+            if not _locked(file.fileno(), kind):
+                raise InputError(f"another run is writing into {output}: wait for its end, or give another --output")
+        yield
+
+
+def _locked(descriptor: int, kind: int) -> bool:
+    """Whether a file is ours until its descriptor is closed; on disks that know no locks it is taken for so."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True

@@ -1,6 +1,7 @@
 """Folders and buckets as one: what photographs are in them, and files fetched from and sent to them, by pyarrow."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from spotrust_jax.data.image_files import is_photograph, without_originals
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.photographs import distinct_stems
 from spotrust_jax.inference.records import FileState
+from spotrust_jax.inference.written import FOLDER, read_record
 
 
 class Store(NamedTuple):
@@ -29,12 +31,13 @@ class Store(NamedTuple):
         return Path(self.root) if isinstance(self.filesystem, fs.LocalFileSystem) else None
 
     def photographs(self) -> list[tuple[str, str]]:
-        """Path and stem of each photograph, as `list_photographs` gives them for a folder."""
-        try:
-            infos = self.filesystem.get_file_info(fs.FileSelector(str(self.root), recursive=True))
-        except OSError as error:
-            raise InputError(f"input {self.root} cannot be listed ({error}): give a folder or a bucket") from error
-        files = sorted(PurePosixPath(info.path) for info in infos if info.type == fs.FileType.File)
+        """Path and stem of each photograph, as `list_photographs` gives them for a folder.
+
+        What an earlier run wrote is none, as far as its records lie in the store or in a folder around it.
+        """
+        sizes = self._files()
+        known = self._written(sizes)
+        files = [file for file in sizes if known.get(file, -1) not in (None, sizes[file])]
         files = without_originals(file for file in files if self._is_photograph(file.relative_to(self.root)))
         stems = distinct_stems([file.relative_to(self.root) for file in files])
         return [(str(file), str(stem)) for file, stem in zip(files, stems, strict=True)]
@@ -69,6 +72,31 @@ class Store(NamedTuple):
             self.filesystem.create_dir(str(place.parent), recursive=True)
             options = {"source_filesystem": fs.LocalFileSystem(), "destination_filesystem": self.filesystem}
             fs.copy_files(str(file), str(place), **options)
+
+    def _files(self) -> dict[PurePosixPath, int]:
+        """Sizes of all files, in the order of their names."""
+        try:
+            infos = self.filesystem.get_file_info(fs.FileSelector(str(self.root), recursive=True))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"input {self.root} cannot be listed ({error}): give a folder or a bucket") from error
+        found = {PurePosixPath(info.path): info.size for info in infos if info.type == fs.FileType.File}
+        return dict(sorted(found.items()))
+
+    def _written(self, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, int | None]:
+        """All files that are known to records."""
+        around = [
+            PurePosixPath(info.path)
+            for folder in self.root.parents
+            for info in self.filesystem.get_file_info(
+                fs.FileSelector(str(folder / FOLDER), allow_not_found=True, recursive=True)
+            )
+        ]
+        records = [file for file in (*files, *around) if FOLDER in file.parts and file.suffix == ".json"]
+        return {
+            PurePosixPath(*record.parts[: record.parts.index(FOLDER)]) / name: size
+            for record in records
+            for name, size in read_record(self.text(record)).items()
+        }
 
     @staticmethod
     def _is_photograph(file: PurePosixPath) -> bool:

@@ -82,14 +82,26 @@ def write_survey(
     millimetres = survey.scale(result.image)
     regions = _regions(result, survey.smallest(millimetres), output)
     lines = region_lines(regions, millimetres)
-    geojson = beside(output / photograph.stem, "_regions.geojson")
-    write_geojson(geojson, regions.labels, lines, read_georeference(photograph.path))
+    stem = str(photograph.stem)
+    write_geojson(geojson_file(output, stem), regions.labels, lines, read_georeference(photograph.path))
     row = _completed(row, config, small, millimetres, len(lines))
     row = _with_interval(row, config, result.interval)
     position = read_position(photograph.path)
     if position is not None:
         row = dataclasses.replace(row, **dataclasses.asdict(position))
-    return row, [geojson, *_write_parts(output, photograph, row, result, small, lines, regions)]
+    _write_parts(output, photograph, row, result, small, lines, regions)
+    return row, survey_files(output, stem)
+
+
+def survey_files(output: Path, outputs: str) -> list[Path]:
+    """All files that `write_survey` writes of a photograph."""
+    places = geojson_file, detail_part, regions_part, thumbnail_part
+    return [place(output, outputs) for place in places]
+
+
+def geojson_file(output: Path, outputs: str) -> Path:
+    """Where the regions of a photograph are for other programs, by the stem of its maps."""
+    return beside(output / outputs, "_regions.geojson")
 
 
 def regions_part(output: Path, outputs: str) -> Path:
@@ -158,7 +170,7 @@ def _write_parts(
     small: UInt8[np.ndarray, "height width 3"],
     lines: list[Region],
     regions: Regions,
-) -> list[Path]:
+) -> None:
     steps = slider_steps(result.threshold)
     counts, shown, aleatoric = _levels(result, steps)
     threshold = np.searchsorted(steps.probability, np.float32(result.threshold))
@@ -178,7 +190,6 @@ def _write_parts(
     write_text(regions_part(output, stem), json.dumps(part))
     with replacing(thumbnail_part(output, stem)) as partial:
         partial.write_bytes(preview.thumbnail(small, shown[..., 0] > threshold))
-    return [kept(output, stem) for kept in (detail_part, regions_part, thumbnail_part)]
 
 
 def _levels(

@@ -19,6 +19,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.summary import Row
 from spotrust_jax.inference.survey import detail_part, thumbnail_part
+from spotrust_jax.inference.written import record_folder
 from spotrust_jax.maps import scale_colours
 from spotrust_jax.report.levels import slider_steps
 from spotrust_jax.report.preview import data_url
@@ -148,6 +149,8 @@ def _write_files(output: Path, files: Path, rows: Sequence[Row]) -> None:
         for number, row in enumerate(rows):
             _same_file(detail_part(output, row.outputs), partial / f"{number:06}.js")
             _same_file(thumbnail_part(output, row.outputs), partial / f"{number:06}.jpg")
+        # Who looks for photographs below the output is not to take these for some.
+        record_folder(output, files, partial)
 
 
 def _same_file(source: Path, target: Path) -> None:

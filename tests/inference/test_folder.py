@@ -15,6 +15,7 @@ from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.folder import analyse_photographs
 from spotrust_jax.inference.photograph_job import Job
 from spotrust_jax.inference.photographs import list_photographs
+from spotrust_jax.inference.truths import Truths
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
 
 ENDINGS = ("mask.png", "overlay.png", "epistemic.png", "aleatoric.png", "maps.npz")
@@ -55,7 +56,7 @@ def test_files_hold_the_known_maps(photographs, job):
     truth = np.zeros((70, 50), bool)
     truth[:30] = True
     Image.fromarray(truth).save(truths / "a.png")
-    rows, _ = run(photographs[:1], dataclasses.replace(job, analysis=Analysis(None, 2), truths=truths))
+    rows, _ = run(photographs[:1], dataclasses.replace(job, analysis=Analysis(None, 2), truths=Truths(truths)))
     image = pixels(photographs[0].path)
     arrays, known = np.load(job.output / "a_maps.npz"), known_maps(image)
     for name in ("probability", "epistemic", "log_variance"):

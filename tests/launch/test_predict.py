@@ -14,6 +14,7 @@ import spotrust_jax
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.images import read_image
+from spotrust_jax.inference.records import only_run
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.segmenter import ModelConfig
 from tests.trained_like import trained_like
@@ -83,3 +84,23 @@ def test_library_answers_as_the_program_with_other_settings(run, checkpoint, tmp
     settings = {"scale": scale, "num_samples": 2, "key": jax.random.key(3)}
     prediction = spotrust_jax.load(checkpoint).predict(read_image(tmp_path / "one.png"), **settings)
     assert_maps_of(prediction, tmp_path / "out" / "one_maps.npz")
+
+
+def test_output_among_the_photographs(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    photograph((40, 60)).save(tmp_path / "in" / "one.png")
+    photograph((40, 60), seed=1).save(tmp_path / "in" / "two.png")
+    starts = [("in", "in", "2 of 2"), ("in", "in", "2 of 2"), ("in", ".", "2 of 2"), ("in/one.png", "in", "1 of 1")]
+    for source, output, counted in starts:
+        result = run(f"--input={tmp_path}/{source}", f"--output={tmp_path}/{output}", "--num_samples=2")
+        assert result.returncode == 0, result.stderr
+        assert f"{counted} photographs analysed" in result.stdout
+
+
+def test_second_run_into_a_folder_is_refused(run, tmp_path):
+    photograph((40, 60)).save(tmp_path / "one.png")
+    (tmp_path / "out").mkdir()
+    with only_run(tmp_path / "out"):
+        result = run(f"--input={tmp_path}/one.png", f"--output={tmp_path}/out")
+    assert result.returncode == 2
+    assert result.stderr.strip().splitlines()[-1].startswith("error: another run is writing into")
