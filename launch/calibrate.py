@@ -7,10 +7,12 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, program
+from . import analysis_flags, checkpoint_flags, program
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Folder for the calibrated model, which the package's own models need; else the checkpoint itself."
+)
 _SPLIT = flags.DEFINE_string("split", "validation", "Split to calibrate on.")
 _MISS_RATE = flags.DEFINE_float(
     "miss_rate", None, "Share of corrosion that a new photograph may miss in expectation; else the best F1 decides."
@@ -18,18 +20,27 @@ _MISS_RATE = flags.DEFINE_float(
 
 
 def main() -> int:
+    import dataclasses
+
     import spotrust_jax
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, table, ways
+    from spotrust_jax.pretrained.registry import locate, names
 
     if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
         raise InputError(f"--miss_rate={_MISS_RATE.value} is no share: give a number between 0 and 1")
-    segmenter = spotrust_jax.load(_CHECKPOINT.value).spread(program.devices())[0]
+    checkpoint = checkpoint_flags.checkpoint()
+    if _OUTPUT.value is None and checkpoint in names():
+        raise InputError(f"{checkpoint} is part of the package, which stays as it is: add --output=FOLDER for a copy")
+    segmenter = spotrust_jax.load(checkpoint).spread(program.devices())[0]
     dataset = open_path(_DATA.value, _SPLIT.value)
     observed = observe(segmenter, dataset, analysis_flags.analysis(segmenter.config))
     config = calibrated(segmenter.config, observed, _MISS_RATE.value)
-    write_config(_CHECKPOINT.value, config)
+    if _OUTPUT.value is None:
+        write_config(locate(checkpoint).folder, config)
+    else:
+        dataclasses.replace(segmenter, config=config).save(_OUTPUT.value)
     found = {name: quality_of(observed.by_probability, way) for name, way in ways(observed, config).items()}
     print(table(found))
     print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.shift:+.3f})")

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from absl import flags
 
+from spotrust_jax.pretrained.registry import DEFAULT
+
 from . import analysis_flags, mask_flags, program
 
-_CHECKPOINT = flags.DEFINE_list("checkpoint", None, "Folders of trained models, separated by commas.", required=True)
+_CHECKPOINT = flags.DEFINE_list(
+    "checkpoint", [DEFAULT], "Models: names that `spotrust models` lists, folders or files, separated by commas."
+)
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "test", "Split to score: train, validation, test, fold_0 ..., or all.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for tables, numbers and figures.", required=True)

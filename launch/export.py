@@ -1,7 +1,7 @@
 """Writes a trained model as a folder of files that run without this library, and compares them with it.
 
 spotrust export --checkpoint=RUN/best --output=BUNDLE --onnx --verify=PHOTOGRAPHS
-spotrust export --output=BUNDLE --verify=PHOTOGRAPHS    # a bundle that is there already
+spotrust export --output=BUNDLE --verify=PHOTOGRAPHS    # the default detector, or a bundle that is there
 """
 
 from pathlib import Path
@@ -10,7 +10,12 @@ from absl import flags
 
 from . import program
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "Model: a name, a folder such as RUN/best, or a .safetensors file; the default detector, unless --output is a "
+    "bundle to verify.",
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the bundle.", required=True)
 _ONNX = flags.DEFINE_bool("onnx", False, "ONNX files as well.")
 _VERIFY = flags.DEFINE_string("verify", None, "Photograph, folder, or glob in quotes, to compare the files on.")
@@ -19,20 +24,20 @@ _VERIFY = flags.DEFINE_string("verify", None, "Photograph, folder, or glob in qu
 def main() -> int:
     import spotrust_jax
     from spotrust_jax.checkpoints import read_config
-    from spotrust_jax.errors import InputError
     from spotrust_jax.export.bundle import CHECKPOINT, read_description, write_bundle
     from spotrust_jax.export.verify import read_photographs, verify
+    from spotrust_jax.pretrained.registry import DEFAULT
 
-    bundle, photographs = Path(_OUTPUT.value), []
-    if _CHECKPOINT.value is None:
-        if _VERIFY.value is None:
-            raise InputError("--checkpoint is missing: give a model to export, or --verify for a bundle that is there")
+    bundle, photographs, segmenter = Path(_OUTPUT.value), [], None
+    if _CHECKPOINT.value is not None or _VERIFY.value is None or not bundle.exists():
+        segmenter = spotrust_jax.load(_CHECKPOINT.value or DEFAULT)
+    else:
         read_description(bundle)
     if _VERIFY.value is not None:
-        size = read_config(_CHECKPOINT.value or bundle / CHECKPOINT).inference_size
-        photographs = read_photographs(_VERIFY.value, size)
-    if _CHECKPOINT.value is not None:
-        write_bundle(spotrust_jax.load(_CHECKPOINT.value), bundle, onnx=_ONNX.value)
+        config = segmenter.config if segmenter else read_config(bundle / CHECKPOINT)
+        photographs = read_photographs(_VERIFY.value, config.inference_size)
+    if segmenter:
+        write_bundle(segmenter, bundle, onnx=_ONNX.value)
         print(f"{bundle}: {', '.join(read_description(bundle).files)}")
     return _report(verify(bundle, photographs), bundle) if photographs else 0
 

@@ -7,9 +7,8 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, mask_flags, program
+from . import analysis_flags, checkpoint_flags, mask_flags, program
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Model's folder, which all machines can read.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder or bucket for the maps.", required=True)
 _ADDRESS = flags.DEFINE_string("address", "local", "Ray cluster, such as auto or HOST:6379, or this machine (local).")
@@ -45,9 +44,9 @@ def _fleet():
     from spotrust_jax.inference.fleet import Fleet
     from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
 
-    config = mask_flags.prepared(read_config(_CHECKPOINT.value))
+    config = mask_flags.prepared(read_config(checkpoint_flags.checkpoint()))
     return Fleet(
-        os.path.abspath(_CHECKPOINT.value),
+        _shared_checkpoint(),
         _absolute(_INPUT.value),
         _absolute(_OUTPUT.value),
         analysis_flags.analysis(config),
@@ -58,6 +57,14 @@ def _fleet():
         jax.config.jax_platforms or "",
         jax.config.jax_compilation_cache_dir or "",
     )
+
+
+def _shared_checkpoint() -> str:
+    """A name stays one: every machine has the package, perhaps elsewhere; all can read the path of any other model."""
+    from spotrust_jax.pretrained.registry import names
+
+    checkpoint = checkpoint_flags.checkpoint()
+    return checkpoint if checkpoint in names() else os.path.abspath(checkpoint)
 
 
 def _absolute(place: str) -> str:

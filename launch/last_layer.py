@@ -4,7 +4,9 @@ from absl import flags
 
 from . import program
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a deterministic model, or ensemble.", required=True)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "Deterministic model, or ensemble: folder, file or name.", required=True
+)
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "train", "Split to fit on, best the one that the model was trained on.")
 _KIND = flags.DEFINE_enum(

@@ -13,9 +13,8 @@ from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, mask_flags, picture_flags, program, report_flags
+from . import analysis_flags, checkpoint_flags, mask_flags, picture_flags, program, report_flags
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the maps.", required=True)
 _GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Folder of masks, with the photographs' stems.")
@@ -51,7 +50,7 @@ def _predict(shard: int, shards: int, survey, output: Path) -> int:
     from spotrust_jax.report.page import described
     from spotrust_jax.report.publish import publish
 
-    segmenter = mask_flags.prepared(spotrust_jax.load(_CHECKPOINT.value))
+    segmenter = mask_flags.prepared(spotrust_jax.load(checkpoint_flags.checkpoint()))
     analysis, threshold = analysis_flags.analysis(segmenter.config), mask_flags.threshold(segmenter.config)
     if survey is not None:
         analysis = dataclasses.replace(analysis, decomposed=True)
@@ -67,7 +66,7 @@ def _predict(shard: int, shards: int, survey, output: Path) -> int:
     rows = [item.row for item in finished]
     write_summary(output, rows, f"summary{suffix}")
     if survey is not None:
-        kind = described(segmenter.config, Path(_CHECKPOINT.value), analysis, threshold)
+        kind = described(segmenter.config, Path(checkpoint_flags.checkpoint()), analysis, threshold)
         print(f"report: {publish(output, rows, kind, inline=report_flags.inline(), suffix=suffix)}")
     return _conclude(finished, analysis, segmenter.config, output / f"summary{suffix}.csv")
 

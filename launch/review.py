@@ -8,9 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
-from . import analysis_flags, mask_flags, program
+from . import analysis_flags, checkpoint_flags, mask_flags, program
 
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a trained model, such as RUN/best.", required=True)
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "test", "Split to measure on: train, validation, test, fold_0 ..., or all.")
 _SHARE = flags.DEFINE_float("share", 0.2, "Share of the photographs that are looked at again.", 0.0, 1.0)
@@ -26,7 +25,7 @@ def main() -> int:
     from spotrust_jax.whole_files import write_text
 
     dataset = open_path(_DATA.value, _SPLIT.value)
-    segmenter = mask_flags.prepared(spotrust_jax.load(_CHECKPOINT.value)).spread(program.devices())[0]
+    segmenter = mask_flags.prepared(spotrust_jax.load(checkpoint_flags.checkpoint())).spread(program.devices())[0]
     analysis = dataclasses.replace(analysis_flags.analysis(segmenter.config), decomposed=True)
     reviewed = review_dataset(segmenter, dataset, analysis, mask_flags.threshold(segmenter.config))
     found = rankings(reviewed, _SHARE.value)

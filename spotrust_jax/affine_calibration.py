@@ -1,6 +1,7 @@
 """What makes frequencies of a network's probabilities; evaluation/calibration.py has how it is fitted."""
 
 import dataclasses
+import math
 
 from spotrust_jax.errors import InputError
 
@@ -21,8 +22,10 @@ class AffineCalibration:
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.slope > 0:
+        if not 0 < self.slope < math.inf:
             raise InputError(f"the slope of a calibration is {self.slope}: give a positive number")
+        if not math.isfinite(self.shift):
+            raise InputError(f"the shift of a calibration is {self.shift}: give a finite number")
 
     def __call__(self, probability):
         """Calibrated probabilities [...], arrays of numpy or of jax, of the type that goes in."""

@@ -1,29 +1,63 @@
-"""Trained models on disk: an Orbax checkpoint of the variables with `config.json` beside it.
+"""Trained models on disk: `config.json`, and the variables as an Orbax checkpoint or in half precision as safetensors.
 
-The state of a run in progress (optimiser, schedules) is `training/run_state.py`'s business.
+The state of a run in progress (optimiser, schedules) is `training/run_state.py`'s business; which models come with the
+package, and where, is `pretrained/registry.py`'s.
 """
 
 import dataclasses
 import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
-from etils import epath
 from jaxtyping import PyTree
 
 from spotrust_jax.affine_calibration import AffineCalibration
-from spotrust_jax.config import from_dict, to_dict
+from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
+from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
+from spotrust_jax.tensor_files import read_variables, write_variables
 from spotrust_jax.whole_files import write_text
 
 FORMAT = 1
-CONFIG_NAME = "config.json"
+
+_LARGEST_SIZE = 2**15  # pixels: beyond, a long side is a damaged number and would fill the memory
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A measured figure: `measure` (such as "F1") on photographs `on`, with its 95% interval from `low` to `high`."""
+
+    measure: str
+    on: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What a person should know of a published model, in short; empty for one that somebody trains.
+
+    Attributes:
+        name, version: of the model.
+        licence: of the weights.
+        sources: what it was trained on, one line each.
+        scores: how good it is.
+    """
+
+    name: str = ""
+    version: str = ""
+    licence: str = ""
+    sources: tuple[str, ...] = ()
+    scores: tuple[Score, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +75,7 @@ class CheckpointConfig:
         threshold: (calibrated) probability from which a pixel counts as corrosion.
         threshold_rule: in words, what the threshold was chosen by.
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
+        card: what a person should know; no maps depend on it.
         format: version of this layout.
     """
 
@@ -56,7 +91,32 @@ class CheckpointConfig:
     threshold: float = 0.5
     threshold_rule: str = "one half"
     untrained: tuple[str, ...] = ()
+    card: ModelCard = dataclasses.field(default=ModelCard(), compare=False)
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        ranges = (
+            ("members", self.members >= 1, "at least 1"),
+            ("mean", all(map(math.isfinite, self.mean)), "finite numbers"),
+            ("deviation", all(0 < value < math.inf for value in self.deviation), "positive numbers"),
+            (
+                "inference_size",
+                COARSEST_CELL <= self.inference_size <= _LARGEST_SIZE,
+                f"{COARSEST_CELL} to {_LARGEST_SIZE} pixels",
+            ),
+            ("positive_weight", 0 < self.positive_weight < math.inf, "a positive number"),
+            ("log_variance_bound", 0 < self.log_variance_bound < math.inf, "a positive number"),
+            ("threshold", 0 <= self.threshold <= 1, "a probability from 0 to 1"),
+        )
+        for name, sound, expected in ranges:
+            if not sound:
+                raise InputError(f"checkpoint.{name} is {getattr(self, name)}, expected {expected}: give another")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What maps and masks depend on, as a dictionary."""
+        values = to_dict(self)
+        return {field.name: values[field.name] for field in dataclasses.fields(self) if field.compare}
 
     @property
     def uncalibrated(self) -> "CheckpointConfig":
@@ -75,13 +135,28 @@ def save_model(folder: str | os.PathLike, variables: Variables, config: Checkpoi
     """Writes variables [members, ...] and configuration; an older step in `folder` goes only once this one is whole.
 
     Raises:
-        InputError: where `folder` has this step already.
+        InputError: where `folder` has this step already, or the weights of a model in half precision.
     """
-    if (Path(folder) / str(step)).exists():
+    import orbax.checkpoint as ocp  # noqa: PLC0415 (not needed for the models of the package)
+
+    if (Path(folder) / str(step)).exists() or (Path(folder) / WEIGHTS_NAME).exists():
         raise InputError(f"{folder} has a model already: give another folder, or remove it")
     write_config(folder, config)
     with model_manager(folder) as manager:
         manager.save(step, args=ocp.args.StandardSave(variables), force=True)
+
+
+def save_safetensors(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig) -> None:
+    """Writes variables [members, ...] in half precision, and the configuration last: a model as the package brings it.
+
+    Raises:
+        InputError: where `folder` has a model already, or half precision does not hold a value.
+    """
+    if (Path(folder) / CONFIG_NAME).exists():
+        raise InputError(f"{folder} has a model already: give another folder, or remove it")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    write_variables(Path(folder) / WEIGHTS_NAME, variables, config.model)
+    write_config(folder, config)
 
 
 def write_config(folder: str | os.PathLike, config: CheckpointConfig) -> None:
@@ -92,60 +167,75 @@ def write_config(folder: str | os.PathLike, config: CheckpointConfig) -> None:
         write_text(folder / CONFIG_NAME, json.dumps(to_dict(config), indent=2) + "\n")
 
 
-def model_manager(folder: str | os.PathLike, *, in_background: bool = False) -> ocp.CheckpointManager:
-    """Orbax's manager of a folder with one model, to which `StandardSave` gives variables [members, ...]."""
+def model_manager(folder: str | os.PathLike, *, in_background: bool = False) -> Any:
+    """Orbax's `CheckpointManager` of a folder with one model: `StandardSave` gives it variables [members, ...]."""
+    import orbax.checkpoint as ocp  # noqa: PLC0415
+    from etils import epath  # noqa: PLC0415
+
     options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=in_background)
     handler = ocp.StandardCheckpointHandler()
-    return ocp.CheckpointManager(epath.Path(folder).resolve(), options=options, item_handlers=handler)
+    return ocp.CheckpointManager(epath.Path(os.path.abspath(folder)), options=options, item_handlers=handler)
 
 
-def load_model(folder: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
-    """Variables [members, ...] and configuration that `save_model` wrote.
+def load_model(checkpoint: str | os.PathLike) -> tuple[Variables, CheckpointConfig]:
+    """Variables [members, ...], float32, and configuration of a model given by name, folder or safetensors file.
 
-    Whether they are the variables of this very network shows where it is first used: to ask for their names and shapes
-    takes as long as all of this.
+    Whether the variables of an Orbax checkpoint are those of this very network shows where they are first used: to ask
+    for their names and shapes takes as long as all of this.
 
     Raises:
-        InputError: where there is no such checkpoint, or one that cannot be read.
+        InputError: where there is no such model, or one that cannot be read.
     """
-    folder = Path(folder).resolve()
-    config = read_config(folder)
-    with model_manager(folder) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise InputError(
-                f"{folder} has a {CONFIG_NAME} but no Orbax checkpoint: give another folder, or train again"
-            )
-        try:
-            template = _template(manager.item_metadata(step).tree)
-            variables = manager.restore(step, args=ocp.args.StandardRestore(template))
-        except (ValueError, KeyError, FileNotFoundError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"checkpoint {folder} cannot be restored, give another ({reason})") from error
-    found = {leaf.shape[0] for leaf in jax.tree.leaves(variables)}
-    if found != {config.members}:
-        raise InputError(
-            f"{folder / CONFIG_NAME} says {config.members} members, its checkpoint has others: give another"
-        )
+    place = locate(checkpoint)
+    config = _read_config(place)
+    variables = read_variables(place.weights, config.model) if place.weights else _restore(place.folder)
+    _check_values(variables, config.members, place)
     return variables, config
 
 
-def read_config(folder: str | os.PathLike) -> CheckpointConfig:
-    """The configuration alone, an `InputError` where `folder` is no checkpoint."""
-    folder = Path(folder).resolve()
-    path = folder / CONFIG_NAME
-    if not path.is_file():
-        raise InputError(f"{folder} is not a checkpoint: it has no {CONFIG_NAME}; give a folder such as RUN/best")
+def read_config(checkpoint: str | os.PathLike) -> CheckpointConfig:
+    """The configuration alone, an `InputError` where there is no such model."""
+    return _read_config(locate(checkpoint))
+
+
+def _read_config(place: Location) -> CheckpointConfig:
+    return read_config_file(CheckpointConfig, place.folder / CONFIG_NAME, what="checkpoint", version=FORMAT)
+
+
+def _restore(folder: Path) -> Variables:
+    """Variables of an Orbax checkpoint, on the first device."""
+    import orbax.checkpoint as ocp  # noqa: PLC0415
+
     try:
-        values = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not JSON ({error}): the checkpoint is damaged") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise InputError(f"{path} is not of checkpoint format {FORMAT}: use the version of this program that wrote it")
-    return from_dict(CheckpointConfig, values, "checkpoint")
+        with model_manager(folder) as manager:
+            step = manager.latest_step()
+            if step is None:
+                raise InputError(
+                    f"{folder} has a {CONFIG_NAME} but no Orbax checkpoint and no {WEIGHTS_NAME}: give another "
+                    f"folder, or train again"
+                )
+            template = _template(manager.item_metadata(step).tree)
+            return manager.restore(step, args=ocp.args.StandardRestore(template))
+    except InputError:
+        raise
+    except Exception as error:  # of damaged files Orbax and TensorStore raise nearly anything
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:100]}"
+        raise InputError(f"checkpoint {folder} is damaged and cannot be restored ({reason}): give another") from error
 
 
 def _template(metadata: PyTree) -> Variables:
     """Shapes and placement of the variables: all on the first device, whatever wrote them."""
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float32, sharding=sharding), metadata)
+
+
+def _check_values(variables: Variables, members: int, place: Location) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        name = "/".join(str(entry.key) for entry in path)
+        if leaf.shape[:1] != (members,):
+            raise InputError(
+                f"{place.folder / CONFIG_NAME} says {members} members, but {name} of {place} has shape "
+                f"{list(leaf.shape)}: give another checkpoint"
+            )
+        if not np.isfinite(np.asarray(leaf)).all():
+            raise InputError(f"{place} has values in {name} that are not finite: the model is damaged, give another")

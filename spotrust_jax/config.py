@@ -5,8 +5,11 @@ The defaults are the paper's; `configs/` holds the experiments that differ from 
 
 import dataclasses
 import difflib
+import json
+import reprlib
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal
 
@@ -18,6 +21,10 @@ from spotrust_jax.recipe import FineTuningConfig, LossConfig, OptimizerConfig, P
 
 # Three numbers, or none of them where the data set's own are meant.
 Channels = tuple[float, float, float] | tuple[()]
+
+# Wrong values as errors show them: a damaged file may hold anything.
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +162,30 @@ def from_dict(kind: type, values: Mapping[str, Any], where: str = "config") -> A
     for name in values:
         if name not in hints:
             raise InputError(f"{where}.{name} does not exist{_nearest(name, list(hints))}")
+    for field in dataclasses.fields(kind):
+        if field.name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise InputError(f"{where}.{field.name} is missing: give a value")
     return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def read_config_file(kind: type, path: Path, *, what: str, version: int) -> Any:
+    """The data class `kind` from a JSON file that belongs to a `what`, and whose field `format` says `version`.
+
+    Raises:
+        InputError: where the file cannot be read, is of another version, or has a field that `kind` does not allow.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not JSON ({error}): the {what} is damaged, give another") from error
+    if not isinstance(values, dict) or values.get("format") != version:
+        raise InputError(f"{path} is not of {what} format {version}: use the version of this program that wrote it")
+    try:
+        return from_dict(kind, values, what)
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def require_field(kind: type, path: str) -> None:
@@ -184,31 +214,33 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     """`value` as the type `hint`, or an error."""
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise InputError(f"{where} is {value!r}: give a section of fields")
+            raise InputError(f"{where} is {_SHOWN.repr(value)}: give a section of fields")
         return from_dict(hint, value, where)
     if isinstance(hint, UnionType):  # Channels
         given, _ = typing.get_args(hint)
         return () if value in ((), []) else _convert(given, value, where)
     if typing.get_origin(hint) is Literal:
         if value not in typing.get_args(hint):
-            raise InputError(f"{where} is {value!r}: choose one of {', '.join(map(repr, typing.get_args(hint)))}")
+            raise InputError(
+                f"{where} is {_SHOWN.repr(value)}: choose one of {', '.join(map(repr, typing.get_args(hint)))}"
+            )
         return value
     if typing.get_origin(hint) is tuple:
         return _convert_tuple(typing.get_args(hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise InputError(f"{where} is {value!r}: give a value of type {hint.__name__}")
+        raise InputError(f"{where} is {_SHOWN.repr(value)}: give a value of type {hint.__name__}")
     return value
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if kinds[-1] is Ellipsis:
         if not isinstance(value, (list, tuple)):
-            raise InputError(f"{where} is {value!r}: give a list")
+            raise InputError(f"{where} is {_SHOWN.repr(value)}: give a list")
         kinds = kinds[:1] * len(value)
     if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
-        raise InputError(f"{where} is {value!r}: give {len(kinds)} values")
+        raise InputError(f"{where} is {_SHOWN.repr(value)}: give {len(kinds)} values")
     return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.tensor_files import read_tensors
 
 # Entries of a training checkpoint that hold the state dict.
 _STATE_ENTRIES = ("state_dict", "model_state_dict", "model_state", "model")
@@ -64,25 +65,8 @@ def read_state(path: str | os.PathLike) -> WeightFile:
     if not path.is_file():
         raise InputError(f"weight file {path} is not there, or no file: check the path")
     if path.suffix == ".safetensors":
-        return WeightFile(_read_safetensors(path), [])
+        return WeightFile(read_tensors(path).in_float32, [])
     return _read_torch(path)
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        from safetensors import SafetensorError, numpy  # noqa: PLC0415 (an extra)
-    except ImportError as error:
-        raise InputError(f"reading {path} needs the package safetensors: {_INSTALL}") from error
-    try:
-        tensors = numpy.load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path} is no safetensors file, or a damaged one ({_first_line(error)}): get it again"
-        ) from error
-    if not tensors:
-        raise InputError(f"{path} holds no tensors: give a file of weights")
-    # bfloat16 arrays are of a type that numpy does not count among its floating ones.
-    return {name: array if array.dtype.kind in "biu" else array.astype(np.float32) for name, array in tensors.items()}
 
 
 def _read_torch(path: Path) -> WeightFile:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.convert import convert_files, convert_state
@@ -25,7 +26,7 @@ def state() -> dict[str, np.ndarray]:
 
 
 def write_safetensors(path: Path, state: dict[str, np.ndarray]) -> Path:
-    pytest.importorskip("safetensors.numpy").save_file(state, path)
+    safetensors.numpy.save_file(state, path)
     return path
 
 

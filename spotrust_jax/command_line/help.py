@@ -108,7 +108,8 @@ def _default(flag: flags.Flag) -> str:
         return " (required)"
     if flag.default in (None, [], ""):
         return ""
-    return f" (default: {str(flag.default).lower() if flag.boolean else flag.default})"
+    value = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+    return f" (default: {str(value).lower() if flag.boolean else value})"
 
 
 def _first_sentence(docstring: str | None) -> str:

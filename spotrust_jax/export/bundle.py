@@ -9,7 +9,7 @@ from typing import Literal
 import jax
 
 from spotrust_jax.affine_calibration import AffineCalibration
-from spotrust_jax.config import from_dict, to_dict
+from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.export.stablehlo import KEY_IMPLEMENTATION, PLATFORMS, write_program
 from spotrust_jax.export.usage import usage_text
@@ -151,14 +151,8 @@ def read_description(folder: str | os.PathLike) -> Description:
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
         raise InputError(f"{folder} is no bundle: it has no {DESCRIPTION}; give a folder that launch.export wrote")
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): export again") from error
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise InputError(f"{path} is not of bundle format {FORMAT}: use the version of this program that wrote it")
-    description = from_dict(Description, values, DESCRIPTION)
+    description = read_config_file(Description, path, what="bundle", version=FORMAT)
     for name in description.files:
-        if not (Path(folder) / name).exists():
+        if not os.path.exists(Path(folder) / name):
             raise InputError(f"bundle {folder} has no {name}, which its {DESCRIPTION} names: export again")
     return description

@@ -3,6 +3,7 @@
 Both sides compute on the CPU, the files in a process of their own.
 """
 
+import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -17,7 +18,15 @@ from jaxtyping import Array, Key, UInt8
 
 from spotrust_jax.data.images import read_image
 from spotrust_jax.errors import InputError, RunError
-from spotrust_jax.export.bundle import CHECKPOINT, PROGRAM, VARIABLES, Description, read_description
+from spotrust_jax.export.bundle import (
+    CHECKPOINT,
+    DESCRIPTION,
+    PROGRAM,
+    VARIABLES,
+    Description,
+    describe,
+    read_description,
+)
 from spotrust_jax.export.halves import first_noise, half_names, in_float32
 from spotrust_jax.inference.photographs import fit_image, inference_shape, list_photographs
 from spotrust_jax.inference.segmenter import Segmenter, load
@@ -63,13 +72,14 @@ def verify(bundle: Path, images: list[Image]) -> list[Difference]:
     """Differences of all maps that files give.
 
     Raises:
-        InputError: where `bundle` is none, lacks a file, or cannot be compared on this machine.
-        RunError: where its checkpoint is not the one that was exported, or its files do not run.
+        InputError: where `bundle` is none, lacks a file, is damaged, or cannot be compared on this machine.
+        RunError: where its checkpoint is not the one that was exported, or its files need more than this machine has.
     """
     description = read_description(bundle)
     segmenter = load(bundle / CHECKPOINT).spread([_cpu()])[0]
     if segmenter.fingerprint != description.fingerprint:
         raise RunError(f"{bundle / CHECKPOINT} is not the model that was exported: export again")
+    _check_description(bundle, description, describe(segmenter, description.files))
     members = _onnx_members(segmenter, description)
     with tempfile.TemporaryDirectory() as folder:
         cases = Path(folder)
@@ -78,6 +88,16 @@ def verify(bundle: Path, images: list[Image]) -> list[Difference]:
         _run_without_library(bundle, cases)
         found = [dict(np.load(cases / f"{index}.maps.npz")) for index in range(len(images))]
     return _differences(found, [_expected(segmenter, members, image) for image in images])
+
+
+def _check_description(bundle: Path, found: Description, expected: Description) -> None:
+    """Raises an `InputError` where `bundle.json` says of the model what is not so; its words may be of another time."""
+    for field in dataclasses.fields(Description):
+        value, right = getattr(found, field.name), getattr(expected, field.name)
+        if field.name not in ("inputs", "outputs", "platforms", "jax") and value != right:
+            raise InputError(
+                f"{bundle / DESCRIPTION} has {field.name} {value}, the checkpoint beside it {right}: export again"
+            )
 
 
 def _cpu() -> jax.Device:
@@ -119,8 +139,10 @@ def _run_without_library(bundle: Path, cases: Path) -> None:
     command = [sys.executable, "-P", str(_SCRIPT), str(bundle), str(cases)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise RunError(f"the files of {bundle} do not run without the library ({reason}): export again")
+        # A process that the system ended (for want of memory) has a negative code and says nothing.
+        kind = InputError if done.returncode > 0 else RunError
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1][:200]
+        raise kind(f"the files of {bundle} do not run without the library ({reason}): export again")
 
 
 def _expected(segmenter: Segmenter, members: dict[str, Segmenter], image: Image) -> dict[str, np.ndarray]:

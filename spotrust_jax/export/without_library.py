@@ -18,7 +18,11 @@ def main() -> None:
     bundle, cases = map(Path, sys.argv[1:])
     model = jax.export.deserialize((bundle / "model.stablehlo").read_bytes())
     with np.load(bundle / "variables.npz") as file:
-        variables = jax.device_put(dict(file))
+        variables = dict(file)
+    for name, values in variables.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} of variables.npz has values that are not finite")
+    variables = jax.device_put(variables)
     run = jax.jit(model.call)
     halves = dict(map(_sessions, sorted(bundle.glob("features_*.onnx"))))
     for path in sorted(cases.glob("*.case.npz")):

@@ -18,7 +18,6 @@ from flax.errors import FlaxError
 from jaxtyping import Array, Int, Key, Num, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
-from spotrust_jax.config import to_dict
 from spotrust_jax.ensemble import AXIS, DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse, at_size, default_analysis
@@ -28,6 +27,7 @@ from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import Variables, normalize
+from spotrust_jax.pretrained.registry import DEFAULT
 from spotrust_jax.random_streams import content_keys
 from spotrust_jax.sampling import AreaCount, Maps, predict_maps
 
@@ -128,7 +128,7 @@ class Segmenter:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hash of configuration and variables: equal where the maps will be."""
-        digest = hashlib.sha256(json.dumps(to_dict(self.config), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.config.settings, sort_keys=True).encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             digest.update(f"{path}{leaf.shape}{leaf.dtype}".encode())
             digest.update(np.ascontiguousarray(leaf))
@@ -259,13 +259,17 @@ def programs(config: CheckpointConfig) -> Programs:
     return Programs()
 
 
-def load(folder: str | os.PathLike) -> Segmenter:
-    """The segmenter of a checkpoint, such as RUN/best or what `launch.convert` wrote.
+def load(checkpoint: str | os.PathLike = DEFAULT) -> Segmenter:
+    """The segmenter of a trained model.
+
+    Args:
+        checkpoint: name of a model that comes with the package, by default the detector; a folder, such as RUN/best or
+            what `launch.convert` wrote; or a file of safetensors with `config.json` beside it.
 
     Raises:
-        InputError: where `folder` is no checkpoint of this version.
+        InputError: where there is no such model, or it is damaged or of another version.
     """
-    return Segmenter(*load_model(folder))
+    return Segmenter(*load_model(checkpoint))
 
 
 def _as_photographs(image: np.ndarray) -> UInt8[np.ndarray, "batch height width 3"]:

@@ -57,7 +57,8 @@ def described(config: CheckpointConfig, checkpoint: Path, analysis: Analysis, th
     members = f"ensemble of {config.members}, " if config.members > 1 else ""
     passes = analysis.num_samples if config.model.stochastic else 1
     # RUN/best says less than RUN.
-    name = checkpoint.resolve().parent.name if checkpoint.name == "best" else checkpoint.resolve().name
+    folder = checkpoint.parent if checkpoint.suffix == ".safetensors" else checkpoint
+    name = config.card.name or (folder.resolve().parent.name if folder.name == "best" else folder.resolve().name)
     return Model(name, f"{members}{config.model.variant}, {config.model.preset}", passes, analysis.scale, threshold)
 
 

@@ -135,9 +135,56 @@ def test_checkpoint_of_another_version_and_of_another_model(copy):
         verify(copy, [])
 
 
-def test_program_that_is_damaged(copy):
-    (copy / "model.stablehlo").write_bytes(b"no program")
-    with pytest.raises(RunError, match="do not run without the library"):
+def _shorten(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _with_arrays(path, change):
+    with np.load(path) as file:
+        arrays = dict(file)
+    name = max(arrays)
+    np.savez(path, **{key: value for key, value in arrays.items() if key != name}, **change(name, arrays[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.stablehlo", lambda path: path.write_bytes(b"no program")),
+        ("model.stablehlo", _shorten),
+        ("variables.npz", _shorten),
+        ("variables.npz", lambda path: _with_arrays(path, lambda name, array: {})),
+        ("variables.npz", lambda path: _with_arrays(path, lambda name, array: {name: array * np.nan})),
+    ],
+)
+def test_files_that_are_damaged(copy, photograph, name, damage):
+    damage(copy / name)
+    with pytest.raises(InputError, match="do not run without the library") as caught:
+        verify(copy, read_photographs(str(photograph), 64))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"threshold": 2}, r"bundle\.json has threshold 2\.0, the checkpoint beside it 0\.4: export again"),
+        ({"deviation": [0, 0.3, 0.2]}, r"bundle\.json has deviation \(0\.0, 0\.3, 0\.2\), the checkpoint"),
+        ({"members": 3}, r"bundle\.json has members 3, the checkpoint beside it 1"),
+        ({"calibration": {"slope": -1.0}}, "slope of a calibration is -1"),
+        ({"files": 3}, "bundle.files is 3: give a list"),
+        ({"files": ["x" * 300]}, "copy has no xxx"),
+    ],
+)
+def test_descriptions_of_another_model(copy, change, words):
+    path = copy / "bundle.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InputError, match=words):
+        verify(copy, [])
+
+
+@pytest.mark.parametrize("contents", [b"[" * 100_000, b"\xff\xfe\xff", b'{"format": 1}'])
+def test_descriptions_that_are_damaged(copy, contents):
+    (copy / "bundle.json").write_bytes(contents)
+    with pytest.raises(InputError, match=r"bundle\.json is (not JSON|damaged)"):
         verify(copy, [])
 
 

@@ -1,0 +1,16 @@
+"""The flag of every program that runs a model on photographs: which model."""
+
+from absl import flags
+
+from spotrust_jax.pretrained.registry import DEFAULT
+
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    DEFAULT,
+    "Model: a name that `spotrust models` lists, a folder such as RUN/best, or a .safetensors file.",
+)
+
+
+def checkpoint() -> str:
+    """What the flag names."""
+    return _CHECKPOINT.value

@@ -1,0 +1,145 @@
+"""Models that come with the package, by their names: in a folder of the test's own, with a tiny network."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import spotrust_jax
+from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, load_model, read_config, save_safetensors
+from spotrust_jax.errors import InputError
+from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.pretrained import registry
+from spotrust_jax.pretrained.listing import list_models
+from tests.compilation import xla_flags
+from tests.trained_like import trained_like
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
+SCORES = (Score("F1", "the test split", 0.7512, 0.7, 0.8),)
+CARD = ModelCard("inspection-1", "1.0", "CC-BY-4.0", ("photographs of bridges (CC0)", "synthetic scenes"), SCORES)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory) -> Path:
+    """The folder of a package with the default model and another."""
+    folder = tmp_path_factory.mktemp("pretrained")
+    for name, members in (("inspection-1", 2), ("other", 1)):
+        card = CARD if name == "inspection-1" else ModelCard()
+        config = CheckpointConfig(MODEL, members, (0.5,) * 3, (0.2,) * 3, 64, card=card)
+        save_safetensors(folder / name, trained_like(MODEL, members), config)
+        (folder / name / "LICENSE").write_text("licence")
+    return folder
+
+
+@pytest.fixture
+def package(shipped, monkeypatch) -> Path:
+    monkeypatch.setattr(registry, "FOLDER", shipped)
+    return shipped
+
+
+def start(program: str, folder: Path, cache: str, *arguments: str) -> subprocess.CompletedProcess:
+    """A program of a package whose models are in `folder`."""
+    code = (
+        f"import pathlib, sys; sys.path.insert(0, {str(REPOSITORY)!r}); "
+        f"from spotrust_jax.pretrained import registry; registry.FOLDER = pathlib.Path({str(folder)!r}); "
+        f"from launch import {program}; {program}.run()"
+    )
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache, "XLA_FLAGS": xla_flags()}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_default_a_name_a_folder_and_a_file(package):
+    default = spotrust_jax.load()
+    assert default.config.members == 2 and default.config.card == CARD
+    for given in ("inspection-1", package / "inspection-1", str(package / "inspection-1" / "model.safetensors")):
+        assert spotrust_jax.load(given).fingerprint == default.fingerprint
+    assert spotrust_jax.load("other").config.members == 1
+    assert registry.names() == ("inspection-1", "other")
+
+
+def test_a_name_goes_before_a_folder_of_the_same_name(package, tmp_path, monkeypatch):
+    shutil.copytree(package / "other", tmp_path / "inspection-1")
+    monkeypatch.chdir(tmp_path)
+    assert read_config("inspection-1").members == 2
+    assert read_config("./inspection-1").members == 1
+    assert read_config(Path("inspection-1")).members == 1
+
+
+def test_names_that_do_not_exist(package, monkeypatch, tmp_path):
+    with pytest.raises(InputError, match=r"no model is called 'inspection-2', .*package: inspection-1, other\)"):
+        spotrust_jax.load("inspection-2")
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    with pytest.raises(InputError, match=r"this installation has no model inspection-1 .*: install the package again"):
+        spotrust_jax.load()
+    with pytest.raises(InputError, match=r"this installation has no models"):
+        list_models()
+
+
+def test_a_broken_installation(package, tmp_path, monkeypatch):
+    shutil.copytree(package, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    (tmp_path / "inspection-1" / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"has a config\.json but no .*model\.safetensors"):
+        load_model("inspection-1")
+
+
+def test_models_are_listed(package):
+    listed = list_models().splitlines()
+    assert listed[0] == "inspection-1 (default)"
+    size = sum(path.stat().st_size for path in (package / "inspection-1").iterdir()) / 1e6
+    assert listed[1] == (
+        f"  version 1.0, ensemble of 2, deterministic, w18_small_v1 of width 4, {size:.1f} MB, for photographs with a "
+        f"long side of 64 pixels"
+    )
+    assert listed[2:6] == [
+        "  licence: CC-BY-4.0",
+        "  trained on: photographs of bridges (CC0)",
+        "  trained on: synthetic scenes",
+        "  F1 0.751 (0.700 to 0.800) on the test split",
+    ]
+    assert "other" in listed
+
+
+def test_programs_go_by_the_default(shipped, compilation_cache, tmp_path):
+    listed = start("models", shipped, compilation_cache)
+    assert listed.returncode == 0 and "inspection-1 (default)" in listed.stdout, listed.stderr
+    photograph = tmp_path / "photograph.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(photograph)
+    given = (f"--input={photograph}", "--num_samples=1")
+    default = start("predict", shipped, compilation_cache, *given, f"--output={tmp_path}/default", "--report")
+    assert default.returncode == 0, default.stderr
+    assert "inspection-1" in (tmp_path / "default" / "report.html").read_text()
+    file = shipped / "inspection-1" / "model.safetensors"
+    by_file = start("predict", shipped, compilation_cache, *given, f"--output={tmp_path}/file", f"--checkpoint={file}")
+    assert by_file.returncode == 0, by_file.stderr
+    maps = [np.load(tmp_path / name / "photograph_maps.npz") for name in ("default", "file")]
+    np.testing.assert_array_equal(maps[0]["probability"], maps[1]["probability"])
+
+
+def test_the_package_is_not_calibrated_in_place(shipped, compilation_cache, tmp_path):
+    before = json.loads((shipped / "inspection-1" / "config.json").read_text())
+    done = start("calibrate", shipped, compilation_cache, f"--data={tmp_path}")
+    assert done.returncode == 2 and "inspection-1 is part of the package" in done.stderr, done.stderr
+    assert json.loads((shipped / "inspection-1" / "config.json").read_text()) == before
+
+
+def test_bad_names_are_one_line_and_code_two(shipped, compilation_cache, tmp_path):
+    arguments = (f"--input={REPOSITORY / 'docs/demo.png'}", f"--output={tmp_path}/out")
+    for program, more, words in (
+        ("predict", [*arguments, "--checkpoint=inspection-9"], "package: inspection-1, other"),
+        ("export", [f"--output={tmp_path}/bundle", "--checkpoint=inspection-9"], "package: inspection-1, other"),
+        ("evaluate", [f"--data={tmp_path}", "--checkpoint=inspection-9", f"--output={tmp_path}/x"], str(tmp_path)),
+    ):
+        done = start(program, shipped, compilation_cache, *more)
+        assert done.returncode == 2 and words in done.stderr, done.stderr
+        assert done.stderr.count("\n") == 1
+    done = start("predict", tmp_path, compilation_cache, *arguments)
+    assert done.returncode == 2 and "this installation has no model inspection-1" in done.stderr

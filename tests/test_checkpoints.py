@@ -1,0 +1,280 @@
+"""Models on disk: what comes back of half precision, and damage of every kind, told in one line."""
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import spotrust_jax
+from spotrust_jax.checkpoints import (
+    CheckpointConfig,
+    ModelCard,
+    Score,
+    load_model,
+    read_config,
+    save_model,
+    save_safetensors,
+)
+from spotrust_jax.errors import InputError
+from spotrust_jax.models.segmenter import ModelConfig
+from tests.trained_like import trained_like
+
+MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
+CARD = ModelCard("tiny", "1.2", "CC0-1.0", ("nothing",), (Score("F1", "no photographs", 0.5, 0.4, 0.6),))
+CONFIG = CheckpointConfig(MODEL, 2, (0.5,) * 3, (0.2,) * 3, 64, threshold=0.4, card=CARD)
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return trained_like(MODEL, 2)
+
+
+@pytest.fixture(scope="module")
+def half(variables, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("half") / "model"
+    save_safetensors(folder, variables, CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def orbax(variables, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("orbax") / "model"
+    save_model(folder, variables, CONFIG)
+    return folder
+
+
+@pytest.fixture
+def copied(half, orbax, tmp_path):
+    """A copy of one of the two to damage."""
+    return lambda kind: shutil.copytree({"half": half, "orbax": orbax}[kind], tmp_path / "copy")
+
+
+def refusal(folder) -> str:
+    with pytest.raises(InputError) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    return str(caught.value)
+
+
+def test_half_precision_comes_back_rounded_once_and_as_float32(half, variables):
+    found, config = load_model(half)
+    assert dataclasses.asdict(config) == dataclasses.asdict(CONFIG)
+    assert jax.tree.structure(found) == jax.tree.structure(variables)
+    for leaf, original in zip(jax.tree.leaves(found), jax.tree.leaves(variables), strict=True):
+        assert leaf.dtype == np.float32
+        # Half precision has 11 significant bits, below 2^-14 steps of 2^-24.
+        np.testing.assert_allclose(leaf, original, rtol=2**-11, atol=2**-25)
+    assert (half / "model.safetensors").stat().st_size < 1.2 * 2 * sum(leaf.size for leaf in jax.tree.leaves(variables))
+
+
+def test_a_folder_and_its_file_are_one_model(half):
+    by_folder, by_file = spotrust_jax.load(half), spotrust_jax.load(half / "model.safetensors")
+    assert by_folder.fingerprint == by_file.fingerprint
+    # The card says of the model what no map depends on.
+    other = dataclasses.replace(by_folder, config=dataclasses.replace(by_folder.config, card=ModelCard()))
+    assert other.fingerprint == by_folder.fingerprint and other.config == by_folder.config
+
+
+def test_reading_half_precision_is_fast_and_needs_no_orbax(tmp_path):
+    model = ModelConfig("deterministic", "w18")
+    random = np.random.default_rng(0)
+    # 25 MB, of a network that would take seconds to trace.
+    tensors = {f"layer_{i}": {"kernel": random.normal(size=(1, 250_000)).astype(np.float32)} for i in range(50)}
+    save_safetensors(tmp_path / "model", {"params": tensors}, dataclasses.replace(CONFIG, model=model, members=1))
+    code = (
+        "import sys, time; from spotrust_jax.checkpoints import load_model; start = time.monotonic(); "
+        f"load_model({str(tmp_path / 'model')!r}); assert time.monotonic() - start < 1, time.monotonic() - start; "
+        "assert not any(name.startswith(('orbax', 'tensorstore')) for name in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_of_another_writer_are_checked_against_the_network(half, copied):
+    folder = copied("half")
+    path = folder / "model.safetensors"
+    tensors = safetensors.numpy.load_file(path)
+    safetensors.numpy.save_file(tensors, path)  # without what our files say of themselves
+    assert spotrust_jax.load(folder).fingerprint == spotrust_jax.load(half).fingerprint
+    name = "params/backbone/stem/unit1/conv/kernel"
+    shape = list(tensors[name].shape[1:])
+    safetensors.numpy.save_file({**tensors, name: tensors[name][..., :-1], "params/more": tensors[name]}, path)
+    wrong = [*shape[:-1], shape[-1] - 1]
+    assert f"{name} has shape {wrong}, not {shape}; params/more is unknown" in refusal(folder)
+
+
+def test_configuration_of_another_network(copied):
+    folder = copied("half")
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["width"] = 8
+    (folder / "config.json").write_text(json.dumps(config))
+    message = refusal(folder)
+    assert "holds another network than its config.json describes (deterministic, w18_small_v1)" in message
+    assert "has shape [3, 3, 4, 4], not [3, 3, 8, 8]" in message or "not [" in message
+
+
+def test_values_that_half_precision_does_not_hold(tmp_path):
+    for value, words in ((1e6, "1e\\+06"), (math.nan, "nan")):
+        with pytest.raises(InputError, match=f"a/b has values of up to {words}, half precision"):
+            save_safetensors(tmp_path, {"a": {"b": np.full((2, 3), value, np.float32)}}, CONFIG)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_model_is_written_over_another(half, orbax, variables):
+    for folder in (half, orbax):
+        with pytest.raises(InputError, match="has a model already: give another folder"):
+            save_safetensors(folder, variables, CONFIG)
+    with pytest.raises(InputError, match="has a model already"):
+        save_model(half, variables, CONFIG)
+
+
+def _edit(**changes):
+    return lambda folder: (folder / "config.json").write_text(
+        json.dumps({**json.loads((folder / "config.json").read_text()), **changes})
+    )
+
+
+def _write(contents: bytes):
+    return lambda folder: (folder / "config.json").write_bytes(contents)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_write(b""), "is not JSON"),
+        (_write(b"\xff\xfe\xff"), "is not JSON"),
+        (_write(b"[" * 100_000), "is not JSON"),
+        (_edit(model=json.loads("[" * 900 + "]" * 900)), "checkpoint.model is [[[[[[[...]]]]]]]"),
+        (_write(b'{"format": ' + b"9" * 5000 + b"}"), "is not JSON"),
+        (_write(b"[]"), "is not of checkpoint format 1"),
+        (_write(b'{"format": 1}'), "checkpoint.model is missing"),
+        (_edit(deviation=[0.2, 0.0, 0.2]), "checkpoint.deviation is (0.2, 0.0, 0.2), expected positive numbers"),
+        (_edit(deviation=[0.2, -1.0, 0.2]), "checkpoint.deviation is (0.2, -1.0, 0.2)"),
+        (_edit(deviation=[math.nan] * 3), "checkpoint.deviation is (nan, nan, nan)"),
+        (_edit(mean=[0.5, math.inf, 0.5]), "checkpoint.mean is (0.5, inf, 0.5), expected finite numbers"),
+        (_edit(mean=[0.5, 0.5]), "checkpoint.mean is [0.5, 0.5]: give 3 values"),
+        (_edit(threshold=2), "checkpoint.threshold is 2.0, expected a probability from 0 to 1"),
+        (_edit(threshold=math.nan), "checkpoint.threshold is nan"),
+        (_edit(threshold="x" * 10**6), "checkpoint.threshold is 'xxx"),
+        (_edit(members=0), "checkpoint.members is 0, expected at least 1"),
+        (_edit(members=3), "says 3 members, but"),
+        (_edit(inference_size=10**9), "checkpoint.inference_size is 1000000000, expected 32 to 32768 pixels"),
+        (_edit(positive_weight=0), "checkpoint.positive_weight is 0.0"),
+        (_edit(log_variance_bound=-1), "checkpoint.log_variance_bound is -1.0"),
+        (_edit(calibration={"slope": math.nan}), "slope of a calibration is nan"),
+        (_edit(calibration={"slope": math.inf}), "slope of a calibration is inf"),
+        (_edit(calibration={"shift": math.inf}), "shift of a calibration is inf"),
+        (_edit(surprise=1), "checkpoint.surprise does not exist"),
+        (lambda folder: (folder / "config.json").unlink(), "model.safetensors has no config.json beside it"),
+    ],
+)
+def test_damaged_configuration(copied, damage, words):
+    folder = copied("half")
+    damage(folder)
+    assert words in refusal(folder)
+
+
+def _overwrite(pattern: str, change):
+    def damage(folder: Path) -> None:
+        for path in folder.glob(pattern):
+            change(path)
+
+    return damage
+
+
+HALVED = lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _overwrite("0/default/_METADATA", Path.unlink),
+        _overwrite("0/default/_METADATA", HALVED),
+        _overwrite("0/default/_METADATA", lambda path: path.write_bytes(b"[" * 100_000)),
+        _overwrite("0/default/manifest.ocdbt", Path.unlink),
+        _overwrite("0/default/d/*", Path.unlink),
+        _overwrite("0/default/ocdbt.process_0/d/*", Path.unlink),
+        _overwrite("0/default/ocdbt.process_0/d/*", HALVED),
+        _overwrite("0/_CHECKPOINT_METADATA", lambda path: path.write_bytes(b"[" * 100_000)),
+        _overwrite("0/default", shutil.rmtree),
+    ],
+)
+def test_damaged_orbax_checkpoint(copied, damage):
+    folder = copied("orbax")
+    damage(folder)
+    assert f"checkpoint {folder} is damaged and cannot be restored" in refusal(folder)
+
+
+def test_orbax_checkpoint_without_weights_and_with_others(copied):
+    folder = copied("orbax")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "members": 1}))
+    assert "says 1 members, but" in refusal(folder)
+    shutil.rmtree(folder / "0")
+    assert "no Orbax checkpoint" in refusal(folder)
+
+
+@pytest.mark.parametrize("save", [save_model, save_safetensors])
+def test_values_that_are_not_finite(variables, tmp_path, save):
+    broken = jax.tree.map(np.copy, variables)
+    broken["params"]["head"]["logit"]["bias"][1, 0] = np.inf
+    if save is save_model:
+        save(tmp_path / "model", broken, CONFIG)
+    else:
+        save(tmp_path / "model", variables, CONFIG)
+        path = tmp_path / "model" / "model.safetensors"
+        tensors = safetensors.numpy.load_file(path)
+        tensors["params/head/logit/bias"][1, 0] = np.inf
+        safetensors.numpy.save_file(tensors, path)
+    assert "has values in params/head/logit/bias that are not finite" in refusal(tmp_path / "model")
+
+
+def _flipped(path: Path) -> None:
+    contents = bytearray(path.read_bytes())
+    contents[-5000] ^= 1
+    path.write_bytes(contents)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (HALVED, "is no safetensors file, or a damaged one"),
+        (lambda path: path.write_bytes(b""), "is no safetensors file, or a damaged one"),
+        (lambda path: path.write_bytes(b"hello world" * 9), "is no safetensors file, or a damaged one"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), "is no safetensors file, or a damaged one"),
+        (_flipped, "is damaged (its contents do not have the hash that it names)"),
+        (Path.unlink, "no Orbax checkpoint and no model.safetensors"),
+    ],
+)
+def test_damaged_safetensors(copied, damage, words):
+    folder = copied("half")
+    damage(folder / "model.safetensors")
+    assert words in refusal(folder)
+
+
+def test_what_is_no_model(tmp_path, half):
+    shutil.copy(half / "model.safetensors", tmp_path / "alone.safetensors")
+    (tmp_path / "text.txt").write_text("text")
+    os.mkfifo(tmp_path / "config.json")
+    started = time.monotonic()
+    assert "is not a checkpoint: it has no config.json" in refusal(tmp_path)
+    assert time.monotonic() - started < 1
+    (tmp_path / "config.json").unlink()
+    assert "alone.safetensors has no config.json beside it" in refusal(tmp_path / "alone.safetensors")
+    assert "is not a checkpoint" in refusal(tmp_path / "text.txt")
+    assert "is not there: check the path" in refusal(tmp_path / "nothing")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert "is not there" in refusal(tmp_path / "loop")
+    assert "is not there" in refusal(tmp_path / ("x" * 300))
+    with pytest.raises(InputError, match="is not there"):
+        read_config(tmp_path / "nothing")
