@@ -1,4 +1,4 @@
-"""The flag of every program that runs a model on photographs: which model."""
+"""Which model runs."""
 
 from absl import flags
 

@@ -111,7 +111,7 @@ class PlateauConfig:
 class FineTuningConfig:
     """Weights that training starts from."""
 
-    # Folder of a checkpoint, from launch.convert or RUN/best, whose backbone is taken; "" starts from random weights.
+    # Model whose backbone is taken: name, folder such as RUN/best, or .safetensors file; "" starts from random weights.
     # With one member all members start from it, with several each from its own.
     checkpoint: str = ""
     # Whether these parts are taken as well; the others start from random weights.

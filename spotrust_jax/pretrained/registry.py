@@ -75,6 +75,6 @@ def _no_checkpoint(found: Location) -> str:
     if found.weights:
         return (
             f"{found.weights} has no {CONFIG_NAME} beside it: put it there, or turn weights of another program into a "
-            f"model with launch.convert"
+            f"model with spotrust convert"
         )
     return f"{found.folder} is not a checkpoint: it has no {CONFIG_NAME}; give a folder such as RUN/best"
