@@ -13,10 +13,11 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from spotrust_jax.errors import InputError
+from spotrust_jax.command_line import config_file
 
 from . import distributed, program
 
+config_file.replace_tuples()
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, configs/NAME.py[:argument].", lock_config=True)
 flags.mark_flag_as_required("config")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metrics.", required=True)
@@ -49,22 +50,7 @@ def _with_whole_shares(config, devices: int):
 
 def complete_arguments(arguments: list[str]) -> list[str]:
     """Checks what --config names before it is loaded; `configs/NAME.py` is found in the installed package, too."""
-    return [_complete(argument) for argument in arguments]
-
-
-def _complete(argument: str) -> str:
-    name, _, value = argument.lstrip("-").partition("=")
-    if name.startswith("config."):
-        from spotrust_jax.config import TrainConfig, require_field
-
-        require_field(TrainConfig, name)
-    if name != "config":
-        return argument
-    path, separator, parameter = value.partition(":")
-    installed = Path(__file__).resolve().parent.parent / path
-    if not Path(path).is_file() and not installed.is_file():
-        raise InputError(f"config file {path} does not exist: give one such as configs/demo.py")
-    return f"--config={path if Path(path).is_file() else installed}{separator}{parameter}"
+    return config_file.complete(arguments, Path(__file__).resolve().parent.parent)
 
 
 def run() -> None:

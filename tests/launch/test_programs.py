@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spotrust_jax.command_line import config_file
+from spotrust_jax.errors import InputError
 from tests.compilation import xla_flags
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -265,3 +268,44 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     assert wrong.returncode == 2
     programs = [path.stem for path in (REPOSITORY / "launch").glob("*.py") if "\ndef main() ->" in path.read_text()]
     assert len(programs) >= 16 and ",".join(sorted(programs)) in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def get_config(): return 1 / 0", "cannot be loaded (ZeroDivisionError: division by zero)"),
+        ("def get_config(: pass", "cannot be loaded (SyntaxError"),
+        ("import nothing_there", "cannot be loaded (ModuleNotFoundError: No module named 'nothing_there')"),
+        ("x = 1", "cannot be loaded (KeyError: 'get_config')"),
+        ("def get_config(): return 3", "gives 3, not a ConfigDict"),
+        ("def get_config(): pass", "gives None, not a ConfigDict"),
+        ("\0", "cannot be loaded"),
+    ],
+)
+def test_config_file_that_cannot_be_loaded_is_one_line(text, words, tmp_path):
+    (tmp_path / "config.py").write_text(text)
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
+        config_file.complete(["train", f"--config={tmp_path}/config.py"], REPOSITORY)
+    assert "\n" not in str(caught.value)
+
+
+def test_argument_that_a_config_file_does_not_take_is_one_line():
+    with pytest.raises(InputError, match=re.escape("demo.py:x cannot be loaded")):
+        config_file.complete(["train", "--config=configs/demo.py:x"], REPOSITORY)
+
+
+@pytest.mark.parametrize("config", ["--config=configs/demo.py", "--config configs/demo.py"])
+def test_tuple_given_twice_replaces(config):
+    values = [
+        "--config.data.image_size=(64, 96)",
+        "--config.data.image_size=(32, 48)",
+        "--config.data.mean=[.1, .2, .3]",
+    ]
+    code = (
+        "import sys; from launch import train; from absl import flags\n"
+        "flags.FLAGS(train.complete_arguments(sys.argv))\n"
+        "print(train._CONFIG.value.data.image_size, train._CONFIG.value.data.mean)"
+    )
+    command = [sys.executable, "-c", code, *config.split(), *values, "--workdir=x"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert result.stdout == "(32, 48) (0.1, 0.2, 0.3)\n", result.stderr
