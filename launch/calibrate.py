@@ -26,6 +26,7 @@ def main() -> int:
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, table, ways
+    from spotrust_jax.evaluation.skill import without_skill
     from spotrust_jax.pretrained.registry import locate, names
 
     if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
@@ -45,6 +46,7 @@ def main() -> int:
     print(table(found))
     print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.shift:+.3f})")
     print(f"threshold: {config.threshold:.4f} ({config.threshold_rule})")
+    program.warn(without_skill(observed.each))
     return 0
 
 

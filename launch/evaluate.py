@@ -31,6 +31,7 @@ def main() -> int:
     from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
     from spotrust_jax.evaluation.figures import Figures
     from spotrust_jax.evaluation.plots import write_plots
+    from spotrust_jax.evaluation.skill import without_skill
     from spotrust_jax.evaluation.tables import write_evaluations
     from spotrust_jax.inference.photographs import Images
 
@@ -47,6 +48,8 @@ def main() -> int:
         unlikes.append(unlike and evaluate_unlike(segmenter, unlike, analysis, threshold, look=look))
     output = Path(_OUTPUT.value)
     print(write_evaluations(output, evaluations, unlikes))
+    for found in evaluations:
+        program.warn(without_skill([one.by_probability for one in found.each]), found.model)
     if _FIGURES.value:
         figures.write(output / "figures")
         write_plots(output / "figures", evaluations)

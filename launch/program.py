@@ -114,6 +114,12 @@ def _quieten() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+def warn(what: str | None, of: str = "") -> None:
+    """One line on standard error, unless there is nothing to say; the program goes on."""
+    if what is not None:
+        print(f"warning: {of}{': ' * bool(of)}{what}", file=sys.stderr)
+
+
 def devices() -> list:
     """The devices chosen by --platform and --num_devices."""
     import jax

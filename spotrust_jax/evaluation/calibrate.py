@@ -20,7 +20,15 @@ from spotrust_jax.evaluation.calibration import (
     of_groups,
 )
 from spotrust_jax.evaluation.histogram import Histogram
-from spotrust_jax.evaluation.reliability import ProperScores, above, equal_mass, probability_histogram, sharpness
+from spotrust_jax.evaluation.pixel_scores import COARSER_BITS
+from spotrust_jax.evaluation.reliability import (
+    ProperScores,
+    above,
+    coarser_probabilities,
+    equal_mass,
+    probability_histogram,
+    sharpness,
+)
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
 
@@ -35,11 +43,13 @@ class Observed(NamedTuple):
         by_probability: all scored pixels by their raw probability.
         missed: of each photograph, share of its corrosion below each of `THRESHOLDS`.
         groups: what each photograph belongs to.
+        each: the pixels of each photograph by their raw probability, in coarser bins.
     """
 
     by_probability: Histogram
     missed: Float64[np.ndarray, "images thresholds"]
     groups: tuple[str, ...]
+    each: tuple[Histogram, ...] = ()
 
 
 class Quality(NamedTuple):
@@ -55,15 +65,16 @@ class Quality(NamedTuple):
 
 def observe(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> Observed:
     """Predicts every photograph of a split."""
-    raw, by_probability, missed, groups = segmenter.uncalibrated, None, [], []
+    raw, by_probability, each, missed, groups = segmenter.uncalibrated, None, [], [], []
     for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
         probability = predict_photograph(raw, example.image, analysis).probability[example.scored]
         truth = example.mask[example.scored]
         found = probability_histogram(probability, truth)
         by_probability = found if by_probability is None else by_probability + found
+        each.append(coarser_probabilities(found, COARSER_BITS))
         missed.append(miss_rates(probability, truth, THRESHOLDS))
         groups.append(example.group)
-    return Observed(by_probability, np.stack(missed), tuple(groups))
+    return Observed(by_probability, np.stack(missed), tuple(groups), tuple(each))
 
 
 def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | None = None) -> CheckpointConfig:

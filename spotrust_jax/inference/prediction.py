@@ -41,6 +41,11 @@ class Prediction:
     pass_variance: Float32[np.ndarray, "*batch height width"] | None = None
     areas: Float32[np.ndarray, "*batch passes"] | None = None
 
+    def __repr__(self) -> str:
+        """One line: the maps are as many numbers as the photograph has pixels."""
+        shape = " x ".join(map(str, self.probability.shape))
+        return f"Prediction({shape}: {', '.join(self.names)}; threshold {self.threshold:.3g})"
+
     @property
     def names(self) -> tuple[str, ...]:
         """The maps that there are."""

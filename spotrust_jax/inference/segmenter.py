@@ -46,6 +46,14 @@ class Segmenter:
     config: CheckpointConfig
     devices: tuple[jax.Device, ...] = ()
 
+    def __repr__(self) -> str:
+        """One line: the variables are millions of numbers."""
+        model, members = self.config.model, self.config.members
+        network = f"{model.variant} {model.preset}" + (f" of width {model.width}" if model.width else "")
+        networks = network if members == 1 else f"{members} x {network}"
+        trained = f"trained at {self.config.inference_size} pixels"
+        return f"Segmenter({networks}, {trained}, threshold {self.config.threshold:.3g})"
+
     def predict(
         self,
         image: Num[Any, "..."],

@@ -13,6 +13,7 @@ import spotrust_jax
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
+from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, programs
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.random_streams import content_keys
@@ -209,3 +210,14 @@ def test_decomposition_comes_when_asked_for(segmenter, images, together):
     assert found.names == (*together.names, "entropy", "mutual_information", "pass_variance")
     total = found.pass_variance + found.epistemic**2
     np.testing.assert_allclose(total, together.probability * (1 - together.probability), atol=1e-5)
+
+
+def test_segmenter_and_prediction_are_shown_in_a_line():
+    config = CheckpointConfig(
+        ModelConfig("variational", "w18", width=4), 3, (0.5,) * 3, (0.2,) * 3, 640, threshold=0.25
+    )
+    shown = repr(Segmenter({"params": {"weight": np.ones((3, 1000))}}, config))
+    assert shown == "Segmenter(3 x variational w18 of width 4, trained at 640 pixels, threshold 0.25)"
+    maps = np.zeros((480, 640), np.float32)
+    shown = repr(Prediction(maps, maps, maps, 0.25))
+    assert shown == "Prediction(480 x 640: probability, epistemic, log_variance; threshold 0.25)"
