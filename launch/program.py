@@ -54,7 +54,7 @@ def _code(main: Callable[[], int], prepare: Callable[[list[str]], list[str]], jo
             print(_help(main))
             return 0
         _parse(prepare(sys.argv))
-        _quieten()
+        _prepare_logs()
         _prepare_jax(join)
         return main()
     except (InputError, RunError, OSError, MemoryError) as error:
@@ -106,7 +106,19 @@ def _parse(arguments: list[str]) -> None:
         raise InputError(f"unexpected argument {rest[1]!r}: options are written --name=value")
 
 
-def _quieten() -> None:
+class _Lines(builtin_logging.Handler):
+    """Shows what the library logs as lines above a progress bar."""
+
+    def emit(self, record: builtin_logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(record.getMessage(), file=sys.stderr)
+
+
+def _prepare_logs() -> None:
+    logger = builtin_logging.getLogger("spotrust_jax")
+    logger.setLevel(builtin_logging.INFO)
+    logger.handlers, logger.propagate = [_Lines()], False
     logging.set_verbosity(logging.WARNING)
     # Where a disk is full Orbax leaves a page of these for each file; the one line says it.
     builtin_logging.getLogger("asyncio").setLevel(builtin_logging.CRITICAL)

@@ -17,6 +17,7 @@ import numpy as np
 from flax.errors import FlaxError
 from jaxtyping import Array, Int, Key, Num, UInt8
 
+from spotrust_jax import compilation
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.ensemble import AXIS, DeviceGrid
 from spotrust_jax.errors import InputError
@@ -186,7 +187,9 @@ class Segmenter:
         maps = spread_maps(self.config, self.devices, decomposed) if several else compiled_maps(self.config, decomposed)
         run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile), area)
         # On many devices at once the first one compiles, and the others find the program in the cache.
-        with programs(self.config).first(images.shape, num_samples, self.devices, decomposed, area is None):
+        with programs(self.config).first(images.shape, num_samples, self.devices, decomposed, area is None) as new:
+            if new:
+                compilation.announce(self.config.model, *images.shape[1:3], "predict")
             try:
                 probability, epistemic, log_variance, between, parts, areas = jax.device_get(run())
             except FlaxError as error:
@@ -248,11 +251,11 @@ class Programs:
         self._lock, self._known = threading.Lock(), set()
 
     @contextlib.contextmanager
-    def first(self, shape: tuple[int, ...], *settings: Hashable) -> Iterator[None]:
-        """Around a run: those of programs that have not run before take turns."""
+    def first(self, shape: tuple[int, ...], *settings: Hashable) -> Iterator[bool]:
+        """Around a run: those of programs that have not run before take turns. Gives whether this one has not."""
         program = (shape, *settings)
         with contextlib.nullcontext() if program in self._known else self._lock:
-            yield
+            yield program not in self._known
         self._known.add(program)
 
     @property

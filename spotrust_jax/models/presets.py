@@ -29,6 +29,12 @@ class Architecture:
         """Channels of the first `branches` branches, finest first."""
         return tuple(self.width * 2**branch for branch in range(branches))
 
+    @property
+    def residual_blocks(self) -> int:
+        """Of all stages and branches."""
+        branches = sum(count * modules for count, modules in zip((2, 3, 4), self.modules, strict=True))
+        return self.stage1_blocks + self.blocks * branches
+
 
 PRESETS = {
     "w18_small_v1": Architecture(1, 32, (1, 1, 1), 2, 16),

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from spotrust_jax import compilation
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.training.feed import MemberData, epoch_images
 from spotrust_jax.training.memory import step_bytes
 from spotrust_jax.training.schedule import advance
 from spotrust_jax.training.state import MemberState, state_shapes
-from spotrust_jax.training.step import device_batch_shapes, train_step, validation_step
+from spotrust_jax.training.step import DeviceBatch, device_batch_shapes, train_step, validation_step
 
 
 class Programs(NamedTuple):
@@ -37,8 +38,9 @@ def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[Membe
 
     With several processes the step is, too: pmap compiles ahead only where it has all devices for itself.
     """
+    compilation.announce(config.model, *config.augmentation.crop_size, "train")
     step = over_members(train_step(config, grid.placement, epoch_images(data)), grid, donate=True)
-    validate = over_members(validation_step(config, grid.placement), grid)
+    validate = _announced(over_members(validation_step(config, grid.placement), grid), config)
     finish = over_members(lambda state, judged: finish_epoch(state, *judged, config), grid, donate=True)
     if len(grid.local) < len(grid.devices):
         return Programs(step, validate, finish, step_bytes=None)
@@ -59,6 +61,20 @@ def finish_epoch(
         best_f1=jnp.where(improved, f1, state.best_f1),
         loss_sum=jnp.zeros(()),
     )
+
+
+def _announced(validate: Callable, config: TrainConfig) -> Callable:
+    """The function, which says so before it is called for images of a size for the first time."""
+    known = set()
+
+    def call(state: MemberState, batch: DeviceBatch) -> Any:
+        size = batch.images.shape[-3:-1]
+        if size not in known:
+            compilation.announce(config.model, *size, "validate")
+        known.add(size)
+        return validate(state, batch)
+
+    return call
 
 
 def _choose(condition: Array, new: Any, old: Any) -> Any:
