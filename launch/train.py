@@ -30,11 +30,21 @@ def main() -> int:
 
     devices = program.devices()
     config = _with_whole_shares(from_dict(TrainConfig, _CONFIG.value.to_dict()), len(devices))
+    program.warn(_large_crops(config))
     progress = train(config, _WORKDIR.value, devices)
     scores = ", ".join(f"{score:.3f}" for score in progress.best_f1)
     best = Path(_WORKDIR.value) / "best"
     print(f"{progress.epochs} epochs, {progress.steps} steps, best validation F1 {scores}: {best}")
     return 0
+
+
+def _large_crops(config) -> str | None:
+    """What to say of crops that are enlarged."""
+    crop, image = config.augmentation.crop_size, config.data.image_size
+    if all(one <= other for one, other in zip(crop, image, strict=True)):
+        return None
+    wrong = f"augmentation.crop_size {crop} is larger than data.image_size {image}"
+    return f"{wrong}: crops are enlarged to it, which costs time and shows no more; give at most {image}"
 
 
 def _with_whole_shares(config, devices: int):

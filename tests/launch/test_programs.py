@@ -309,3 +309,18 @@ def test_tuple_given_twice_replaces(config):
     command = [sys.executable, "-c", code, *config.split(), *values, "--workdir=x"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.stdout == "(32, 48) (0.1, 0.2, 0.3)\n", result.stderr
+
+
+def test_crops_above_the_image_size_are_told():
+    code = """
+from launch import train
+from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
+for crop in ((64, 64), (64, 96), (128, 32)):
+    config = TrainConfig(data=DataConfig(image_size=(64, 64)), augmentation=AugmentationConfig(crop_size=crop))
+    print(train._large_crops(config))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    fits, wide, high = result.stdout.splitlines()
+    assert fits == "None"
+    assert wide.startswith("augmentation.crop_size (64, 96) is larger than data.image_size (64, 64): ")
+    assert high.startswith("augmentation.crop_size (128, 32) is larger")
