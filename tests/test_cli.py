@@ -97,7 +97,7 @@ def test_version_is_that_of_the_package():
     [
         ([], "no command is given"),
         (["predikt"], "did you mean predict?"),
-        (["predict"], "--checkpoint, --input, --output must be given"),
+        (["predict"], "--input, --output must be given"),
         (["predict", "--inputs=x"], "Did you mean: input ?"),
         (["predict", "photograph.jpg"], "'photograph.jpg': options are written --name=value"),
         (["completion", "tcsh"], "none for 'tcsh'"),
