@@ -11,7 +11,11 @@ from absl import flags
 from . import program
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and labels, or a table; only read.", required=True)
-_FORMAT = flags.DEFINE_string("format", "auto", "How they are labelled: folder, tsv, labelme, coco, yolo, or auto.")
+_FORMAT = flags.DEFINE_string(
+    "format",
+    "auto",
+    "How they are labelled: folder, tsv, roboflow, labelme, coco, yolo, via, label_studio, or auto.",
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the data set: new, or empty.", required=True)
 _TO = flags.DEFINE_enum("to", "tfds", ["tfds", "folder"], "What to write: a tfds data set, or images and masks.")
 _CLASSES = flags.DEFINE_list("corrosion_classes", [], "Names or numbers of the classes that are corrosion.")

@@ -6,11 +6,12 @@ Readers find what is wrong with files and tables; the division into splits is sp
 import contextlib
 import functools
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8, UInt64
@@ -18,15 +19,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from spotrust_jax.data.duplicates import joined_groups, perceptual_hashes, similar_pairs
-from spotrust_jax.data.images import (
-    MAX_PIXELS,
-    TooLargeError,
-    orientation,
-    read_image,
-    size_text,
-    without_pillow_limit,
+from spotrust_jax.data.images import MAX_PIXELS, TooLargeError, orientation, size_text, without_pillow_limit
+from spotrust_jax.data.source import (
+    ClassPixels,
+    Finding,
+    FindingKind,
+    LabelledPhotograph,
+    LabelMask,
+    Source,
+    TakenAs,
+    UnusableError,
 )
-from spotrust_jax.data.source import Finding, FindingKind, LabelledPhotograph, Source, UnusableError
 from spotrust_jax.data.split_names import is_split
 from spotrust_jax.data.splits import Candidate, divide, split_order, to_divide
 from spotrust_jax.errors import InputError
@@ -53,6 +56,8 @@ class Record(NamedTuple):
     group: str
     pixels_sha256: str
     hashes: UInt64[np.ndarray, "8 4"]
+    # What its label has, and what that was taken as.
+    classes: tuple[ClassPixels, ...] = ()
 
     @property
     def corroded_fraction(self) -> float:
@@ -72,6 +77,17 @@ class Audit(NamedTuple):
     def left_out(self) -> tuple[Finding, ...]:
         """The findings because of which a photograph, or a row of a table, is in no split."""
         return tuple(finding for finding in self.findings if finding.left_out)
+
+    @property
+    def classes(self) -> tuple[ClassPixels, ...]:
+        """The classes and values of the labels, and what they were taken as: corrosion first, most pixels first."""
+        pixels = Counter()
+        for record in self.records:
+            for name, taken_as, count in record.classes:
+                pixels[name, taken_as] += count
+        order = get_args(TakenAs)
+        ordered = sorted(pixels.items(), key=lambda item: (order.index(item[0][1]), -item[1], item[0][0]))
+        return tuple(ClassPixels(name, taken_as, count) for (name, taken_as), count in ordered)
 
 
 def audit(source: Source, *, max_pixels: int = MAX_PIXELS) -> Audit:
@@ -123,12 +139,12 @@ def _inspect(
     file = _relative(photograph.image, root)
 
     def left_out(kind: FindingKind, problem: object) -> Finding:
-        return Finding(kind, file, str(problem).replace(f"{root}/", ""), True)
+        return Finding(kind, file, _named_below(str(problem), photograph.image, file, root), True)
 
     if not photograph.name.isprintable():  # such as a file name in another encoding than UTF-8
         return None, (left_out("unreadable_image", f"its name {photograph.name!r} is no text: rename the file"),)
     try:
-        image = read_image(photograph.image, max_pixels=max_pixels)
+        image = photograph.read(max_pixels)
     except TooLargeError as error:
         remedy = f"more than --max_pixels={max_pixels}: raise that or save it smaller"
         return None, (left_out("unreadable_image", error.claim or f"{file} has {error.size}, {remedy}"),)
@@ -140,18 +156,25 @@ def _inspect(
         kind = error.kind if isinstance(error, UnusableError) else "unreadable_label"
         turned = kind == "size_mismatch" and _is_turned(photograph.image)
         return None, (left_out(kind, f"{error}{' (its EXIF orientation turns the photograph)' * turned}"),)
-    mask, findings = label.mask, label.findings
-    if mask.shape != image.shape[:2]:
-        findings = (*findings, left_out("size_mismatch", _mismatch(photograph.image, image, mask)))
+    findings = label.findings
+    if label.mask.shape != image.shape[:2]:
+        findings = (*findings, left_out("size_mismatch", _mismatch(photograph.image, image, label.mask)))
     usable = not any(finding.left_out for finding in findings)
-    return _record(photograph, file, image, mask) if usable else None, findings
+    return _record(photograph, file, image, label) if usable else None, findings
+
+
+def _named_below(text: str, path: Path, file: str, root: Path) -> str:
+    """A message with the photograph as it is called below the source; other paths lose an absolute source."""
+    before = r"(?<![^\s'\"(])"  # a path begins here, rather than going on
+    text = re.sub(before + re.escape(str(path)), lambda match: file, text)
+    return re.sub(before + re.escape(f"{root}/"), "", text) if root.is_absolute() else text
 
 
 def _record(
     photograph: LabelledPhotograph,
     file: str,
     image: UInt8[np.ndarray, "height width 3"],
-    mask: Bool[np.ndarray, "height width"],
+    label: LabelMask,
 ) -> Record:
     height, width, _ = image.shape
     digest = hashlib.sha256(b"%d x %d" % (width, height))
@@ -161,11 +184,12 @@ def _record(
         file=file,
         width=width,
         height=height,
-        corroded_pixels=int(np.count_nonzero(mask)),
+        corroded_pixels=int(np.count_nonzero(label.mask)),
         split=photograph.split or None,
         group=photograph.group or photograph.name,
         pixels_sha256=digest.hexdigest(),
         hashes=perceptual_hashes(image),
+        classes=label.classes,
     )
 
 

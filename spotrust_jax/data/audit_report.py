@@ -14,6 +14,7 @@ from spotrust_jax.data.source import Finding
 AUDIT_NAME = "audit.json"
 
 _SHOWN = 5  # findings of each kind, and sizes
+_SHOWN_CLASSES = 15  # of those taken as background
 
 _MEANING = {
     "unreadable_image": "photographs that cannot be used",
@@ -40,9 +41,10 @@ def describe(audited: Audit) -> str:
     lines = [_one_line(f"{audited.root} ({audited.format}): {counts}")]
     if audited.records:
         lines += [f"sizes (width x height): {_sizes(audited.records)}", "", *_balance_table(audited.records)]
+        lines += ["", *_class_table(audited)]
     if audited.findings:
         kinds = groupby(audited.findings, key=lambda finding: finding.kind)
-        lines += ["", *(line for kind, findings in kinds for line in _listed(kind, list(findings), audited.root))]
+        lines += ["", *(line for kind, findings in kinds for line in _listed(kind, list(findings)))]
     else:
         lines += ["", "nothing wrong was found"]
     return "\n".join(lines)
@@ -56,6 +58,7 @@ def as_json(audited: Audit) -> str:
         "usable": len(audited.records),
         "left_out": len(audited.left_out),
         "findings": [finding._asdict() for finding in audited.findings],
+        "classes": [each._asdict() for each in audited.classes],
         "splits": {name: _balance(records) for name, records in _with_total(audited.records).items()},
         "photographs": [_photograph(record) for record in audited.records],
     }
@@ -92,6 +95,23 @@ def _balance_table(records: Sequence[Record]) -> list[str]:
     for name, members in _with_total(records).items():
         photographs, groups, share, median, without = _balance(members).values()
         rows.append((name, str(photographs), str(groups), f"{share:.2%}", f"{median:.2%}", str(without)))
+    return _aligned(rows)
+
+
+def _class_table(audited: Audit) -> list[str]:
+    """What counts as corrosion, as background and as neither; of background only the classes with most pixels."""
+    total = sum(record.width * record.height for record in audited.records)
+    shown = [each for each in audited.classes if each.taken_as != "background"]
+    background = [each for each in audited.classes if each.taken_as == "background"]
+    rows = [("label", "taken as", "pixels", "share")]
+    for name, taken_as, pixels in (*shown, *background[:_SHOWN_CLASSES]):
+        rows.append((_one_line(name), taken_as, f"{pixels:,}", f"{pixels / total:.2%}"))
+    more = len(background) - _SHOWN_CLASSES
+    return _aligned(rows) + [f"... and {more} more taken as background in {AUDIT_NAME}"] * (more > 0)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines whose columns stand below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
@@ -106,16 +126,15 @@ def _sizes(records: Sequence[Record]) -> str:
     return ", ".join(shown + [f"and {len(ordered) - _SHOWN} more sizes"] * (len(ordered) > _SHOWN))
 
 
-def _listed(kind: str, findings: Sequence[Finding], root: Path) -> list[str]:
+def _listed(kind: str, findings: Sequence[Finding]) -> list[str]:
     lines = [f"{kind} ({len(findings)}): {_MEANING[kind]}"]
-    lines += [f"  {_line(finding, root)}" for finding in findings[:_SHOWN]]
+    lines += [f"  {_line(finding)}" for finding in findings[:_SHOWN]]
     return lines + [f"  ... and {len(findings) - _SHOWN} more in {AUDIT_NAME}"] * (len(findings) > _SHOWN)
 
 
-def _line(finding: Finding, root: Path) -> str:
+def _line(finding: Finding) -> str:
     """One finding in one line, which names its file once."""
-    message = finding.message.replace(f"{root}/", "")
-    text = message if finding.file in message else f"{finding.file}: {message}"
+    text = finding.message if finding.file in finding.message else f"{finding.file}: {finding.message}"
     return _one_line(text + " [left out]" * finding.left_out)
 
 

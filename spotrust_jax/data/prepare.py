@@ -15,7 +15,7 @@ from spotrust_jax.data.audit_report import AUDIT_NAME, describe, write_audit
 from spotrust_jax.data.card import DatasetCard, channel_statistics
 from spotrust_jax.data.example import Dataset, Example
 from spotrust_jax.data.folder_writer import write_folder
-from spotrust_jax.data.images import MAX_PIXELS, read_image
+from spotrust_jax.data.images import MAX_PIXELS
 from spotrust_jax.data.source import LabelledPhotograph, Source
 from spotrust_jax.data.splits import check_division
 from spotrust_jax.errors import InputError
@@ -38,7 +38,7 @@ class SourceDataset:
     def __getitem__(self, index: int) -> Example:
         name = self.names[index]
         photograph = self._photographs[name]
-        image = read_image(photograph.image, max_pixels=self._max_pixels)
+        image = photograph.read(self._max_pixels)
         label = photograph.label.read(*image.shape[:2])
         return Example(name, image, label.mask, self._groups[name], label.ignored)
 

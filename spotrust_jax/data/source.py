@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 
+from spotrust_jax.data.images import read_image
 from spotrust_jax.errors import InputError
 
 FindingKind = Literal[
@@ -50,11 +51,14 @@ class UnusableError(InputError):
         self.kind: FindingKind = kind
 
 
+TakenAs = Literal["corrosion", "background", "ignored"]
+
+
 class ClassPixels(NamedTuple):
     """A class or value as the source calls it, what it was taken as, and how many pixels it has."""
 
     name: str
-    taken_as: Literal["corrosion", "background", "ignored"]
+    taken_as: TakenAs
     pixels: int
 
 
@@ -90,6 +94,10 @@ class LabelledPhotograph(NamedTuple):
     # Where the source says so.
     split: str | None = None
     group: str | None = None
+
+    def read(self, max_pixels: int) -> UInt8[np.ndarray, "height width 3"]:
+        """The photograph upright, as `images.read_image` gives it, and with its errors."""
+        return read_image(self.image, max_pixels=max_pixels)
 
 
 class Source(NamedTuple):

@@ -6,17 +6,17 @@ A reader lists photographs and says what is wrong with single ones; pixels are r
 from pathlib import Path
 
 from spotrust_jax.data.images import MAX_PIXELS
-from spotrust_jax.data.readers import coco, folder, labelme, tsv, yolo
+from spotrust_jax.data.readers import coco, folder, label_studio, labelme, roboflow, tsv, via, yolo
 from spotrust_jax.data.readers.listing import Reading, given_splits, unique
 from spotrust_jax.data.readers.tables import with_splits
 from spotrust_jax.data.source import LabelledPhotograph, Source
 from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
 
-FORMATS = ("auto", "folder", "tsv", "labelme", "coco", "yolo")
+_MASKS = {"folder": folder, "tsv": tsv, "roboflow": roboflow}
+_DRAWN = {"labelme": labelme, "coco": coco, "yolo": yolo, "via": via, "label_studio": label_studio}
 
-_MASKS = {"folder": folder, "tsv": tsv}
-_DRAWN = {"labelme": labelme, "coco": coco, "yolo": yolo}
+FORMATS = ("auto", *_MASKS, *_DRAWN)
 
 
 def read_source(
@@ -25,8 +25,8 @@ def read_source(
     """The photographs of a source that have a label, in the order of their names, and what is wrong with the others.
 
     `root` is a folder or a .tsv file. `corrosion_classes` are the names or numbers of the classes that count as
-    corrosion; without them the source's only class does, or those named corrosion or rust. A splits.csv in the folder
-    gives splits and groups. Masks larger than `max_pixels` are refused when their labels are read.
+    corrosion; without them those named corrosion or rust do. A splits.csv in the folder gives splits and groups. Masks
+    larger than `max_pixels` are refused when their labels are read.
 
     Raises an `InputError` where nothing can be used: no such source or format, none or several formats recognised, a
     class that does not exist.

@@ -1,42 +1,25 @@
 """COCO's JSON: one file names many photographs, and draws on them with polygons and run lengths."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from spotrust_jax.data.readers.classes import ClassLabel, corrosion_classes_of
-from spotrust_jax.data.readers.documents import any_has_key, json_files, json_object, positive_size
-from spotrust_jax.data.readers.listing import (
-    Reading,
-    composed,
-    located,
-    name_of,
-    photographs_below,
-    relative,
-    split_named,
-    split_within,
-    unlabelled,
-)
-from spotrust_jax.data.readers.polygons import Polygon, PolygonLabel, RunLengths, points_of
-from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
+from spotrust_jax.data.readers.classes import ClassLabel, class_label
+from spotrust_jax.data.readers.documents import any_has_keys, identifier, json_files, json_object, positive_size, shown
+from spotrust_jax.data.readers.drawings import Annotation, Drawing, Undrawable, outline_of
+from spotrust_jax.data.readers.drawn import Entry, photographs_of
+from spotrust_jax.data.readers.listing import Reading, relative, split_within
+from spotrust_jax.data.readers.polygons import RunLengths
+from spotrust_jax.data.source import Finding, UnusableError
+from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
 
 LOOKED_FOR = "a COCO .json file with images, annotations and categories"
 
 
-class _Document(NamedTuple):
-    file: Path
-    name: str
-    images: list[dict]
-    annotations: list[dict]
-    categories: dict[int, ClassLabel]
-    findings: list[Finding]
-
-
 def found(root: Path) -> bool:
-    """Whether there are JSON files with annotations."""
-    return any_has_key(root, "annotations")
+    """Whether there are JSON files with annotations, other than Label Studio's."""
+    return any_has_keys(root, ("annotations",), without=("result",))
 
 
 def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
@@ -45,149 +28,130 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
     The split is that of the JSON's folder, as Roboflow exports it, or of its name, as in `instances_val2017.json`. A
     class's number is its category id. A JSON that cannot be used is an `InputError` where it is the only one.
     """
-    documents, findings = _documents(root)
-    labels = {label for document in documents for label in document.categories.values()}
-    chosen = corrosion_classes_of(labels, corrosion_classes, root)
-    of_name = defaultdict(list)
-    for image in photographs_below(root):
-        of_name[composed(image.name)].append(image)
-    photographs = []
-    for document in documents:
-        readable, problems = _photographs(root, document, chosen, of_name)
-        photographs += readable
-        findings += document.findings + problems
-    known = [each.image for each in photographs] + [root / finding.file for finding in findings]
-    folders = {each.image.parent for each in photographs}
-    return Reading(photographs, findings + unlabelled(root, folders, known, "no .json file that lists it"))
-
-
-def _documents(root: Path) -> tuple[list[_Document], list[Finding]]:
     files = json_files(root)
     if not files:
         raise InputError(f"{root} has no .json files: give the folder with COCO's JSON as --source")
-    documents, findings = [], []
+    entries, labels, findings, used = [], [], [], 0
     for file in files:
         try:
-            documents.append(_document(root, file))
+            document = _Document(root, file)
         except UnusableError as error:
             findings.append(Finding(error.kind, relative(root, file), str(error), True))
-    if not documents:
+            continue
+        used += 1
+        entries += document.entries()
+        labels += document.categories.values()
+        findings += document.findings
+    if not used:
         raise InputError(f"{root} has no usable COCO file: {findings[0].message}")
-    return documents, findings
+    return photographs_of(root, entries, corrosion_classes, labels, findings)
 
 
-def _document(root: Path, file: Path) -> _Document:
-    name = relative(root, file)
-    document = json_object(file, name)
-    keys = ("images", "annotations", "categories")
-    if not all(isinstance(document.get(key), list) for key in keys):
-        reason = f"{name} does not have the lists {', '.join(keys)}"
-        raise UnusableError("unreadable_label", f"{reason}: export it as COCO segmentation, or remove the file")
-    findings: list[Finding] = []
-    images = _entries(document, "images", {"id": int | str, "file_name": str}, name, findings)
-    annotations = _entries(document, "annotations", {"image_id": int | str}, name, findings)
-    categories = _entries(document, "categories", {"id": int, "name": str}, name, findings)
-    ids = {image["id"] for image in images}
-    if strays := sum(annotation["image_id"] not in ids for annotation in annotations):
-        message = f"{name} has {strays} annotation(s) of images that it does not list: export it again"
-        findings.append(Finding("table", name, message, False))
-    return _Document(file, name, images, annotations, _classes(categories, annotations), findings)
+class _Document:
+    """One JSON file with its entries by what identifies them; an `UnusableError` where it is none of COCO's."""
+
+    def __init__(self, root: Path, file: Path):
+        self.file, self.name = file, relative(root, file)
+        self.findings: list[Finding] = []
+        document = json_object(file, self.name)
+        keys = ("images", "annotations", "categories")
+        if not all(isinstance(document.get(key), list) for key in keys):
+            reason = f"{self.name} does not have the lists {', '.join(keys)}"
+            raise UnusableError("unreadable_label", f"{reason}: export it as COCO segmentation, or remove the file")
+        names = {"id": identifier, "file_name": _text}
+        self.images = self._entries(document, "images", names)
+        self.annotations = defaultdict(list)
+        # Without a readable image_id it may be any photograph's.
+        self.homeless = False
+        for annotation in document["annotations"]:
+            image = identifier(annotation.get("image_id")) if isinstance(annotation, dict) else None
+            self.homeless |= image is None
+            self.annotations[image].append(annotation)
+        self.categories = self._categories(document)
+        ids = {identifier(image["id"]) for image in self.images}
+        self.strays = sum(len(annotations) for image, annotations in self.annotations.items() if image not in ids)
+        if self.strays:
+            self._note(f"has {self.strays} annotation(s) of images that it does not list")
+
+    def entries(self) -> Iterator[Entry]:
+        """An entry for each image."""
+        split = split_named(self.file.parent.name) or split_within(self.file.stem)
+        listed = Counter(identifier(image["id"]) for image in self.images)
+        for image in self.images:
+            number, text = identifier(image["id"]), image["file_name"]
+            own = self.annotations.get(number, [])
+            size = positive_size(image.get("height"), image.get("width"))
+            entry = Entry(self.file, text, size=size, split=split)
+            try:
+                if listed[number] > 1:
+                    raise UnusableError(
+                        "table", f"{shown(text)} has the id {number}, as another image: export it again"
+                    )
+                if self.homeless or (self.strays and not own):
+                    reason = f"{shown(text)} may be what the annotations belong to whose image_id is not listed"
+                    raise UnusableError("table", f"{reason}: export it again")
+                yield entry._replace(annotations=tuple(part for each in own for part in self._parts(text, each)))
+            except UnusableError as error:
+                yield entry._replace(problem=error)
+
+    def _parts(self, text: str, annotation: dict) -> Iterator[Annotation]:
+        """The parts of an annotation of the photograph `text`, each with its class."""
+        number = identifier(annotation.get("category_id"))
+        if number not in self.categories:
+            reason = f"{shown(text)} has category {shown(annotation.get('category_id'))}, which is not defined"
+            raise UnusableError("unknown_class", f"{reason}: export it again")
+        for drawing in _drawings(annotation.get("segmentation")):
+            yield Annotation((self.categories[number],), drawing)
+
+    def _entries(self, document: dict, key: str, fields: dict[str, Callable]) -> list[dict]:
+        """The entries that have these fields; that others have not is noted."""
+        entries = [
+            entry
+            for entry in document[key]
+            if isinstance(entry, dict) and all(read(entry.get(field)) for field, read in fields.items())
+        ]
+        if bad := len(document[key]) - len(entries):
+            self._note(f"has {bad} of its {key} without {' and '.join(fields)}, which were ignored")
+        return entries
+
+    def _categories(self, document: dict) -> dict[str, ClassLabel]:
+        """Classes by category id, but for the one that Roboflow adds as a heading of the others."""
+        categories = self._entries(document, "categories", {"id": identifier, "name": _text})
+        used = {
+            identifier(annotation.get("category_id"))
+            for annotations in self.annotations.values()
+            for annotation in annotations
+            if isinstance(annotation, dict)
+        }
+        headings = [entry["supercategory"] for entry in categories if isinstance(entry.get("supercategory"), str)]
+        classes = defaultdict(set)
+        for entry in categories:
+            number, name = identifier(entry["id"]), entry["name"]
+            if number in used or name not in headings or entry.get("supercategory") == name:
+                classes[number].add(class_label(name, int(number) if number.isdecimal() else None))
+        return {number: labels.pop() for number, labels in classes.items() if len(labels) == 1}
+
+    def _note(self, reason: str) -> None:
+        self.findings.append(Finding("table", self.name, f"{self.name} {reason}: export it again", False))
 
 
-def _entries(document: dict, key: str, fields: dict, name: str, findings: list[Finding]) -> list[dict]:
-    """The entries that have these fields; that others have not is added to the findings."""
-    entries = [
-        entry
-        for entry in document[key]
-        if isinstance(entry, dict) and all(isinstance(entry.get(field), kind) for field, kind in fields.items())
-    ]
-    if bad := len(document[key]) - len(entries):
-        reason = f"{name} has {bad} of its {key} without {' and '.join(fields)}"
-        findings.append(Finding("table", name, f"{reason}, which were ignored: export it again", False))
-    return entries
+def _drawings(segmentation: object) -> list[Drawing]:
+    if isinstance(segmentation, dict):
+        return [_run_lengths(segmentation)]
+    if not isinstance(segmentation, list) or not segmentation:
+        return [Undrawable("polygon", "has a box without polygon: draw it again, or export segmentation")]
+    return [outline_of(part) for part in segmentation]
 
 
-def _classes(categories: list[dict], annotations: list[dict]) -> dict[int, ClassLabel]:
-    """Classes by category id, but for the one that Roboflow adds as a heading of the others."""
-    used = {entry["category_id"] for entry in annotations if isinstance(entry.get("category_id"), int)}
-    headings = [entry["supercategory"] for entry in categories if isinstance(entry.get("supercategory"), str)]
-    return {
-        entry["id"]: ClassLabel(entry["name"], entry["id"])
-        for entry in categories
-        if entry["id"] in used or entry["name"] not in headings or entry.get("supercategory") == entry["name"]
-    }
-
-
-def _photographs(
-    root: Path, document: _Document, chosen: frozenset[ClassLabel], of_name: Mapping[str, list[Path]]
-) -> tuple[list[LabelledPhotograph], list[Finding]]:
-    annotations = defaultdict(list)
-    for annotation in document.annotations:
-        annotations[annotation["image_id"]].append(annotation)
-    split = split_named(document.file.parent.name) or split_within(document.file.stem)
-    photographs, findings = [], []
-    for entry in document.images:
-        try:
-            image = _image(root, document.file, entry["file_name"], split, of_name)
-        except UnusableError as error:
-            findings.append(Finding(error.kind, entry["file_name"], f"{document.name}: {error}", True))
-            continue
-        name = relative(root, image)
-        try:
-            label = _label(name, entry, annotations[entry["id"]], document.categories, chosen)
-            photographs.append(LabelledPhotograph(name_of(root, image), image, label, split))
-        except UnusableError as error:
-            findings.append(Finding(error.kind, name, f"{document.name}: {error}", True))
-    return photographs, findings
-
-
-def _image(root: Path, file: Path, text: str, split: str | None, of_name: Mapping[str, list[Path]]) -> Path:
-    """The file beside the JSON, or the one below the source that is meant; an `UnusableError` where there is none."""
-    if image := located(root, file.parent, text):
-        return image
-    path = PurePosixPath(composed(text.replace("\\", "/")))
-    candidates = of_name.get(path.name, [])
-    for meant in (
-        lambda image: image.parts[-len(path.parts) :] == path.parts,
-        lambda image: split in map(split_named, Path(relative(root, image)).parts[:-1]),
-        lambda image: image.parent in (root, root / "images"),
-    ):
-        candidates = [image for image in candidates if meant(image)] or candidates
-    if len(candidates) == 1:
-        return candidates[0]
-    found = "is not there" if not candidates else "is there several times in folders that the JSON does not tell apart"
-    raise UnusableError("missing_image", f"photograph {text!r} {found}: put it into the folder of the JSON or images/")
-
-
-def _label(
-    name: str, entry: dict, annotations: list[dict], categories: dict[int, ClassLabel], chosen: frozenset[ClassLabel]
-) -> PolygonLabel:
-    polygons: list[Polygon] = []
-    runs: list[RunLengths] = []
-    for annotation in annotations:
-        number = annotation.get("category_id")
-        if not isinstance(number, int) or number not in categories:
-            raise UnusableError(
-                "unknown_class", f"{name} has category {number!r}, which is not defined: export it again"
-            )
-        if categories[number] not in chosen:
-            continue
-        segmentation = annotation.get("segmentation")
-        if isinstance(segmentation, dict):
-            runs.append(_run_lengths(name, segmentation))
-        elif isinstance(segmentation, list) and segmentation:
-            polygons += [points_of(part, name) for part in segmentation]
-        else:
-            raise UnusableError("polygon", f"{name} has a box without polygon: draw it again, or export segmentation")
-    size = positive_size(entry.get("height"), entry.get("width"))
-    return PolygonLabel(name, tuple(polygons), tuple(runs), size=size)
-
-
-def _run_lengths(name: str, segmentation: dict) -> RunLengths:
+def _run_lengths(segmentation: dict) -> Drawing:
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if isinstance(counts, list) and all(type(count) is int for count in counts):
         counts = tuple(counts)
     sides = positive_size(*size) if isinstance(size, list) and len(size) == 2 else None
     if sides is None or not isinstance(counts, str | tuple):
-        raise UnusableError("unreadable_label", f"{name} has run lengths without size or counts: export it again")
+        return Undrawable("unreadable_label", "has run lengths without size or counts: export it again")
     return RunLengths(*sides, counts)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None

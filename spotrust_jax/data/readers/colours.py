@@ -3,17 +3,18 @@
 The colours are the reference's, or those of a `labelmap.txt` in the source, as CVAT writes it for Pascal VOC masks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int32, Shaped, UInt8
 from PIL import Image, ImageFilter
 
 from spotrust_jax.data.images import LabelPixels, read_label_pixels
-from spotrust_jax.data.readers.classes import ClassLabel, corrosion_classes_of
-from spotrust_jax.data.source import Finding, LabelMask, UnusableError
+from spotrust_jax.data.readers.classes import ClassLabel, class_label, corrosion_classes_of
+from spotrust_jax.data.source import ClassPixels, Finding, LabelMask, TakenAs, UnusableError
 from spotrust_jax.errors import InputError
 
 JPEG_TOLERANCE = 60.0
@@ -24,29 +25,48 @@ JPEG_SHARE = 0.01
 
 LABELMAP = "labelmap.txt"
 
+_MOST_DIGITS = 10  # of a class's number
+
 Colour = tuple[int, int, int]
 
 
 class Palette(NamedTuple):
-    """Class colours, and which of the classes are corrosion."""
+    """Class colours with the classes' names, and which of the classes are corrosion or void."""
 
     colours: tuple[Colour, ...]
-    corrosion: tuple[bool, ...]
+    names: tuple[str, ...]
+    taken_as: tuple[TakenAs, ...]
+
+
+class Numbers(NamedTuple):
+    """Classes by the values of a mask; where `others` is set, values that have no name are background."""
+
+    names: tuple[tuple[int, str], ...]
+    corrosion: frozenset[int]
+    ignored: frozenset[int] = frozenset()
+    others: bool = False
 
 
 class MaskRule(NamedTuple):
     """How the pixels of a source's masks are understood."""
 
     palette: Palette
-    # What counts as corrosion in masks of one channel; without it they have 0 and 255 only.
-    numbers: frozenset[int] | None = None
-    # Whether masks of one channel and palettes are colours, too.
-    colours_only: bool = False
+    # What the values of masks of one channel mean.
+    numbers: Numbers
+    # Whether those of a palette are its indices and not its colours.
+    indices: bool = False
+    # Whether masks of one channel may be the palette's colours, too, as with a labelmap.txt.
+    grey_colours: bool = False
 
+
+VOID = "void"
+
+_VOID_NUMBER, _VOID_COLOUR = 255, (224, 224, 192)  # Pascal VOC's borders and difficult objects
 
 _REFERENCE_CLASSES = (ClassLabel("background", 0), ClassLabel("corrosion", 1))
 _REFERENCE_COLOURS: tuple[Colour, ...] = ((255, 0, 0), (255, 0, 255))
-_BLACK_AND_WHITE = Palette(((0, 0, 0), (255, 255, 255)), (False, True))
+_BLACK_AND_WHITE = Palette(((0, 0, 0), (255, 255, 255)), ("value 0", "value 255"), ("background", "corrosion"))
+_ZERO_AND_255 = Numbers(((0, "value 0"), (255, "value 255")), frozenset({255}))
 
 
 @dataclass(frozen=True)
@@ -61,35 +81,46 @@ class MaskLabel:
     def read(self, height: int, width: int) -> LabelMask:
         """The mask at its own size; an `UnusableError` where it is damaged or has pixels that are no class."""
         try:
-            indices = self.rule.numbers is not None
-            pixels = read_label_pixels(self.path, palette_indices=indices, max_pixels=self.max_pixels)
+            pixels = read_label_pixels(self.path, palette_indices=self.rule.indices, max_pixels=self.max_pixels)
         except InputError as error:
-            raise UnusableError("unreadable_label", str(error)) from error
+            raise UnusableError("unreadable_label", str(error).replace(str(self.path), self.file)) from error
         return mask_of(pixels, self.file, self.rule)
 
 
 def mask_rule(root: Path, corrosion_classes: tuple[str, ...]) -> tuple[MaskRule, list[Finding]]:
     """How the masks of this source are understood, and rows of its labelmap.txt that cannot be; see `MaskRule`.
 
-    With a labelmap.txt classes go by its names, or by its rows counted from 0. Without it they go by pixel value where
-    masks have one channel or a palette, and by the names background and corrosion. An `InputError` names those known.
+    With a labelmap.txt classes go by its names, or by its rows counted from 0, and Pascal VOC's void is ignored.
+    Without it they go by pixel value where masks have one channel or a palette, and by the names background and
+    corrosion, whose values are 0 and 255; all values beside those given by number are background, but for 255, which
+    is ignored. An `InputError` names the classes that are known.
     """
     if (root / LABELMAP).is_file():
-        colours, findings = _labelmap(root / LABELMAP)
-        labels = [ClassLabel(name, i) for i, (name, _) in enumerate(colours)]
+        rows, findings = _labelmap(root / LABELMAP)
+        labels = [class_label(name, i) for i, (name, _) in enumerate(rows)]
         chosen = corrosion_classes_of(labels, corrosion_classes, root / LABELMAP)
-        palette = Palette(tuple(colour for _, colour in colours), tuple(label in chosen for label in labels))
-        return MaskRule(palette, colours_only=True), findings
-    numbers = frozenset(int(wish) for wish in corrosion_classes if wish.isdecimal())
+        return _labelled_rule(labels, [colour for _, colour in rows], chosen), findings
+    given = frozenset(int(wish) for wish in corrosion_classes if wish.isdecimal() and len(wish) < _MOST_DIGITS)
     names = tuple(wish for wish in corrosion_classes if not wish.isdecimal())
     source = f"{root} (no {LABELMAP} there)"
-    chosen = corrosion_classes_of(_REFERENCE_CLASSES, names, source) if names or not numbers else frozenset()
-    corrosion = tuple(label in chosen or label.number in numbers for label in _REFERENCE_CLASSES)
-    palette = Palette(_REFERENCE_COLOURS, corrosion)
-    if not corrosion_classes:
-        return MaskRule(palette), []
-    named = {"background": 0, "corrosion": 255}
-    return MaskRule(palette, numbers | {named[label.name] for label in chosen}), []
+    chosen = corrosion_classes_of(_REFERENCE_CLASSES, names, source) if names or not given else frozenset()
+    corrosion = tuple(label in chosen or label.number in given for label in _REFERENCE_CLASSES)
+    palette = Palette(_REFERENCE_COLOURS, tuple(label.name for label in _REFERENCE_CLASSES), _taken_as(corrosion))
+    by_name = frozenset({"background": 0, "corrosion": 255}[label.name] for label in chosen)
+    if not given:
+        return MaskRule(palette, _ZERO_AND_255._replace(corrosion=by_name)), []
+    # Where 0 alone is corrosion, 255 is what is not.
+    ignored = frozenset({_VOID_NUMBER} if given - {0} else ()) - given - by_name
+    return MaskRule(palette, Numbers((), given | by_name, ignored, others=True), indices=True), []
+
+
+def numbers_rule(classes: Sequence[ClassLabel], chosen: frozenset[ClassLabel]) -> MaskRule:
+    """The rule for masks whose values have names: others refuse them."""
+    names = tuple((label.number, str(label)) for label in classes)
+    numbers = Numbers(names, frozenset(label.number for label in chosen))
+    colours = tuple((label.number % 256,) * 3 for label in classes)
+    palette = Palette(colours, tuple(map(str, classes)), _taken_as([label in chosen for label in classes]))
+    return MaskRule(palette, numbers, indices=True)
 
 
 def mask_of(pixels: LabelPixels, file: str, rule: MaskRule) -> LabelMask:
@@ -97,13 +128,28 @@ def mask_of(pixels: LabelPixels, file: str, rule: MaskRule) -> LabelMask:
     values = pixels.values
     if pixels.jpeg:
         return _from_jpeg(values, file, rule)
-    if rule.colours_only:
-        return LabelMask(_from_colours(_as_colours(values), file, rule.palette))
-    if values.ndim == 3 and (values == values[..., :1]).all():
+    if values.ndim == 3 and not rule.grey_colours and (values == values[..., :1]).all():
         values = values[..., 0]
-    if values.ndim == 2:
-        return LabelMask(_from_numbers(values, file, rule.numbers))
-    return LabelMask(_from_colours(values, file, rule.palette))
+    if values.ndim == 3:
+        return _from_colours(values, file, rule.palette)
+    return _from_grey(values, file, rule) if rule.grey_colours else _from_numbers(values, file, rule.numbers)
+
+
+def _labelled_rule(labels: Sequence[ClassLabel], colours: Sequence[Colour], chosen: frozenset[ClassLabel]) -> MaskRule:
+    """The rule of a labelmap.txt, to which Pascal VOC's void is added."""
+    names, taken_as = tuple(map(str, labels)), _taken_as([label in chosen for label in labels])
+    with_void = _VOID_COLOUR not in colours
+    palette = Palette(
+        (*colours, *[_VOID_COLOUR] * with_void), (*names, *[VOID] * with_void), (*taken_as, *["ignored"] * with_void)
+    )
+    numbered = tuple((label.number, str(label)) for label in labels)
+    void = frozenset({_VOID_NUMBER}) - {label.number for label in labels}
+    numbers = Numbers(numbered, frozenset(label.number for label in chosen), void)
+    return MaskRule(palette, numbers, grey_colours=True)
+
+
+def _taken_as(corrosion: Sequence[bool]) -> tuple[TakenAs, ...]:
+    return tuple("corrosion" if each else "background" for each in corrosion)
 
 
 def _labelmap(path: Path) -> tuple[list[tuple[str, Colour]], list[Finding]]:
@@ -130,24 +176,60 @@ def _labelmap(path: Path) -> tuple[list[tuple[str, Colour]], list[Finding]]:
     return colours, findings
 
 
-def _from_numbers(
-    values: Shaped[np.ndarray, "height width"], file: str, numbers: frozenset[int] | None
-) -> Bool[np.ndarray, "height width"]:
-    """Corrosion where the value is one of the numbers; without numbers, or with one bit, where it is the higher one."""
+def _from_grey(values: Shaped[np.ndarray, "height width"], file: str, rule: MaskRule) -> LabelMask:
+    """A mask of one channel beside a labelmap.txt: grey colours of it, or the numbers of its rows."""
+    labels, problem = [], None
+    for read, values_read, classes in (
+        (_from_colours, _as_colours(values), rule.palette),
+        (_from_numbers, values, rule.numbers),
+    ):
+        try:
+            labels.append(read(values_read, file, classes))
+        except UnusableError as error:
+            problem = problem or error
+    if not labels:
+        raise problem
+    if len(labels) > 1 and not all(map(np.array_equal, labels[0][::2], labels[1][::2])):  # masks, and what is ignored
+        reason = f"{file} may have colours of {LABELMAP} or the numbers of its rows, which differ"
+        raise UnusableError("palette", f"{reason}: save it with colours")
+    return labels[0]
+
+
+def _from_numbers(values: Shaped[np.ndarray, "height width"], file: str, numbers: Numbers) -> LabelMask:
+    """Each pixel by its value; those of one bit are 0 and, whichever of both is meant, 1 or 255."""
     if values.dtype == bool:
-        return values if numbers is None or numbers & {1, 255} else ~values if 0 in numbers else np.zeros_like(values)
-    if numbers is not None:
-        return np.isin(values, list(numbers))
-    corrosion = values == 255
-    if not (corrosion | (values == 0)).all():
+        high = 1 if 1 in numbers.corrosion or (numbers.names and 255 not in dict(numbers.names)) else 255
+        values = values * np.int32(high)
+    if values.dtype != np.uint8:
+        numbers = numbers._replace(ignored=frozenset())
+    found, counts = np.unique(values, return_counts=True)
+    names = dict(numbers.names)
+    classed = [value for value in found.tolist() if value not in (0, *numbers.ignored)]
+    unknown = [value for value in found.tolist() if value not in names and value not in numbers.ignored]
+    if unknown and not numbers.others:
         remedy = "give those that are corrosion with --corrosion_classes=NUMBER, several with commas"
-        raise UnusableError("palette", f"{file} has values {_listed(np.unique(values))}, expected 0 and 255: {remedy}")
-    return corrosion
+        expected = f"expected {_listed(np.array(sorted(names)))}"
+        raise UnusableError("palette", f"{file} has values {_listed(found)}, {expected}: {remedy}")
+    if numbers.others and not classed and numbers.ignored.intersection(found.tolist()):
+        reason = f"{file} has values {_listed(found)}, and 255 may be corrosion or void"
+        raise UnusableError("palette", f"{reason}: add 255 to --corrosion_classes, or correct the mask")
+    classes = []
+    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
+        name = VOID if value in numbers.ignored else names.get(value, f"value {value:g}")
+        classes.append(ClassPixels(name, _role(value, numbers.corrosion, numbers.ignored), count))
+    missing = [
+        ClassPixels(name, _role(value, numbers.corrosion), 0) for value, name in names.items() if value not in found
+    ]
+    ignored = np.isin(values, list(numbers.ignored))
+    mask = np.isin(values, list(numbers.corrosion))
+    return LabelMask(mask, (), ignored if ignored.any() else None, (*classes, *missing))
 
 
-def _from_colours(
-    colours: UInt8[np.ndarray, "height width 3"], file: str, palette: Palette
-) -> Bool[np.ndarray, "height width"]:
+def _role(value: int | float, corrosion: frozenset[int], ignored: frozenset[int] = frozenset()) -> TakenAs:
+    return "corrosion" if value in corrosion else "ignored" if value in ignored else "background"
+
+
+def _from_colours(colours: UInt8[np.ndarray, "height width 3"], file: str, palette: Palette) -> LabelMask:
     _check_coloured(file, palette)
     codes, known = _codes(colours), _codes(np.array(palette.colours, np.uint8))
     unknown = ~_any_of(codes, known)
@@ -157,16 +239,27 @@ def _from_colours(
         expected = _listed(np.array(palette.colours))
         remedy = f"correct the mask, or list its classes in {LABELMAP} (a line name:r,g,b:: each)"
         raise UnusableError("palette", f"{file} has the colours {others}, expected {expected}: {remedy}")
-    return _any_of(codes, known[np.array(palette.corrosion)])
+    return _from_regions([codes == code for code in known.tolist()], palette)
+
+
+def _from_regions(regions: Sequence[Bool[np.ndarray, "height width"]], palette: Palette) -> LabelMask:
+    """The label from the pixels of each class of a palette."""
+    joined = {role: np.zeros(regions[0].shape, bool) for role in get_args(TakenAs)}
+    for region, role in zip(regions, palette.taken_as, strict=True):
+        joined[role] |= region
+    counts = [int(np.count_nonzero(region)) for region in regions]
+    classes = tuple(map(ClassPixels, palette.names, palette.taken_as, counts))
+    ignored = joined["ignored"] & ~joined["corrosion"]
+    return LabelMask(joined["corrosion"], (), ignored if ignored.any() else None, classes)
 
 
 def _from_jpeg(values: Shaped[np.ndarray, "height width *channel"], file: str, rule: MaskRule) -> LabelMask:
     """Each pixel as the class whose colour is nearest, where nearly all are near one."""
-    if rule.numbers and rule.numbers - {0, 255} and values.ndim == 2:
+    named = {number for number, _ in rule.numbers.names}
+    if (named | rule.numbers.corrosion) - {0, 255} and values.ndim == 2 and not rule.grey_colours:
         raise UnusableError("jpeg_mask", f"{file} was saved as JPEG, which changes class numbers: export it as PNG")
-    white = rule.numbers is None or 255 in rule.numbers
-    grey = _BLACK_AND_WHITE._replace(corrosion=(bool(rule.numbers) and 0 in rule.numbers, white))
-    palettes = [rule.palette] if rule.colours_only else [grey, rule.palette]
+    grey = _BLACK_AND_WHITE._replace(taken_as=_taken_as([value in rule.numbers.corrosion for value in (0, 255)]))
+    palettes = [rule.palette] if rule.grey_colours else [grey, rule.palette]
     fits = [(palette, *_nearest(_as_colours(values), palette)) for palette in palettes]
     palette, nearest, beyond = min(fits, key=lambda fit: fit[2])
     if beyond > JPEG_SHARE:
@@ -175,7 +268,8 @@ def _from_jpeg(values: Shaped[np.ndarray, "height width *channel"], file: str, r
         raise UnusableError("jpeg_mask", f"{file} {reason} {expected}: export it again as PNG")
     _check_coloured(file, palette)
     message = f"{file} was saved as JPEG: each pixel was taken as the class of the nearest colour, export it as PNG"
-    return LabelMask(np.array(palette.corrosion)[nearest], (Finding("jpeg_mask", file, message, False),))
+    label = _from_regions([nearest == i for i in range(len(palette.colours))], palette)
+    return label._replace(findings=(Finding("jpeg_mask", file, message, False),))
 
 
 def _nearest(
@@ -222,7 +316,7 @@ def _codes(colours: UInt8[np.ndarray, "*shape 3"]) -> Int32[np.ndarray, "*shape"
 
 
 def _check_coloured(file: str, palette: Palette) -> None:
-    if not any(palette.corrosion):
+    if "corrosion" not in palette.taken_as:
         remedy = f"add {LABELMAP} (a line name:r,g,b:: each), or leave --corrosion_classes out"
         raise UnusableError("palette", f"{file} has class colours, and no class has the number given: {remedy}")
 

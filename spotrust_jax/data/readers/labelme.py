@@ -1,78 +1,47 @@
-"""labelme's JSON files, one beside each photograph."""
+"""labelme's JSON files, one for each photograph, also as X-AnyLabeling writes them."""
 
-import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from spotrust_jax.data.readers.classes import ClassLabel, corrosion_classes_of
-from spotrust_jax.data.readers.documents import any_has_key, json_files, json_object, positive_size
-from spotrust_jax.data.readers.listing import (
-    Reading,
-    located,
-    missing_image,
-    name_of,
-    relative,
-    split_named,
-    unlabelled,
-)
-from spotrust_jax.data.readers.polygons import Polygon, PolygonLabel, points_of
-from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
+from spotrust_jax.data.image_files import is_photograph
+from spotrust_jax.data.readers.classes import class_label
+from spotrust_jax.data.readers.documents import any_has_keys, json_files, json_object, positive_size, shown
+from spotrust_jax.data.readers.drawings import Annotation, Circle, Drawing, Outline, Patch, Undrawable, outline_of
+from spotrust_jax.data.readers.drawn import Entry, photographs_of
+from spotrust_jax.data.readers.listing import Reading, relative
+from spotrust_jax.data.readers.polygons import Polygon, filled
+from spotrust_jax.data.source import Finding, UnusableError
 from spotrust_jax.errors import InputError
 
 LOOKED_FOR = "labelme's .json files with shapes"
 
-_CIRCLE_CORNERS = 180  # a polygon of so many corners is within 0.02% of the radius
-
-
-class _Shape(NamedTuple):
-    label: ClassLabel
-    kind: str
-    points: object
-
-
-class _Document(NamedTuple):
-    file: str
-    image: Path
-    size: tuple[int, int] | None
-    shapes: list[_Shape]
-
 
 def found(root: Path) -> bool:
     """Whether there are JSON files with shapes."""
-    return any_has_key(root, "shapes")
+    return any_has_keys(root, ("shapes",))
 
 
 def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
     """The photographs that the JSON files in and below a folder name.
 
-    Polygons, rectangles and circles are read; points and lines have no area. Embedded image data are not used.
+    All shapes with an area are drawn; points and lines have none. Where the photograph is not there, the one that the
+    file itself stores counts.
     """
     files = json_files(root)
     if not files:
         raise InputError(f"{root} has no .json files: give the folder with labelme's files as --source")
-    documents, findings, broken = [], [], []
+    entries, findings = [], []
     for file in files:
         try:
-            documents.append(_document(root, file))
+            entries.append(_entry(root, file))
         except UnusableError as error:
             findings.append(Finding(error.kind, relative(root, file), str(error), True))
-            broken.append(file)
-    labels = {shape.label for document in documents for shape in document.shapes}
-    chosen = corrosion_classes_of(labels, corrosion_classes, root)
-    photographs = []
-    for document in documents:
-        try:
-            photographs.append(_photograph(root, document, chosen))
-            findings += _ignored(document, chosen)
-        except UnusableError as error:
-            findings.append(Finding(error.kind, relative(root, document.image), str(error), True))
-    return Reading(photographs, findings + _without_label(root, documents, broken))
+    return photographs_of(root, entries, corrosion_classes, findings=findings)
 
 
-def _document(root: Path, file: Path) -> _Document:
+def _entry(root: Path, file: Path) -> Entry:
     name = relative(root, file)
     document = json_object(file, name)
     shapes, path = document.get("shapes"), document.get("imagePath")
@@ -80,76 +49,79 @@ def _document(root: Path, file: Path) -> _Document:
         raise UnusableError("unreadable_label", f"{name} has no list of shapes as labelme writes it: remove the file")
     if not isinstance(path, str) or not path:
         raise UnusableError("unreadable_label", f"{name} has no imagePath: save it again in labelme")
-    image = _image(root, file.parent, path)
-    if image is None:
-        raise UnusableError("missing_image", missing_image(root, file, path).message)
+    is_image = is_photograph(PurePosixPath(path.replace("\\", "/")).name)
     size = positive_size(document.get("imageHeight"), document.get("imageWidth"))
-    return _Document(name, image, size, [_shape(shape) for shape in shapes])
-
-
-def _image(root: Path, folder: Path, path: str) -> Path | None:
-    """The photograph where the label says or, where its folder was moved, beside the label."""
-    beside = located(root, folder, path.replace("\\", "/").rsplit("/", 1)[-1])
+    embedded = isinstance(document.get("imageData"), str) and bool(document["imageData"])
+    entry = Entry(file, path if is_image else file.stem, size=size, embedded=embedded, alone=True)
     try:
-        return located(root, folder, path) or beside
-    except UnusableError:
-        if beside is None:
-            raise
-        return beside
+        return entry._replace(annotations=tuple(_annotations(name, shapes)))
+    except UnusableError as error:
+        return entry._replace(problem=error)
 
 
-def _shape(shape: dict) -> _Shape:
-    return _Shape(ClassLabel(str(shape.get("label"))), str(shape.get("shape_type") or "polygon"), shape.get("points"))
+def _annotations(name: str, shapes: list[dict]) -> Iterator[Annotation]:
+    for shape in shapes:
+        label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
+        if not isinstance(label, str) or not class_label(label).name:
+            reason = f"{name} has a shape whose label is {shown(label)}, which is no class"
+            raise UnusableError("unknown_class", f"{reason}: give it one in labelme")
+        yield Annotation((class_label(label),), _drawing(shape, kind))
 
 
-def _photograph(root: Path, document: _Document, chosen: frozenset[ClassLabel]) -> LabelledPhotograph:
-    shapes = [shape for shape in document.shapes if shape.label in chosen and shape.kind in _OUTLINES]
-    if any(shape.kind == "mask" and shape.label in chosen for shape in document.shapes):
-        reason = f"{document.file} has a shape of labelme's type mask, which is not read"
-        raise UnusableError("unreadable_label", f"{reason}: convert it to a polygon in labelme")
-    polygons = [_OUTLINES[shape.kind](points_of(shape.points, document.file), document.file) for shape in shapes]
-    label = PolygonLabel(document.file, tuple(polygons), size=document.size)
-    split = split_named(relative(root, document.image).split("/")[0])
-    return LabelledPhotograph(name_of(root, document.image), document.image, label, split)
+def _drawing(shape: dict, kind: object) -> Drawing:
+    draw = _SHAPES.get(kind) if isinstance(kind, str) else None
+    if draw is None:
+        reason = f"has corrosion drawn as {shown(kind)}, which has no area that is known"
+        return Undrawable("polygon", f"{reason}: draw it as a polygon")
+    outline = outline_of(shape.get("points"), filled)
+    return draw(shape, outline.points) if isinstance(outline, Outline) else outline
 
 
-def _ignored(document: _Document, chosen: frozenset[ClassLabel]) -> list[Finding]:
-    kinds = sorted({shape.kind for shape in document.shapes if shape.label in chosen} - _OUTLINES.keys())
-    reason = f"{document.file} has shapes without area ({', '.join(kinds)}), which were ignored"
-    return [Finding("polygon", document.file, f"{reason}: draw corrosion as polygons", False)] if kinds else []
+def _polygon(shape: dict, points: Polygon) -> Drawing:
+    return Outline(points, filled)
 
 
-def _without_label(root: Path, documents: Sequence[_Document], broken: Sequence[Path]) -> list[Finding]:
-    """Photographs in the same folders that no file names, but for those whose file of the same stem is broken."""
-    folders = {document.image.parent for document in documents} | {file.parent for file in broken}
-    stems = {file.with_suffix("") for file in broken}
-    findings = unlabelled(root, folders, [document.image for document in documents], "no .json file that names it")
-    return [finding for finding in findings if (root / finding.file).with_suffix("") not in stems]
+def _four_corners(shape: dict, points: Polygon) -> Drawing:
+    return Outline(points, filled) if len(points) == 4 else _wrong_number(shape, points, 4)
 
 
-def _polygon(points: Polygon, file: str) -> Polygon:
-    return points
-
-
-def _rectangle(points: Polygon, file: str) -> Polygon:
+def _rectangle(shape: dict, points: Polygon) -> Drawing:
     """From two opposite corners or, as newer versions write it, from four."""
-    if len(points) == 4:
-        return points
-    _expect_two(points, "rectangle", file)
-    (left, top), (right, bottom) = points
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-
-
-def _circle(points: Polygon, file: str) -> Polygon:
-    """From its centre and a point on it."""
-    _expect_two(points, "circle", file)
-    angles = np.linspace(0, 2 * math.pi, _CIRCLE_CORNERS, endpoint=False)
-    return points[0] + np.hypot(*(points[1] - points[0])) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
-def _expect_two(points: Polygon, kind: str, file: str) -> None:
     if len(points) != 2:
-        raise UnusableError("polygon", f"{file} has a {kind} of {len(points)} points, expected 2: draw it again")
+        return _four_corners(shape, points)
+    (left, top), (right, bottom) = points
+    return Outline(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), filled)
 
 
-_OUTLINES = {"polygon": _polygon, "rectangle": _rectangle, "circle": _circle}
+def _circle(shape: dict, points: Polygon) -> Drawing:
+    """From its centre and a point on it."""
+    if len(points) != 2:
+        return _wrong_number(shape, points, 2)
+    return Circle(points[0], float(np.hypot(*(points[1] - points[0]))))
+
+
+def _mask(shape: dict, points: Polygon) -> Drawing:
+    """From two opposite corners, both within it, and a picture of it."""
+    encoded = shape.get("mask")
+    if len(points) != 2:
+        return _wrong_number(shape, points, 2)
+    (left, top), (right, bottom) = points.astype(int).tolist()
+    if not isinstance(encoded, str) or right < left or bottom < top:
+        return Undrawable("unreadable_label", "has a shape of type mask without its mask: draw it again")
+    return Patch(left, top, bottom - top + 1, right - left + 1, encoded)
+
+
+def _wrong_number(shape: dict, points: Polygon, expected: int) -> Undrawable:
+    reason = f"has a {shape.get('shape_type')} of {len(points)} points, expected {expected}"
+    return Undrawable("polygon", f"{reason}: draw it again")
+
+
+_SHAPES: dict[str, Callable[[dict, Polygon], Drawing]] = {
+    "polygon": _polygon,
+    "rectangle": _rectangle,
+    "rotation": _four_corners,
+    "oriented_rectangle": _four_corners,
+    "quadrilateral": _four_corners,
+    "circle": _circle,
+    "mask": _mask,
+}

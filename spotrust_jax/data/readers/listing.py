@@ -5,7 +5,7 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,12 @@ from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, distinct_names, is_p
 from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
+
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "jpegimages")
+"""What folders of photographs are called, in lower case."""
+
+MASK_FOLDERS = ("masks", "mask", "ann_dir", "segmentationclass")
+"""What folders of masks are called, in lower case."""
 
 _IMAGE_TYPES = ", ".join(sorted(IMAGE_EXTENSIONS))
 
@@ -42,9 +48,9 @@ class Pair(NamedTuple):
 
 
 def name_of(root: Path, image: Path) -> str:
-    """A photograph's name: its path below the source, without extension and without folders called images."""
+    """A photograph's name: its path below the source, without extension and without folders that hold all images."""
     *folders, _ = Path(relative(root, image)).parts
-    return composed("/".join([*(folder for folder in folders if folder != "images"), image.stem]))
+    return composed("/".join([*(folder for folder in folders if folder.casefold() not in IMAGE_FOLDERS), image.stem]))
 
 
 def composed(text: str) -> str:
@@ -88,24 +94,26 @@ def given_splits(root: Path) -> set[str]:
 
 
 def layouts(root: Path, label_folders: tuple[str, ...]) -> list[Layout]:
-    """The folders images/ beside one of the label folders, in `root` and in its folders named after splits."""
+    """The folders of images beside one of the label folders, in `root` and in its folders named after splits."""
     parts = [(root, None)] + [(part, split_named(part.name)) for part in sorted(root.iterdir()) if part.is_dir()]
     found = [
-        Layout(part / "images", _label_folder(part, label_folders), split)
+        Layout(images, _called(part, label_folders) or part / label_folders[0], split)
         for part, split in parts
-        if (split or part == root) and (part / "images").is_dir()
+        if (split or part == root) and (images := _called(part, IMAGE_FOLDERS))
     ]
     # A part without labels is kept, so that its photographs are missed.
     return found if any(layout.labels.is_dir() for layout in found) else []
 
 
-def paired(root: Path, layout: Layout, extensions: Iterable[str], what: str) -> tuple[list[Pair], list[Finding]]:
+def paired(root: Path, layout: Layout, extensions: Collection[str], what: str) -> tuple[list[Pair], list[Finding]]:
     """Photographs and labels with the same path below their folders, and what has no partner or too many.
 
     `what` says in a finding what a label is here. Splits may also be folders below images/.
     """
     images = _by_stem(layout.images, photographs_below)
-    labels = _by_stem(layout.labels, functools.partial(files_below, extensions=extensions))
+    labels = defaultdict(list)
+    for stem, files in _by_stem(layout.labels, functools.partial(files_below, extensions=extensions)).items():
+        labels[_without_suffix(stem, images)] += files
     pairs, findings = [], []
     for stem in sorted(images.keys() | labels.keys()):
         of_stem, label = images.get(stem, []), labels.get(stem, [])
@@ -115,7 +123,8 @@ def paired(root: Path, layout: Layout, extensions: Iterable[str], what: str) -> 
             findings.append(_doubled(root, label[0], label))
         elif not label:
             expected = f"{relative(root, layout.labels)}/{stem}"
-            findings.append(missing_label(root, of_stem[0], f"no {what} {expected} (one of {', '.join(extensions)})"))
+            only = next(iter(extensions)) if len(extensions) == 1 else ""
+            findings.append(missing_label(root, of_stem[0], f"no {what} {expected}{only}"))
         elif not of_stem:
             findings.append(missing_image(root, label[0], f"{relative(root, layout.images)}/{stem}"))
         else:
@@ -139,7 +148,7 @@ def missing_image(root: Path, label: Path, expected: str) -> Finding:
 def unlabelled(root: Path, folders: Iterable[Path], known: Iterable[Path], reason: str) -> list[Finding]:
     """Findings for the photographs of these folders, not below them, that are not known."""
     known = {os.path.abspath(file) for file in known}
-    files = {os.path.abspath(file): file for folder in folders for file in _photographs_of(folder)}
+    files = {os.path.abspath(file): file for folder in folders for file in photographs_in(folder)}
     return [missing_label(root, file, reason) for path, file in sorted(files.items()) if path not in known]
 
 
@@ -171,8 +180,16 @@ def located(root: Path, folder: Path, text: str) -> Path | None:
     return None
 
 
-def _label_folder(part: Path, names: tuple[str, ...]) -> Path:
-    return next((part / name for name in names if (part / name).is_dir()), part / names[0])
+def _called(part: Path, names: tuple[str, ...]) -> Path | None:
+    """The folder in `part` that has the first of these names, in whatever case."""
+    folders = {folder.name.casefold(): folder for folder in sorted(part.iterdir()) if folder.is_dir()}
+    return next((folders[name] for name in names if name in folders), None)
+
+
+def _without_suffix(stem: str, images: Container[str]) -> str:
+    """The stem of the photograph that a label is of: its own, or that without `_mask`."""
+    shorter = re.sub(r"[-_. ]masks?$", "", stem, flags=re.IGNORECASE)
+    return shorter if stem not in images and shorter in images else stem
 
 
 def _existing(path: Path) -> Path | None:
@@ -198,7 +215,8 @@ def _by_stem(folder: Path, below: Callable[[Path], list[Path]]) -> dict[str, lis
     return files
 
 
-def _photographs_of(folder: Path) -> list[Path]:
+def photographs_in(folder: Path) -> list[Path]:
+    """The photographs in a folder, not below it."""
     return without_originals(file for file in folder.iterdir() if is_photograph(file.name) and not file.is_dir())
 
 

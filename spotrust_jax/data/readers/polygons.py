@@ -1,7 +1,9 @@
-"""Polygons and run lengths as pixels: the one place where labels that were drawn become masks."""
+"""Points and run lengths as pixels, by the rule of the format that they come from.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Which annotations make up a label is drawings.py's task.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,11 +11,15 @@ from jaxtyping import Bool, Float64
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
-from spotrust_jax.data.source import Finding, LabelMask, UnusableError
-
-_ROUNDING = 1.0  # pixels by which a point may lie outside without being worth a finding
+from spotrust_jax.data.source import UnusableError
 
 Polygon = Float64[np.ndarray, "_ 2"]
+
+Fill = Callable[[Sequence[Polygon], int, int], Bool[np.ndarray, "height width"]]
+"""A rule by which polygons become the pixels of an image of a height and width: `covered` or `filled`."""
+
+
+_MOST_MARGINS = 4  # times height and width together: what is farther outside is cut
 
 
 class RunLengths(NamedTuple):
@@ -24,76 +30,69 @@ class RunLengths(NamedTuple):
     counts: tuple[int, ...] | str
 
 
-@dataclass(frozen=True)
-class PolygonLabel:
-    """What is corrosion in one photograph, drawn as polygons; overlapping ones are joined.
-
-    Points are x, y in pixels from the upper left corner, or in shares of width and height where `shares` is set.
-    `size` is the height and width of the photograph that the label was drawn on, where its file says so.
-    """
-
-    file: str
-    polygons: tuple[Polygon, ...]
-    runs: tuple[RunLengths, ...] = ()
-    shares: bool = False
-    size: tuple[int, int] | None = None
-
-    def read(self, height: int, width: int) -> LabelMask:
-        """Draw it at the size of its photograph; an `UnusableError` where that is not the label's own size."""
-        for size in {self.size, *(run[:2] for run in self.runs)} - {None, (height, width)}:
-            sizes = f"was drawn on {size[1]} x {size[0]} pixels, its photograph has {width} x {height} as shown upright"
-            remedy = "label the photograph again or replace it by the one that was labelled"
-            raise UnusableError("size_mismatch", f"{self.file} {sizes} (width x height): {remedy}")
-        scale = np.array([width, height] if self.shares else [1.0, 1.0])
-        polygons = [polygon * scale for polygon in self.polygons]
-        drawn = [polygon for polygon in polygons if len(polygon) >= 3]
-        inside = [polygon for polygon in drawn if len(_cut(polygon, 0, height, width))]
-        if polygons and not (inside or self.runs):
-            reason = "has no polygon with three points or more inside the image"
-            raise UnusableError("polygon", f"{self.file} {reason}: draw it again, or delete it where nothing is")
-        mask = filled(inside, height, width)
-        for run in self.runs:
-            mask |= decoded(run, self.file)
-        partly = sum(_reaches_out(polygon, height, width) for polygon in inside)
-        problems = {
-            "fewer than three points, ignored: delete or draw again": len(polygons) - len(drawn),
-            f"nothing inside the image of {width} x {height}, ignored: delete or draw again": len(drawn) - len(inside),
-            f"points outside the image of {width} x {height}, cut at its edge: check them": partly,
-        }
-        findings = [
-            Finding("polygon", self.file, f"{self.file} has {count} polygon(s) with {problem}", False)
-            for problem, count in problems.items()
-            if count
-        ]
-        return LabelMask(mask, tuple(findings))
-
-
-def points_of(numbers: object, file: str) -> Polygon:
-    """Points from pairs or from alternating x and y; an `UnusableError` where they are no finite numbers in pairs."""
+def points_of(numbers: object) -> Polygon:
+    """Points from pairs or from alternating x and y; a `ValueError` where they are no finite numbers in pairs."""
     try:
-        points = np.asarray(numbers, np.float64).reshape(-1, 2)
-    except (TypeError, ValueError, OverflowError):
-        points = np.array([[np.nan, np.nan]])
-    if not np.isfinite(points).all():
-        reason = "has a polygon whose coordinates are not pairs of finite numbers"
-        raise UnusableError("unreadable_label", f"{file} {reason}: export the label again")
+        points = np.asarray(numbers, np.float64)
+        points = points.reshape(-1, 2) if points.ndim == 1 else points
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        points = np.array(np.nan)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError("its coordinates are not pairs of finite numbers")
     return points.clip(-1e9, 1e9)  # outside any image, and nothing overflows
 
 
-def filled(polygons: Sequence[Polygon], height: int, width: int) -> Bool[np.ndarray, "{height} {width}"]:
-    """The pixels within any of the polygons, by the even-odd rule within each, and those that an outline runs through.
+def covered(polygons: Sequence[Polygon], height: int, width: int) -> Bool[np.ndarray, "{height} {width}"]:
+    """The pixels within any of the polygons as COCO's own tools draw them: a square of 3 x 3 has 9.
 
-    This is how labelme fills polygons and how masks are commonly drawn from them. COCO's own rule leaves out the
-    outline's pixels whose centres are outside, and with them all that is thinner than a pixel.
+    A pixel belongs to a polygon where its centre does, nearly; what is thinner than a pixel may have none.
+    """
+    runs = [_run_lengths(polygon, height, width) for polygon in polygons]
+    if not runs:
+        return np.zeros((height, width), bool)
+    return coco_mask.decode(coco_mask.merge(runs)).astype(bool)
+
+
+def filled(polygons: Sequence[Polygon], height: int, width: int) -> Bool[np.ndarray, "{height} {width}"]:
+    """The pixels within any of the polygons as labelme draws them: a square of 3 x 3 has 16.
+
+    By the even-odd rule within each, and with all pixels that an outline runs through.
     """
     canvas = Image.new("1", (width, height))
     draw = ImageDraw.Draw(canvas)
     for polygon in polygons:
-        # Cut outside the image, where the edges along the cut are not seen.
-        corners = np.floor(_cut(polygon, 2, height, width))
-        if len(corners):
-            draw.polygon(corners.astype(int).ravel().tolist(), fill=1, outline=1)
+        corners = _near(polygon, height, width)
+        if len(corners) > 1:
+            draw.polygon(corners.ravel().tolist(), fill=1, outline=1)
     return np.array(canvas)
+
+
+def filled_circle(
+    centre: Float64[np.ndarray, "2"], radius: float, height: int, width: int
+) -> Bool[np.ndarray, "{height} {width}"]:
+    """The pixels of a circle as labelme draws it, with those of its outline; `radius` is in pixels."""
+    if radius > _MOST_MARGINS * (height + width):  # Pillow would go through all of its rows
+        y, x = np.ogrid[:height, :width]
+        return np.hypot(x - centre[0], y - centre[1]) <= radius
+    canvas = Image.new("1", (width, height))
+    ImageDraw.Draw(canvas).ellipse([*(centre - radius).tolist(), *(centre + radius).tolist()], fill=1, outline=1)
+    return np.array(canvas)
+
+
+def covers_nothing(polygon: Polygon, height: int, width: int) -> bool:
+    """Whether no pixel belongs to a polygon by COCO's rule."""
+    return int(coco_mask.area(_run_lengths(polygon, height, width))) == 0
+
+
+def lies_outside(polygon: Polygon, height: int, width: int) -> bool:
+    """Whether nothing of a polygon is inside the image."""
+    return len(_cut(polygon, 0, height, width)) == 0
+
+
+def area(polygon: Polygon) -> float:
+    """Square pixels by the shoelace formula."""
+    x, y = polygon.T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
 def decoded(run: RunLengths, file: str) -> Bool[np.ndarray, "height width"]:
@@ -125,8 +124,18 @@ def _counts(text: str) -> list[int]:
     return counts if shift == 0 else []
 
 
-def _reaches_out(polygon: Polygon, height: int, width: int) -> bool:
-    return bool((polygon < -_ROUNDING).any() or (polygon > np.array([width, height]) + _ROUNDING).any())
+def _run_lengths(polygon: Polygon, height: int, width: int) -> dict:
+    """A polygon as COCO's tools encode it."""
+    corners = _near(polygon, height, width)
+    if len(corners) < 3:
+        return coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
+    (encoded,) = coco_mask.frPyObjects([corners.ravel().tolist()], height, width)
+    return encoded
+
+
+def _near(polygon: Polygon, height: int, width: int) -> Polygon:
+    """A polygon without what is so far outside that the drawing of it would take long, or overflow."""
+    return _cut(polygon, _MOST_MARGINS * (height + width), height, width)
 
 
 def _cut(polygon: Polygon, margin: int, height: int, width: int) -> Polygon:

@@ -1,15 +1,14 @@
 """YOLO's segmentation text, `class x1 y1 x2 y2 ...` a line in shares of width and height, and its data.yaml."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
-from spotrust_jax.data.readers.classes import ClassLabel, corrosion_classes_of
+from spotrust_jax.data.readers.classes import ClassLabel, class_label, corrosion_classes_of
+from spotrust_jax.data.readers.documents import yaml_object
+from spotrust_jax.data.readers.drawings import Annotation, Drawing, DrawnLabel, Undrawable, outline_of
 from spotrust_jax.data.readers.listing import Layout, Pair, Reading, layouts, name_of, paired, relative, split_named
-from spotrust_jax.data.readers.polygons import Polygon, PolygonLabel, points_of
 from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.errors import InputError
 
@@ -38,7 +37,7 @@ def found(root: Path) -> bool:
 def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
     """Photographs and text files of the same stems; an empty text file says that there is nothing.
 
-    Class names are those of data.yaml, else of labels/classes.txt, else their numbers.
+    Class names are those of data.yaml, else of a classes.txt beside the labels or in the source, else their numbers.
     """
     description = _description(root)
     parts = _parts(root, description)
@@ -54,17 +53,17 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
             except UnusableError as error:
                 findings.append(Finding(error.kind, relative(root, pair.label), str(error), True))
     names = _names(root, description, parts)
-    existing = names or {row.number: str(row.number) for each in labelled for row in each.rows}
-    labels = [ClassLabel(name, number) for number, name in existing.items()]
-    chosen = {label.number for label in corrosion_classes_of(labels, corrosion_classes, root)}
+    names = names or {row.number: str(row.number) for each in labelled for row in each.rows}
+    classes = {number: class_label(name, number) for number, name in sorted(names.items())}
+    chosen = corrosion_classes_of(classes.values(), corrosion_classes, root)
     photographs = []
     for each in labelled:
         file = relative(root, each.pair.label)
         try:
-            label = PolygonLabel(file, tuple(_polygons(file, each.rows, existing.keys(), chosen)), shares=True)
-            photographs.append(
-                LabelledPhotograph(name_of(root, each.pair.image), each.pair.image, label, each.pair.split)
-            )
+            annotations = tuple(_annotation(file, row, classes, chosen) for row in each.rows)
+            label = DrawnLabel(file, annotations, tuple(classes.values()), chosen)
+            name = name_of(root, each.pair.image)
+            photographs.append(LabelledPhotograph(name, each.pair.image, label, each.pair.split))
         except UnusableError as error:
             findings.append(Finding(error.kind, file, str(error), True))
     return Reading(photographs, findings)
@@ -73,16 +72,7 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
 def _description(root: Path) -> dict:
     """What data.yaml says, if it is there."""
     file = next((root / name for name in _YAML if (root / name).is_file()), None)
-    if file is None:
-        return {}
-    try:
-        document = yaml.safe_load(file.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{file} cannot be read ({reason}): correct or remove it") from error
-    if not isinstance(document, dict):
-        raise InputError(f"{file} has no entries such as names: correct or remove it")
-    return document
+    return yaml_object(file) if file else {}
 
 
 def _parts(root: Path, description: dict) -> list[Layout]:
@@ -123,17 +113,25 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _names(root: Path, description: dict, parts: list[Layout]) -> dict[int, str]:
     names = description.get("names")
-    if isinstance(names, list):
-        return {i: str(name) for i, name in enumerate(names)}
-    if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
-        return {int(number): str(name) for number, name in names.items()}
+    numbered = dict(enumerate(names)) if isinstance(names, list) else names
+    if isinstance(numbered, dict) and all(_is_named(*item) for item in numbered.items()):
+        return {int(number): str(name) for number, name in numbered.items()}
     if names is not None:
         raise InputError(f"{root / _YAML[0]} has names that are neither a list nor numbered: write names: [rust, ...]")
-    for part in parts:
-        if (file := part.labels / "classes.txt").is_file():
+    for folder in (*(part.labels for part in parts), root):
+        if (file := folder / "classes.txt").is_file():
             lines = file.read_text("utf-8-sig", errors="replace").splitlines()
             return {i: line.strip() for i, line in enumerate(lines) if line.strip()}
     return {}
+
+
+def _is_named(number: object, name: object) -> bool:
+    """Whether an entry has a class's number and a name for it, which YAML may take for a number or for yes or no."""
+    return isinstance(number, int | str) and _is_class(str(number)) and isinstance(name, str | int | float)
+
+
+def _is_class(word: str) -> bool:
+    return word.isdecimal() and len(word) < 10
 
 
 def _rows(root: Path, file: Path) -> list[_Row]:
@@ -145,7 +143,7 @@ def _rows(root: Path, file: Path) -> list[_Row]:
     rows = []
     for number, line in enumerate(lines, 1):
         words = line.split()
-        if words and not (words[0].isdecimal() and len(words) % 2):
+        if words and not (_is_class(words[0]) and len(words) % 2):
             shown = line if len(line) <= 40 else f"{line[:40]}..."
             reason = f"{name} line {number} is {shown!r}, expected a class number and pairs of coordinates"
             raise UnusableError("unreadable_label", f"{reason}: export it again")
@@ -154,16 +152,16 @@ def _rows(root: Path, file: Path) -> list[_Row]:
     return rows
 
 
-def _polygons(file: str, rows: list[_Row], existing: Collection[int], chosen: set[int]) -> Iterator[Polygon]:
-    for row in rows:
-        if row.number not in existing:
-            listed = ", ".join(map(str, sorted(existing)))
-            reason = f"{file} has class {row.number}, and the names are of {listed} only"
-            raise UnusableError("unknown_class", f"{reason}: add its name to data.yaml")
-        if row.number not in chosen:
-            continue
-        if len(row.coordinates) == 4:
-            raise UnusableError(
-                "polygon", f"{file} has a box instead of a polygon: draw it again or export segmentation"
-            )
-        yield points_of(row.coordinates, file)
+def _annotation(file: str, row: _Row, classes: dict[int, ClassLabel], chosen: frozenset[ClassLabel]) -> Annotation:
+    """A row with its class; an `UnusableError` where it has none, or is corrosion that cannot be drawn."""
+    if row.number not in classes:
+        listed = ", ".join(map(str, classes))
+        reason = f"{file} has class {row.number}, and the names are of {listed} only"
+        raise UnusableError("unknown_class", f"{reason}: add its name to data.yaml")
+    drawing: Drawing = outline_of(row.coordinates, shares=True)
+    if len(row.coordinates) == 4:
+        remedy = "draw it again or export segmentation"
+        drawing = Undrawable("polygon", f"has a box instead of a polygon: {remedy}")
+    if isinstance(drawing, Undrawable) and classes[row.number] in chosen:
+        raise UnusableError(drawing.kind, f"{file} {drawing.reason}")
+    return Annotation((classes[row.number],), drawing)

@@ -8,7 +8,7 @@ from spotrust_jax.data.source import UnusableError
 from spotrust_jax.errors import InputError
 
 POINTS = [2, 1, 5, 1, 5, 4, 2, 4]
-SQUARE = np.pad(np.ones((4, 4), bool), ((1, 1), (2, 2)))
+SQUARE = np.pad(np.ones((3, 3), bool), ((1, 2), (2, 3)))  # as pycocotools draws it
 RUN = {"size": [6, 8], "counts": [0, 6, 42]}  # the first column
 CLASSES = [{"id": 0, "name": "marks", "supercategory": "none"}, {"id": 2, "name": "rust", "supercategory": "marks"}]
 

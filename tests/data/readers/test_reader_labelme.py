@@ -51,8 +51,12 @@ def test_shapes_without_area(tmp_path, put, found):
     lines["shapes"] += [{"label": "paint", "shape_type": "point", "points": [[0, 0]]}]
     put("a.json", lines)
     source = read_source(tmp_path)
-    assert found(source.findings) == [("polygon", "a.json", False)]
-    assert "(linestrip)" in source.findings[0].message
+    assert found(source.findings) == [("polygon", "a.jpg", True)]
+    assert "'linestrip'" in source.findings[0].message
+    lines["shapes"][1]["label"] = "paint"  # what is background need not be drawn
+    put("a.json", lines)
+    source = read_source(tmp_path)
+    assert source.findings == ()
     np.testing.assert_array_equal(masks(source)["a"], SQUARE)
 
 
@@ -79,7 +83,7 @@ def test_everything_that_is_wrong(tmp_path, put, names, found):
     put("set/broken.json", '{"shapes": [')
     put("set/no list.json", {"shapes": 3, "imagePath": "no list.jpg"})
     put("set/bad points.json", document("bad points.jpg", points=[[1, 2], [3]]))
-    put("set/mask.json", document("mask.jpg", kind="mask"))
+    put("set/mask.json", document("mask.jpg", kind="mask", points=POINTS[::2]))
     put("set/nowhere.json", document(""))
     put("set/absent.json", document("absent.jpg"))
     put("set/outside.json", document("../elsewhere.jpg"))

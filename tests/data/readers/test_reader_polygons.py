@@ -2,12 +2,24 @@
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
-from spotrust_jax.data.readers.polygons import PolygonLabel, RunLengths, decoded, filled, points_of
+from spotrust_jax.data.readers.classes import ClassLabel
+from spotrust_jax.data.readers.drawings import Annotation, DrawnLabel, Outline
+from spotrust_jax.data.readers.polygons import RunLengths, covered, decoded, filled, points_of
 from spotrust_jax.data.source import UnusableError
 
+RUST = ClassLabel("rust")
+
 SQUARE = np.array([[2.0, 1.0], [5.0, 1.0], [5.0, 4.0], [2.0, 4.0]])
+
+
+def drawn(*drawings, file="a.txt", size=None):
+    """A label whose drawings are all corrosion; arrays are polygons that labelme draws."""
+    drawings = [Outline(each, filled) if isinstance(each, np.ndarray) else each for each in drawings]
+    annotations = tuple(Annotation((RUST,), each) for each in drawings)
+    return DrawnLabel(file, annotations, (RUST,), frozenset({RUST}), size)
 
 
 def right(pixels):
@@ -28,16 +40,17 @@ def cast_rays(polygon, height, width):
     return inside, distance
 
 
+@pytest.mark.parametrize("fill", [filled, covered])
 @pytest.mark.parametrize("reach", [(5, 55), (-60, 120), (-1e4, 1e4)], ids=["inside", "beyond", "far beyond"])
-def test_self_intersecting_polygons(reach):
+def test_self_intersecting_polygons(reach, fill):
     generator = np.random.default_rng(0)
     for corners in (3, 4, 7, 12):
         polygon = generator.uniform(*reach, (corners, 2))
         inside, distance = cast_rays(polygon, 60, 70)
-        mask = filled([polygon], 60, 70)
+        mask = fill([polygon], 60, 70)
         sure = distance > 1.5
         np.testing.assert_array_equal(mask[sure], inside[sure])
-        assert not inside.any() or mask[inside].mean() > 0.97
+        assert fill is covered or not inside.any() or mask[inside].mean() > 0.97
 
 
 def test_outline_and_unions():
@@ -60,45 +73,101 @@ def test_clipping_draws_no_edge_along_the_border():
     assert not mask[5:19].any()
 
 
+@pytest.mark.parametrize("reach", [(2, 58), (-30, 90)])
+def test_covered_is_what_pycocotools_draws(reach):
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        polygons = [generator.uniform(*reach, (corners, 2)) for corners in generator.integers(3, 9, 3)]
+        encoded = coco_mask.merge(coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], 60, 50))
+        np.testing.assert_array_equal(covered(polygons, 60, 50), coco_mask.decode(encoded))
+    assert covered([np.array([[0.0, 0], [3, 0], [3, 3], [0, 3]])], 6, 8).sum() == 9
+    assert not covered([], 6, 8).any()
+
+
+@pytest.mark.parametrize("reach", [(2, 58), (-30, 90)])
+def test_filled_is_what_pillow_draws(reach):
+    """labelme gives its points to Pillow as they are."""
+    generator = np.random.default_rng(2)
+    for corners in (3, 4, 5, 8) * 10:
+        polygon = generator.uniform(*reach, (corners, 2))
+        canvas = Image.new("L", (50, 60))
+        ImageDraw.Draw(canvas).polygon([tuple(point) for point in polygon.tolist()], outline=1, fill=1)
+        np.testing.assert_array_equal(filled([polygon], 60, 50), np.asarray(canvas, bool))
+
+
 def test_findings():
-    far = SQUARE + 1e7
-    label = PolygonLabel("a.txt", (SQUARE, SQUARE[:2], far, right(5), SQUARE[:0], right(3.5)))
-    mask, findings, *_ = label.read(6, 8)
-    assert [(kind, file, left_out) for kind, file, _, left_out in findings] == [("polygon", "a.txt", False)] * 3
-    for finding, words in zip(
-        findings, ("2 polygon(s) with fewer", "1 polygon(s) with nothing", "1 polygon(s) with points"), strict=True
-    ):
-        assert words in finding.message and "\n" not in finding.message
-    np.testing.assert_array_equal(mask, filled([SQUARE, right(3)], 6, 8))
+    mask, findings, _, classes = drawn(SQUARE, right(5), SQUARE[:1].repeat(3, 0), right(3.5)).read(6, 8)
+    assert [(kind, file, left_out) for kind, file, _, left_out in findings] == [("polygon", "a.txt", False)]
+    assert "1 polygon(s) with points" in findings[0].message and "\n" not in findings[0].message
+    np.testing.assert_array_equal(mask, filled([SQUARE, right(5), right(3)], 6, 8))
+    assert classes == (("rust", "corrosion", mask.sum()), ("without a label", "background", 48 - mask.sum()))
+    thin = Outline(np.array([[0.0, 1.1], [8, 1.1], [8, 1.4], [0, 1.4]]))
+    mask, findings, *_ = drawn(SQUARE, thin).read(6, 8)
+    assert "1 polygon(s) with no pixel" in findings[0].message and not findings[0].left_out
 
 
-def test_labels_without_usable_polygons():
-    for polygons in ((SQUARE[:2],), (SQUARE + 100,)):
-        with pytest.raises(UnusableError, match=r"a\.txt has no polygon .*: draw it again") as caught:
-            PolygonLabel("a.txt", polygons).read(6, 8)
-        assert caught.value.kind == "polygon"
-    assert not PolygonLabel("a.txt", ()).read(6, 8).mask.any()
+@pytest.mark.parametrize(
+    ("polygons", "words"),
+    [
+        ((SQUARE, SQUARE[:2]), "1 polygon.* with fewer than three points"),
+        ((SQUARE, SQUARE + 100, SQUARE + 1e7), "2 polygon.* with nothing inside the image of 8 x 6"),
+        ((SQUARE[:0],), "1 polygon.* with fewer than three points"),
+        ((Outline(np.array([[0.0, 1.1], [8, 1.1], [8, 1.4]])),), "corrosion that covers no pixel of 8 x 6"),
+    ],
+)
+def test_labels_that_lose_corrosion_are_left_out(polygons, words):
+    with pytest.raises(UnusableError, match=rf"a\.txt has {words}: draw") as caught:
+        drawn(*polygons).read(6, 8)
+    assert caught.value.kind == "polygon"
+
+
+def test_labels_without_annotations():
+    label = drawn().read(6, 8)
+    assert not label.mask.any() and label.findings == ()
+
+
+def test_background_need_not_be_drawable():
+    paint = ClassLabel("paint")
+    drawings = (Outline(SQUARE), Outline(SQUARE[:2]), RunLengths(2, 2, (1, 3)), RunLengths(6, 8, (3,)))
+    annotations = (Annotation((RUST,), Outline(right(1))), *(Annotation((paint,), each) for each in drawings))
+    label = DrawnLabel("a.txt", annotations, (paint, RUST), frozenset({RUST})).read(6, 8)
+    assert label.classes == (
+        ("paint", "background", 9),
+        ("rust", "corrosion", 9),
+        ("without a label", "background", 48 - 12),
+    )
 
 
 def test_shares_and_sizes():
-    shares = PolygonLabel("a.txt", (SQUARE / [8, 6],), shares=True)
-    np.testing.assert_array_equal(shares.read(60, 80).mask, filled([SQUARE * 10], 60, 80))
-    stated = PolygonLabel("a.json", (SQUARE,), size=(6, 8))
+    shares = drawn(Outline(SQUARE / [8, 6], shares=True))
+    np.testing.assert_array_equal(shares.read(60, 80).mask, covered([SQUARE * 10], 60, 80))
+    stated = drawn(SQUARE, file="a.json", size=(6, 8))
     assert stated.read(6, 8).mask.any()
     with pytest.raises(UnusableError, match=r"a\.json was drawn on 8 x 6 pixels, its photograph has 6 x 8") as caught:
         stated.read(8, 6)
     assert caught.value.kind == "size_mismatch"
-    run = PolygonLabel("a.json", (), (RunLengths(10**9, 10**9, "0"),))
     with pytest.raises(UnusableError, match="1000000000 x 1000000000"):
-        run.read(6, 8)
+        drawn(RunLengths(10**9, 10**9, "0")).read(6, 8)
 
 
 @pytest.mark.parametrize(
-    "numbers", [[1, 2, 3], [[1, 2], [3]], "text", None, [[1, float("nan")]], [["a", "b"]], {"x": 1}, [[10**400, 1]]]
+    "numbers",
+    [
+        [1, 2, 3],
+        [[1, 2, 3], [4, 5, 6]],
+        [[[1, 2], [3, 4]]],
+        [[1, 2], [3]],
+        "text",
+        None,
+        [[1, float("nan")]],
+        [["a", "b"]],
+        {"x": 1},
+        [[10**400, 1]],
+    ],
 )
 def test_coordinates_that_are_none(numbers):
-    with pytest.raises(UnusableError, match=r"a\.json .* not pairs of finite numbers: export"):
-        points_of(numbers, "a.json")
+    with pytest.raises(ValueError, match="not pairs of finite numbers"):
+        points_of(numbers)
 
 
 def test_run_lengths():

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from spotrust_jax.data.readers import read_source
+from spotrust_jax.data.source import UnusableError
 from spotrust_jax.errors import InputError
 
 ROW = "0 0.25 0.17 0.626 0.17 0.626 0.67 0.25 0.67"
-SQUARE = np.pad(np.ones((4, 4), bool), ((1, 1), (2, 2)))
+SQUARE = np.pad(np.ones((3, 3), bool), ((1, 2), (2, 3)))  # as pycocotools draws it
 
 
 def mask(source, name="a"):
@@ -43,7 +44,10 @@ def test_folders_of_splits(tmp_path, put, order, description):
         put(f"{order.format(split=split, kind='labels')}/{name}.txt", ROW)
     if description:
         put("data.yaml", description + "test: ../test/images\n")
-    source = read_source(tmp_path)
+    else:
+        with pytest.raises(InputError, match="has the classes 0 and none is named corrosion or rust"):
+            read_source(tmp_path)  # a number is no name
+    source = read_source(tmp_path, corrosion_classes=() if description else ("0",))
     assert source.findings == ()
     splits = {photograph.name: photograph.split for photograph in source.photographs}
     assert splits == {"train/a": "train", "valid/b": "validation", "test/c": "test"}
@@ -67,7 +71,7 @@ def test_folders_of_the_description(tmp_path, put):
 
 def test_classes(tmp_path, put):
     put("images/a.jpg")
-    put("labels/a.txt", ROW + "\n2 0 0 0.1 0 0 0.1\n")
+    put("labels/a.txt", ROW + "\n2 0 0 0.125 0 0.125 0.167 0 0.167\n")
     corner = np.zeros((6, 8), bool)
     corner[0, 0] = True
     with pytest.raises(InputError, match="has the classes 0, 2 and none is named corrosion or rust"):
@@ -113,17 +117,20 @@ def test_everything_that_is_wrong(tmp_path, put, names, found):
 
 def test_polygons_partly_and_wholly_outside(tmp_path, put, found):
     put("images/a.jpg", np.zeros((60, 80, 3), np.uint8))
-    put(
-        "labels/a.txt",
-        "0 -0.5 0.1 0.5 0.1 0.5 0.5 -0.5 0.5\n0 3 3 4 3 4 4\n0 0.1 0.1 0.2 0.2\n",
-    )
+    put("labels/classes.txt", "rust\n")
+    partly, wholly = "0 -0.5 0.1 0.5 0.1 0.5 0.5 -0.5 0.5\n", "0 3 3 4 3 4 4\n"
+    put("labels/a.txt", f"{partly}{wholly}0 0.1 0.1 0.2 0.2\n")
     source = read_source(tmp_path)
     assert found(source.findings) == [("polygon", "labels/a.txt", True)]  # two points look like a box
-    put("labels/a.txt", "0 -0.5 0.1 0.5 0.1 0.5 0.5 -0.5 0.5\n0 3 3 4 3 4 4\n")
+    put("labels/a.txt", partly + wholly)
+    ((_, _, label, *_),) = read_source(tmp_path).photographs
+    with pytest.raises(UnusableError, match=r"labels/a\.txt has 1 polygon\(s\) with nothing inside"):
+        label.read(60, 80)
+    put("labels/a.txt", partly)
     ((_, _, label, *_),) = read_source(tmp_path).photographs
     read = label.read(60, 80)
-    assert found(read.findings) == [("polygon", "labels/a.txt", False)] * 2
-    assert read.mask[10:30, :40].all() and read.mask.sum() < 25 * 42
+    assert found(read.findings) == [("polygon", "labels/a.txt", False)]
+    assert read.mask[6:30, :40].all() and read.mask.sum() == 24 * 40
 
 
 @pytest.mark.parametrize("text", ["names: [rust", "just text", "names: 3\n", b"\xff\xfe"])
