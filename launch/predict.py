@@ -11,7 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
-from spotrust_jax.errors import InputError
+from spotrust_jax.errors import InputError, RunError
 
 from . import analysis_flags, checkpoint_flags, mask_flags, picture_flags, program, report_flags
 
@@ -64,10 +64,14 @@ def _predict(shard: int, shards: int, survey, output: Path) -> int:
     finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
     suffix = "" if shards == 1 else f"-{shard}-of-{shards}"
     rows = [item.row for item in finished]
-    write_summary(output, rows, f"summary{suffix}")
-    if survey is not None:
-        kind = described(segmenter.config, Path(checkpoint_flags.checkpoint()), analysis, threshold)
-        print(f"report: {publish(output, rows, kind, inline=report_flags.inline(), suffix=suffix)}")
+    try:
+        write_summary(output, rows, f"summary{suffix}")
+        if survey is not None:
+            kind = described(segmenter.config, Path(checkpoint_flags.checkpoint()), analysis, threshold)
+            print(f"report: {publish(output, rows, kind, inline=report_flags.inline(), suffix=suffix)}")
+    except OSError as error:
+        remedy = "make room and start again, photographs that are done stay so"
+        raise RunError(f"summary and report in {output} cannot be written ({error}): {remedy}") from error
     return _conclude(finished, analysis, segmenter.config, output / f"summary{suffix}.csv")
 
 

@@ -54,6 +54,7 @@ def measure_intervals(
     measure: Callable[..., Measures],
     values: Measures,
     images: Sequence[int],
+    ranges: Mapping[Hashable, Interval],
     *,
     level: float = 0.95,
     resamples: int = 1000,
@@ -63,7 +64,7 @@ def measure_intervals(
 
     `measure` takes for each group how often each of its images counts, [resamples, images], and gives the measures of
     each resample. Where it goes by coarser bins than `values`, the interval is moved by what those make of the images
-    as they are. The remarks on `bootstrap_interval` hold here.
+    as they are, but not out of the range of values that the measure has. The remarks on `bootstrap_interval` hold here.
     """
     drawn = [measure(*weights) for weights in _weights(images, resamples, seed)]
     plain = measure(*(np.ones((1, count)) for count in images))
@@ -71,7 +72,7 @@ def measure_intervals(
     intervals = {}
     for name, value in values.items():
         ends = np.quantile(np.concatenate([one[name] for one in drawn]), [tail, 1 - tail])
-        low, high = ends + (value - plain[name][0])
+        low, high = np.clip(ends + (value - plain[name][0]), *ranges[name])
         intervals[name] = (float(low), float(high))
     return intervals
 

@@ -19,6 +19,15 @@ CERTAIN = 0.8
 _LIKELY = 0.1
 
 
+# Measures that may be outside [0, 1].
+_RANGES = {"negative_log_likelihood": (0.0, np.inf), "brier_skill": (-np.inf, 1.0), "ause": (0.0, np.inf)}
+
+
+def value_range(metric: str) -> tuple[float, float]:
+    """The values that a metric can have."""
+    return _RANGES.get(metric, (0.0, 1.0))
+
+
 class PatchScores(NamedTuple):
     """Patches accurate and certain, or inaccurate and uncertain (Mukhoti and Gal 2018). Shares in [0, 1].
 

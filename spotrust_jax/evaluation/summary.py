@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from spotrust_jax.evaluation.bootstrap import Interval, Measures, bootstrap_interval, measure_intervals
 from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
-from spotrust_jax.evaluation.measures import Values, probability_measures, uncertainty_measures
+from spotrust_jax.evaluation.measures import Values, probability_measures, uncertainty_measures, value_range
 from spotrust_jax.evaluation.metrics import Scores, mean_scores, pooled_scores
 from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES, stacked_scores
 from spotrust_jax.evaluation.unlike import Resampled, unlike_measures
@@ -77,11 +77,12 @@ def _pixel_measures(evaluation: Evaluation) -> dict[str, _Measured]:
 
     values = {group: of(evaluation.pooled) for group, of in measures.items()}
     flat = {(group, name): value for group, found in values.items() for name, value in found.items()}
-    intervals = measure_intervals(of_all, flat, [len(evaluation.images)])
+    ranges = {key: value_range(key[1]) for key in flat}
+    intervals = measure_intervals(of_all, flat, [len(evaluation.images)], ranges)
     return {group: (found, {name: intervals[group, name] for name in found}) for group, found in values.items()}
 
 
 def _unlike(evaluation: Evaluation, unlike: Unlike, score: str) -> _Measured:
     values = unlike_measures(evaluation, unlike, score)
-    resampled = Resampled(evaluation, unlike, score)
-    return values, measure_intervals(resampled, values, [len(evaluation.images), len(unlike.images)])
+    resampled, images = Resampled(evaluation, unlike, score), [len(evaluation.images), len(unlike.images)]
+    return values, measure_intervals(resampled, values, images, {name: value_range(name) for name in values})

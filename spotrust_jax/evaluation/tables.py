@@ -1,7 +1,5 @@
 """Evaluations as files: tables to read, as Markdown, and every number, as CSV and JSON."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
 from spotrust_jax.evaluation.metrics import Confusion, Scores, scores
 from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
 from spotrust_jax.evaluation.summary import AVERAGES, Measure, summarize
+from spotrust_jax.spreadsheets import csv_text
 from spotrust_jax.whole_files import write_text
 
 FILES = ("table.md", "metrics.csv", "metrics.json", "per_image.csv")
@@ -71,7 +70,7 @@ def write_evaluations(
     text = "\n".join([*(_markdown(table, measures) for table in _TABLES), _note(*pairs[0])])
     records = [_record(evaluation, found) for evaluation, found in zip(evaluations, measures, strict=True)]
     rows = [measure for found in measures for measure in found]
-    contents = (text, _csv(Measure._fields, rows), json.dumps(records, indent=2) + "\n", _per_image(pairs))
+    contents = (text, csv_text(Measure._fields, rows), json.dumps(records, indent=2) + "\n", _per_image(pairs))
     for name, content in zip(FILES, contents, strict=True):
         write_text(folder / name, content)
     return text
@@ -121,16 +120,8 @@ def _per_image(pairs: Sequence[tuple[Evaluation, Unlike | None]]) -> str:
         for index, image in enumerate(unlike.images if unlike else ()):
             means = [unlike.means[name][index] for name in UNCERTAINTIES]
             rows.append([evaluation.model, image, *[""] * len(Scores._fields), *_rounded(means)])
-    return _csv(["model", "image", *Scores._fields, *(f"mean_{name}" for name in UNCERTAINTIES)], rows)
+    return csv_text(["model", "image", *Scores._fields, *(f"mean_{name}" for name in UNCERTAINTIES)], rows)
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
     return [round(float(value), 6) for value in values]
-
-
-def _csv(head: Sequence[str], rows: Sequence[Sequence]) -> str:
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(head)
-    writer.writerows(rows)
-    return table.getvalue()

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from spotrust_jax.data.images import read_label_pixels
+from spotrust_jax.data.images import read_image, read_label_pixels, size_text
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.outlines import Outline, Ring, outlines
 from spotrust_jax.inference.outputs import beside
@@ -31,11 +31,16 @@ def read_run(folder: Path) -> list[Row]:
     """The lines of the summary that `launch.predict` wrote into a folder."""
     path = folder / "summary.json"
     try:
-        return [Row(**record) for record in json.loads(path.read_text(encoding="utf-8"))]
+        rows = [Row(**record) for record in json.loads(path.read_text(encoding="utf-8"))]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give the --output folder of launch.predict") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no summary of this version ({error}): run launch.predict again") from error
+    for row in rows:
+        if not _is_sound(row):
+            what = f"photograph {row.photograph!r} and maps {row.outputs!r}, which are no places below {folder}"
+            raise InputError(f"{path} names {what}: run launch.predict again")
+    return rows
 
 
 def checked_in(notes: Path) -> frozenset[str]:
@@ -70,6 +75,7 @@ def write_label(predictions: Path, row: Row, output: Path, *, smallest: int = 1)
     """
     mask = _read_mask(beside(predictions / row.outputs, "_mask.png"))
     source = Path(row.photograph)
+    _require_photograph(source, mask.shape)
     stem = PurePosixPath(row.outputs)
     # The stem may have the photograph's extension where that is what tells two apart.
     name = stem.name if stem.suffix == source.suffix else f"{stem.name}{source.suffix}"
@@ -145,6 +151,35 @@ def _read_mask(path: Path) -> Bool[np.ndarray, "height width"]:
     """Whatever colour corrosion has in it, the rest is black."""
     values = read_label_pixels(path).values
     return values.any(axis=-1) if values.ndim == 3 else values.astype(bool)
+
+
+def _is_sound(row: Row) -> bool:
+    """Whether a line is one that a run may have written: a summary may come from anybody, and its paths are used."""
+    texts = isinstance(row.photograph, str) and isinstance(row.outputs, str)
+    if (
+        not texts
+        or not isinstance(row.height, int | None)
+        or not isinstance(row.height, int | None)
+        or "\0" in row.photograph + row.outputs
+    ):
+        return False
+    place = PurePosixPath(row.outputs)
+    return bool(place.name) and not place.is_absolute() and ".." not in place.parts
+
+
+def _require_photograph(source: Path, shape: tuple[int, int]) -> None:
+    """Raises an `InputError` unless a file is the photograph of a mask: any other would be copied to whoever asks."""
+    try:
+        if source.is_file():
+            seen = read_image(source).shape[:2]
+        else:
+            raise InputError("there is no such file")
+    except InputError as error:
+        remedy = "put it back where it was predicted from"
+        raise InputError(f"photograph {source} cannot be copied ({error}): {remedy}") from error
+    if seen != shape:
+        sizes = f"{size_text(seen)} pixels and its mask {size_text(shape)}"
+        raise InputError(f"photograph {source} has {sizes}: run launch.predict again")
 
 
 def _copy(source: Path, target: Path) -> None:

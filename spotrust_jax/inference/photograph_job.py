@@ -35,6 +35,7 @@ LARGE = 32_000_000
 
 # Bytes for each pixel that pictures and maps take on disk, roughly: noisy maps and photographs hardly shrink.
 _WRITTEN = 14
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +111,8 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
         counted = job.threshold if job.survey is not None and has_coherent_passes(segmenter.config) else None
         prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted)
         areas = _drawn_areas(segmenter, loaded, job, allocate, between_tiles)
+    except InputError as error:
+        raise InputError(f"photograph {loaded.row.photograph} cannot be analysed: {error}") from error
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
@@ -182,11 +185,16 @@ def _require_space(photograph: Photograph, pixels: int, job: Job) -> None:
     needed = pixels * (_WRITTEN + (19 if pixels > LARGE else 0))
     free = shutil.disk_usage(job.output).free
     if needed > free:
-        have, want = f"{free / 1e9:.1f} GB free", f"{needed / 1e9:.1f} GB"
         raise InputError(
-            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {want}, and {job.output} "
-            f"has {have}: make room, or choose another --output"
+            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {_in_words(needed)}, and "
+            f"{job.output} has {_in_words(free)} free: make room, or choose another --output"
         )
+
+
+def _in_words(size: int) -> str:
+    """Bytes in the largest unit of which there is one."""
+    unit, name = next(((unit, name) for unit, name in _UNITS if size >= unit), (1, "bytes"))
+    return f"{size / unit:.{0 if unit == 1 else 1}f} {name}"
 
 
 def _read_truth(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:

@@ -51,7 +51,9 @@ class Records:
             sizes = {name: self.state(self.output / name).size for name in record["files"]}
             if record["inputs"] != self._inputs(photograph, truth) or record["files"] != sizes:
                 return None
-            return dataclasses.replace(Row(**record["row"]), photograph=str(photograph.path))
+            row = Row(**record["row"])
+            # A folder may come from anybody, and what the row names is read.
+            return dataclasses.replace(row, photograph=str(photograph.path), outputs=str(photograph.stem))
         except (OSError, ValueError, KeyError, TypeError):  # no record, or one that something has damaged
             return None
 

@@ -1,7 +1,5 @@
 """Regions for other programs: a GeoJSON for each photograph, a CSV and a COCO data set for all of them."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from spotrust_jax.inference.geography import Georeference
 from spotrust_jax.inference.outlines import Outline, outlines, run_lengths
 from spotrust_jax.inference.regions import Regions
 from spotrust_jax.inference.summary import Row
+from spotrust_jax.spreadsheets import csv_text
 from spotrust_jax.whole_files import replacing, write_text
 
 
@@ -74,14 +73,12 @@ def write_geojson(
 def write_csv(path: Path, photographs: Iterable[tuple[Row, Sequence[Region]]]) -> None:
     """One line for each region of all photographs."""
     place = ("latitude", "longitude", "altitude")
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(["photograph", "outputs", *Region._fields, *place])
-    for row, lines in photographs:
-        position = [getattr(row, name) for name in place]
-        for line in lines:
-            writer.writerow([row.photograph, row.outputs, *line, *position])
-    write_text(path, table.getvalue())
+    rows = (
+        [row.photograph, row.outputs, *line, *(getattr(row, name) for name in place)]
+        for row, lines in photographs
+        for line in lines
+    )
+    write_text(path, csv_text(["photograph", "outputs", *Region._fields, *place], rows))
 
 
 def write_coco(path: Path, photographs: Iterable[tuple[Row, Sequence[Region], Sequence[str]]]) -> None:

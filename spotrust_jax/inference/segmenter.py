@@ -76,7 +76,8 @@ class Segmenter:
             decomposed: whether the prediction is to have entropy, mutual information and variance within passes.
 
         Raises:
-            InputError: for an image of another type, shape or range, for another scale, or for no passes.
+            InputError: for an image of another type, shape or range, for another scale, for no passes, or for a model
+                whose answer is not a number.
         """
         images = _as_photographs(np.asarray(image))
         analysis = default_analysis(self.config, scale, num_samples, decomposed=decomposed)
@@ -195,6 +196,8 @@ class Segmenter:
             except FlaxError as error:
                 reason = str(error).splitlines()[0]
                 raise InputError(f"the checkpoint's variables do not fit its config.json: {reason}") from error
+        if not all(np.isfinite(values).all() for values in (probability, epistemic, log_variance)):
+            raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
         more = parts._asdict() if decomposed else {}
         if area is not None:
             more["areas"] = np.moveaxis(areas, -1, 0).reshape(len(images), -1)

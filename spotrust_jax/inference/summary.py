@@ -1,14 +1,13 @@
 """The summary of a run: one line for each photograph, as CSV and as JSON."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from spotrust_jax.evaluation.metrics import scores
 from spotrust_jax.inference.outputs import Measured
+from spotrust_jax.spreadsheets import csv_text
 from spotrust_jax.whole_files import write_text
 
 
@@ -93,10 +92,7 @@ def write_summary(folder: Path, rows: Sequence[Row], name: str = "summary") -> N
     """Writes NAME.csv and NAME.json, a line or an object for each photograph."""
     folder.mkdir(parents=True, exist_ok=True)
     records = [dataclasses.asdict(row) for row in rows]
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, [field.name for field in dataclasses.fields(Row)])
-    writer.writeheader()
-    writer.writerows(records)
-    texts = {"json": json.dumps(records, indent=2, ensure_ascii=False) + "\n", "csv": table.getvalue()}
+    table = csv_text([field.name for field in dataclasses.fields(Row)], (record.values() for record in records))
+    texts = {"json": json.dumps(records, indent=2, ensure_ascii=False) + "\n", "csv": table}
     for extension, text in texts.items():
         write_text(folder / f"{name}.{extension}", text)

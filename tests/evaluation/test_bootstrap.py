@@ -4,7 +4,8 @@ import scipy.stats
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.evaluation import bootstrap
-from spotrust_jax.evaluation.bootstrap import bootstrap_interval
+from spotrust_jax.evaluation.bootstrap import bootstrap_interval, measure_intervals
+from spotrust_jax.evaluation.measures import value_range
 from spotrust_jax.evaluation.metrics import Confusion, Scores, mean_scores, pooled_scores
 
 
@@ -73,3 +74,14 @@ def test_single_image_has_its_own_score_at_both_ends(statistic):
 def test_no_image_is_one_clear_line():
     with pytest.raises(InputError, match="no image to score"):
         bootstrap_interval([], pooled_scores)
+
+
+def test_interval_stays_within_what_a_share_can_be():
+    # Coarse bins make 0.97 of what is 0.995: the interval is moved up by as much, but a share ends at 1.
+    shares = np.array([0.94, 0.96, 0.97, 0.98, 1.0])
+    measure = lambda weights: {"auroc": weights @ shares / 5, "negative_log_likelihood": weights @ shares / 5}  # noqa: E731
+    values = {"auroc": 0.995, "negative_log_likelihood": 0.995}
+    found = measure_intervals(measure, values, [5], {name: value_range(name) for name in values})
+    low, high = found["negative_log_likelihood"]
+    assert low < 0.995 and high > 1.0
+    assert found["auroc"] == (low, 1.0)

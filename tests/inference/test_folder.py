@@ -1,6 +1,9 @@
 """Photographs of known maps through the whole pipeline: what is written, what is left, what is done again."""
 
+import csv
 import dataclasses
+import json
+import os
 import threading
 from pathlib import Path, PurePosixPath
 
@@ -10,13 +13,24 @@ import tifffile
 from PIL import Image
 
 from spotrust_jax import maps
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.errors import InputError
 from spotrust_jax.inference import files, photograph_job
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.folder import analyse_photographs
+from spotrust_jax.inference.labelme_files import read_run, write_label
 from spotrust_jax.inference.photograph_job import Job
 from spotrust_jax.inference.photographs import list_photographs
+from spotrust_jax.inference.region_tables import Region, write_csv
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.inference.summary import Row, write_summary
+from spotrust_jax.inference.survey import Survey
 from spotrust_jax.inference.truths import Truths
+from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.report.publish import publish
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
+from tests.report.surveys import MODEL
+from tests.trained_like import trained_like
 
 ENDINGS = ("mask.png", "overlay.png", "epistemic.png", "aleatoric.png", "maps.npz")
 
@@ -166,7 +180,8 @@ def test_disk_without_room(photographs, job, monkeypatch):
     monkeypatch.setattr(photograph_job.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 50_000})())
     rows, _ = run(photographs, job)
     assert [row.status for row in rows] == ["ok", "failed", "failed"]
-    assert "4,096 pixels, whose maps need about 0.0 GB" in rows[1].message and "make room" in rows[1].message
+    assert "4,096 pixels, whose maps need about 57.3 kB" in rows[1].message and "make room" in rows[1].message
+    assert "has 50.0 kB free" in rows[1].message
 
 
 def test_disk_that_fills_up(photographs, job, monkeypatch):
@@ -192,3 +207,57 @@ def test_stems_stay_below_the_output(photographs, job):
     assert PurePosixPath("below/b.c") in [photograph.stem for photograph in photographs]
     for ending in ENDINGS:
         assert Path(job.output / "below" / f"b.c_{ending}").is_file()
+
+
+def test_model_that_answers_no_numbers_is_a_failure(photographs, job):
+    model = ModelConfig("deterministic", "w18_small_v1", width=4)
+    variables = trained_like(model)
+    variables["params"]["head"]["logit"]["bias"][:] = np.nan
+    damaged = Segmenter(variables, CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, 64))
+    rows = [item.row for item in analyse_photographs([damaged], photographs[1:2], job)]
+    assert rows[0].status == "failed" and rows[0].corroded_fraction is None
+    assert "b.c.png cannot be analysed: the model answers with values that are no numbers" in rows[0].message
+    assert not list(job.output.rglob("*.png"))
+    with pytest.raises(InputError, match="no numbers: its weights are damaged"):
+        damaged.predict(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_names_that_are_no_utf8_lose_nothing(tmp_path, job):
+    place = os.fsencode(tmp_path / "in")
+    os.mkdir(place)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "in" / "b.png")
+    os.rename(place + b"/b.png", place + b"/\xe4 \xff.png")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "in" / "b.png")
+    survey = dataclasses.replace(job, analysis=dataclasses.replace(job.analysis, decomposed=True), survey=Survey())
+    rows, calls = run(list_photographs(str(tmp_path / "in")), survey)
+    assert [row.status for row in rows] == ["ok", "ok"] and calls == 2
+    write_summary(job.output, rows)
+    publish(job.output, rows, MODEL)
+    # The name comes back from the JSON as it is, and readable in the table.
+    named = [row for row in read_run(job.output) if "\udcff" in row.photograph]
+    assert [os.fsencode(row.photograph) for row in named] == [place + b"/\xe4 \xff.png"]
+    write_label(job.output, named[0], tmp_path / "labels")
+    assert sorted(os.listdir(os.fsencode(tmp_path / "labels"))) == [b"\xe4 \xff.json", b"\xe4 \xff.png"]
+    for name in ("summary.csv", "regions.csv"):
+        assert "\\udce4 \\udcff" in (job.output / name).read_text(encoding="utf-8")
+    assert run(list_photographs(str(tmp_path / "in")), survey)[1] == 0
+
+
+def test_cells_are_no_formulas(tmp_path):
+    names = ["=1+1", "@x", "-2", "+3", "plain", "\tx", "a=b"]
+    write_summary(tmp_path, [Row(f"in/{name}", name, message=name, corroded_fraction=-0.5) for name in names])
+    with (tmp_path / "summary.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    expected = ["'=1+1", "'@x", "'-2", "'+3", "plain", "'\tx", "a=b"]
+    assert [line["outputs"] for line in lines] == [line["message"] for line in lines] == expected
+    assert {line["corroded_fraction"] for line in lines} == {"-0.5"}
+    assert [row["outputs"] for row in json.loads((tmp_path / "summary.json").read_text())] == names
+    write_csv(tmp_path / "regions.csv", [(Row("=x", "=x"), [Region(1, 2, None, 0, 0, 1, 1, 0.5, 0.1)])])
+    assert (tmp_path / "regions.csv").read_text().splitlines()[1].startswith("'=x,'=x,1,2,")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(14, "14 bytes"), (57_344, "57.3 kB"), (1.5e6, "1.5 MB"), (3e10, "30.0 GB")]
+)
+def test_sizes_in_words(size, words):
+    assert photograph_job._in_words(int(size)) == words

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -107,3 +108,38 @@ def test_bad_input_is_one_line(predictions, tmp_path):
     row = read_run(predictions)[0]
     with pytest.raises(InputError, match=r"gone\.png cannot be copied"):
         write_label(predictions, dataclasses.replace(row, photograph="gone.png"), tmp_path / "labels")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"outputs": "../x"},
+        {"outputs": "/tmp/x"},
+        {"outputs": "below/../../x"},
+        {"outputs": ""},
+        {"outputs": 5},
+        {"outputs": "a\0"},
+        {"photograph": None},
+    ],
+)
+def test_summary_of_somebody_else_names_nothing_outside(predictions, change):
+    records = json.loads((predictions / "summary.json").read_text())
+    records[0] |= change
+    (predictions / "summary.json").write_text(json.dumps(records))
+    with pytest.raises(InputError, match=r"names photograph .* no places below|is no summary of this version"):
+        read_run(predictions)
+
+
+def test_only_the_photograph_of_the_mask_is_copied(predictions, tmp_path):
+    row, secret = read_run(predictions)[0], tmp_path / "secret"
+    secret.write_text("key")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    Image.new("RGB", (9, 9)).save(tmp_path / "other.png")
+    for path, words in (
+        (secret, "cannot be copied"),
+        (tmp_path / "pipe.jpg", "no such file"),
+        (tmp_path / "other.png", "9 x 9"),
+    ):
+        with pytest.raises(InputError, match=words):
+            write_label(predictions, dataclasses.replace(row, photograph=str(path)), tmp_path / "labels")
+    assert not (tmp_path / "labels").exists()
