@@ -21,6 +21,7 @@ _TO = flags.DEFINE_enum("to", "tfds", ["tfds", "folder"], "What to write: a tfds
 _CLASSES = flags.DEFINE_list("corrosion_classes", [], "Names or numbers of the classes that are corrosion.")
 _FOLDS = flags.DEFINE_integer("folds", 0, "Number of folds instead of train and validation; 0 is none.")
 _TRAIN_SHARE = flags.DEFINE_float("train_share", 0.6, "Share of training where the source has no splits.")
+_TEST_SHARE = flags.DEFINE_float("test_share", 0.2, "Share of testing there, or 0; validation has the rest.")
 _SEED = flags.DEFINE_integer("seed", 0, "Seed of splits and folds.")
 _MAX_PIXELS = flags.DEFINE_integer(
     "max_pixels", 500_000_000, "Photographs of more pixels are not decoded.", lower_bound=1
@@ -60,6 +61,7 @@ def main() -> int:
         to=_TO.value,
         folds=_FOLDS.value,
         train_share=_TRAIN_SHARE.value,
+        test_share=_TEST_SHARE.value,
         seed=_SEED.value,
         max_pixels=_MAX_PIXELS.value,
         strict=_STRICT.value,

@@ -8,7 +8,7 @@ import functools
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -29,9 +29,10 @@ from spotrust_jax.data.source import (
     Source,
     TakenAs,
     UnusableError,
+    empty_split,
 )
 from spotrust_jax.data.split_names import is_split
-from spotrust_jax.data.splits import Candidate, divide, split_order, to_divide
+from spotrust_jax.data.splits import TEST_SHARE, TRAIN_SHARE, Candidate, divide, split_order, to_divide
 from spotrust_jax.errors import InputError
 
 _THREADS = 2  # decoding releases the interpreter's lock; each holds one photograph
@@ -52,6 +53,8 @@ class Record(NamedTuple):
     width: int
     height: int
     corroded_pixels: int
+    # Of which nobody can tell.
+    ignored_pixels: int
     split: str | None
     group: str
     pixels_sha256: str
@@ -61,8 +64,13 @@ class Record(NamedTuple):
 
     @property
     def corroded_fraction(self) -> float:
-        """Share of the photograph's pixels, 0 to 1."""
-        return self.corroded_pixels / (self.width * self.height)
+        """Share of the photograph's pixels that count, 0 to 1."""
+        return self.corroded_pixels / self.counted_pixels
+
+    @property
+    def counted_pixels(self) -> int:
+        """Those that are not ignored."""
+        return self.width * self.height - self.ignored_pixels
 
 
 class Audit(NamedTuple):
@@ -106,10 +114,19 @@ def audit(source: Source, *, max_pixels: int = MAX_PIXELS) -> Audit:
             records.extend([] if record is None else [record])
     records, misplaced = _with_known_splits(records)
     findings.extend(misplaced)
+    lost = {photograph.split for photograph in photographs} - {record.split for record in records}
+    findings.extend(empty_split(split) for split in sorted(filter(is_split, filter(None, lost))))
     return Audit(source.root, source.format, tuple(records), _in_order(findings))
 
 
-def with_splits(audited: Audit, *, folds: int = 0, train_share: float = 0.6, seed: int = 0) -> Audit:
+def with_splits(
+    audited: Audit,
+    *,
+    folds: int = 0,
+    train_share: float = TRAIN_SHARE,
+    test_share: float = TEST_SHARE,
+    seed: int = 0,
+) -> Audit:
     """The audit with every photograph in a split, and with what can only be found then: look-alikes, leaks, balance.
 
     Splits of the source are kept and their leaks reported. Where splits are made here (see `splits.divide`),
@@ -119,7 +136,8 @@ def with_splits(audited: Audit, *, folds: int = 0, train_share: float = 0.6, see
         InputError: where there are too few groups to divide.
     """
     pairs = _pairs(audited.records)
-    records = _divided(audited.records, pairs, folds, train_share, seed)
+    division = functools.partial(divide, folds=folds, train_share=train_share, test_share=test_share, seed=seed)
+    records = _divided(audited.records, pairs, folds, division)
     found = [*_look_alikes(records, pairs), *_torn_groups(records), *_one_class(records)]
     return audited._replace(records=records, findings=_in_order([*audited.findings, *found]))
 
@@ -159,6 +177,8 @@ def _inspect(
     findings = label.findings
     if label.mask.shape != image.shape[:2]:
         findings = (*findings, left_out("size_mismatch", _mismatch(photograph.image, image, label.mask)))
+    if label.ignored is not None and label.ignored.all():
+        findings = (*findings, left_out("unreadable_label", "every pixel is ignored: draw it again or remove it"))
     usable = not any(finding.left_out for finding in findings)
     return _record(photograph, file, image, label) if usable else None, findings
 
@@ -185,6 +205,7 @@ def _record(
         width=width,
         height=height,
         corroded_pixels=int(np.count_nonzero(label.mask)),
+        ignored_pixels=0 if label.ignored is None else int(np.count_nonzero(label.ignored)),
         split=photograph.split or None,
         group=photograph.group or photograph.name,
         pixels_sha256=digest.hexdigest(),
@@ -225,7 +246,10 @@ def _with_known_splits(records: Sequence[Record]) -> tuple[list[Record], list[Fi
 
 
 def _divided(
-    records: Sequence[Record], pairs: Int64[np.ndarray, "pair 2"], folds: int, train_share: float, seed: int
+    records: Sequence[Record],
+    pairs: Int64[np.ndarray, "pair 2"],
+    folds: int,
+    division: Callable[[list[Candidate]], dict[str, str]],
 ) -> tuple[Record, ...]:
     """The records with a split each; among those that the source does not place, look-alikes have one group."""
     names = to_divide([_candidate(record) for record in records], folds)
@@ -234,9 +258,8 @@ def _divided(
         return tuple(records)
     groups = joined_groups([record.group for record in records], pairs[free[pairs].all(axis=-1)])
     records = [record._replace(group=group) for record, group in zip(records, groups, strict=True)]
-    candidates = [_candidate(record) for record, is_free in zip(records, free, strict=True) if is_free]
-    division = divide(candidates, folds=folds, train_share=train_share, seed=seed)
-    return tuple(record._replace(split=division.get(record.name, record.split)) for record in records)
+    splits = division([_candidate(record) for record, is_free in zip(records, free, strict=True) if is_free])
+    return tuple(record._replace(split=splits.get(record.name, record.split)) for record in records)
 
 
 def _look_alikes(records: Sequence[Record], pairs: Int64[np.ndarray, "pair 2"]) -> list[Finding]:
@@ -289,7 +312,7 @@ def _one_class(records: Sequence[Record]) -> list[Finding]:
     findings = []
     for split, members in by_split(records).items():
         corroded = sum(member.corroded_pixels for member in members)
-        if corroded in (0, sum(member.width * member.height for member in members)):
+        if corroded in (0, sum(member.counted_pixels for member in members)):
             what = "has nothing but corrosion" if corroded else "has no corroded pixel"
             message = f"split {split} {what}: check the classes (--corrosion_classes) and the labels"
             findings.append(Finding("no_corrosion", split, message, False))

@@ -32,6 +32,7 @@ _MEANING = {
     "near_duplicate": "photographs that look alike, in one split",
     "leak": "the same photograph or group in different splits",
     "no_corrosion": "splits with one class only",
+    "empty_split": "splits without a usable photograph",
 }
 
 
@@ -80,7 +81,7 @@ def _with_total(records: Sequence[Record]) -> dict[str, list[Record]]:
 def _balance(records: Sequence[Record]) -> dict[str, Any]:
     """Class balance of some photographs; fractions are of pixels, 0 to 1, and None where there are none."""
     fractions = [record.corroded_fraction for record in records]
-    pixels = sum(record.width * record.height for record in records)
+    pixels = sum(record.counted_pixels for record in records)
     return {
         "photographs": len(records),
         "groups": len({record.group for record in records}),
@@ -149,6 +150,7 @@ def _photograph(record: Record) -> dict[str, Any]:
         "width": record.width,
         "height": record.height,
         "corroded_fraction": record.corroded_fraction,
+        "ignored_fraction": record.ignored_pixels / (record.width * record.height),
         "split": record.split,
         "group": record.group,
         "perceptual_hash": record.hashes[0].tobytes().hex(),

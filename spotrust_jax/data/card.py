@@ -110,14 +110,15 @@ def check_writable(splits: Mapping[str, Dataset], card: DatasetCard) -> None:
         for name in dataset.names:
             if name in places:
                 raise InputError(f"{name!r} stands in {places[name]} and in {split}: leave it in one of them")
-            if not _is_text(name):
+            if not is_text(name):
                 raise InputError(f"{name!r} is not Unicode text of one line: rename the photograph")
             places[name] = split
     if not places:
         raise InputError(f"data set {card.name} has no photographs: there is nothing to write")
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether a name is Unicode text of one line."""
     try:
         name.encode()  # fails for what stands for the bytes of a file name in another encoding
     except UnicodeEncodeError:

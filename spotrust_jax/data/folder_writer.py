@@ -33,7 +33,7 @@ def write_folder(splits: Mapping[str, Dataset], folder: Path, card: DatasetCard)
         for example in dataset:
             _save(example.image, folder / "images", example.name)
             _save(example.mask, folder / "masks", example.name)
-            if example.ignored is not None:
+            if example.ignored is not None and example.ignored.any():
                 _save(example.ignored, folder / "ignored", example.name)
             rows.append((example.name, split, example.group))
     (folder / CARD_NAME).write_text(json.dumps(card_to_dict(card), indent=2) + "\n", "utf-8")

@@ -4,6 +4,7 @@ The parts are in audit.py, splits.py, card.py and the two writers; here is only 
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,10 +18,10 @@ from spotrust_jax.data.example import Dataset, Example
 from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.data.images import MAX_PIXELS
 from spotrust_jax.data.source import LabelledPhotograph, Source
-from spotrust_jax.data.splits import check_division
-from spotrust_jax.errors import InputError
+from spotrust_jax.data.splits import TEST_SHARE, TRAIN_SHARE, check_division
+from spotrust_jax.errors import InputError, RunError
 
-_UNFINISHED = ".unfinished"
+_UNFINISHED, _FINISHED = ".unfinished", ".finished"
 
 
 class SourceDataset:
@@ -53,7 +54,8 @@ def prepare(
     *,
     to: Literal["tfds", "folder"] = "tfds",
     folds: int = 0,
-    train_share: float = 0.6,
+    train_share: float = TRAIN_SHARE,
+    test_share: float = TEST_SHARE,
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
     strict: bool = False,
@@ -67,36 +69,75 @@ def prepare(
     Raises:
         InputError: where `output` is taken or lies in the source, nothing is usable or can be divided, or, if `strict`,
             anything was found. In the last three cases audit.json is written, and nothing else.
+        RunError: where the disk is full.
     """
-    check_division(folds, train_share)
-    make_output(output, source.root)
-    audited = audit(source, max_pixels=max_pixels)
-    try:
-        audited = with_splits(audited, folds=folds, train_share=train_share, seed=seed)
-        problem = _problem(audited, strict)
-    except InputError as error:
-        problem = str(error)
-    report(describe(audited))
-    if problem:
-        raise InputError(f"{problem} (all findings: {write_audit(audited, output)})")
-    with _appearing_whole(output) as folder:
-        write_audit(audited, folder)
-        _write(source, audited, folder, card, to, max_pixels)
+    check_division(folds, train_share, test_share)
+    with _output_folder(output, source.root):
+        audited = audit(source, max_pixels=max_pixels)
+        try:
+            audited = with_splits(audited, folds=folds, train_share=train_share, test_share=test_share, seed=seed)
+            problem = _problem(audited, strict)
+        except InputError as error:
+            problem = str(error)
+        report(describe(audited))
+        with _told_when_full(output):
+            if problem:
+                raise InputError(f"{problem} (all findings: {write_audit(audited, output)})")
+            with _appearing_whole(output) as folder:
+                write_audit(audited, folder)
+                _write(source, audited, folder, card, to, max_pixels)
     return audited
 
 
-def make_output(output: Path, root: Path) -> None:
-    """Makes the folder; an `InputError` where it lies in the source, or holds anything but an earlier audit."""
-    if output.resolve().is_relative_to(root.resolve()):
+@contextlib.contextmanager
+def _output_folder(output: Path, root: Path) -> Iterator[None]:
+    """Makes the folder and keeps other runs out of it until the end of the block.
+
+    What a killed run had finished there is put into its place, what it had not is removed. An `InputError` says where
+    the folder lies in the source, or holds anything but an earlier audit.
+    """
+    if Path(os.path.realpath(output)).is_relative_to(os.path.realpath(root)):
         raise InputError(f"output {output} lies in the source {root}, which is never written to: choose another folder")
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            until_the_end.enter_context(_locked(output))
+            if (output / _FINISHED).is_dir():
+                _put_in_place(output)
+            if (output / _UNFINISHED).is_dir():
+                shutil.rmtree(output / _UNFINISHED)
+            taken = [entry for entry in os.listdir(output) if entry != AUDIT_NAME]
+        except OSError as error:
+            raise InputError(f"output {output} cannot be used ({error.strerror}): choose another folder") from error
+        if taken:
+            remedy = "choose another folder, or delete this one first"
+            raise InputError(f"output {output} is not empty, it holds {min(taken)}: {remedy}")
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps others from locking the folder; the system lets go of it with the process."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        taken = [entry for entry in os.listdir(output) if entry != AUDIT_NAME]
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            remedy = "wait for its end, or choose another folder"
+            raise InputError(f"output {folder} is being written by another prepare_data: {remedy}") from None
+        yield
+    finally:
+        os.close(opened)
+
+
+@contextlib.contextmanager
+def _told_when_full(output: Path) -> Iterator[None]:
+    """Makes one line of what the system says while something is written."""
+    try:
+        yield
     except OSError as error:
-        raise InputError(f"output {output} cannot be used ({error.strerror}): choose another folder") from error
-    if taken:
-        remedy = "choose another folder, or delete this one first"
-        raise InputError(f"output {output} is not empty, it holds {min(taken)}: {remedy}")
+        remedy = "make room, or choose another --output"
+        raise RunError(f"data set {output} cannot be written ({error.strerror or error}): {remedy}") from error
 
 
 def _problem(audited: Audit, strict: bool) -> str:
@@ -133,8 +174,14 @@ def _appearing_whole(output: Path) -> Iterator[Path]:
     folder.mkdir()
     try:
         yield folder
-        # Folders go first, since files such as splits.csv say that a data set is there.
-        for entry in sorted(folder.iterdir(), key=lambda entry: (entry.is_file(), entry.name)):
-            entry.replace(output / entry.name)
+        folder.rename(output / _FINISHED)
+        _put_in_place(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_in_place(output: Path) -> None:
+    # Folders go first, since files such as splits.csv say that a data set is there.
+    for entry in sorted((output / _FINISHED).iterdir(), key=lambda entry: (entry.is_file(), entry.name)):
+        entry.replace(output / entry.name)
+    (output / _FINISHED).rmdir()

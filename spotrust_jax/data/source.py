@@ -28,6 +28,7 @@ FindingKind = Literal[
     "near_duplicate",  # two photographs in one split look alike
     "leak",  # two photographs in different splits look alike
     "no_corrosion",  # a split without any corroded pixel, or with nothing else
+    "empty_split",  # a split that the source has, and of which no photograph can be used
 ]
 
 
@@ -41,6 +42,12 @@ class Finding(NamedTuple):
     message: str
     # Whether the photograph was left out because of it.
     left_out: bool
+
+
+def empty_split(split: str) -> Finding:
+    """The finding for a split that stays empty, since given splits are not made anew."""
+    message = f"split {split} of the source has no photograph that can be used: mend those of it that are listed"
+    return Finding("empty_split", split, message, False)
 
 
 class UnusableError(InputError):

@@ -32,10 +32,17 @@ def split_order(split: str) -> tuple[int, int, str]:
     return (SPLITS.index(split) if split in SPLITS else -1, len(split), split)
 
 
-def check_division(folds: int, train_share: float) -> None:
+TRAIN_SHARE, TEST_SHARE = 0.6, 0.2
+"""Of the photographs, by default; what is left is for validation. The paper has 0.6 and 0, its test set being apart."""
+
+
+def check_division(folds: int, train_share: float, test_share: float) -> None:
     """Raises an `InputError` for what no photographs can be divided by."""
     if not 0 < train_share < 1:
         raise InputError(f"--train_share={train_share} is not between 0 and 1: 0.6 puts six in ten into training")
+    if not 0 <= test_share < 1 - train_share:
+        reason = f"--test_share={test_share} leaves none for validation beside --train_share={train_share}"
+        raise InputError(f"{reason}: give 0 or more, and less than {1 - train_share:g}")
     if folds < 0 or folds == 1:
         raise InputError(f"--folds={folds} cannot be made: give 2 or more, or 0 for train and validation")
 
@@ -49,19 +56,25 @@ def to_divide(candidates: Sequence[Candidate], folds: int) -> set[str]:
 
 
 def divide(
-    candidates: Iterable[Candidate], *, folds: int = 0, train_share: float = 0.6, seed: int = 0
+    candidates: Iterable[Candidate],
+    *,
+    folds: int = 0,
+    train_share: float = TRAIN_SHARE,
+    test_share: float = TEST_SHARE,
+    seed: int = 0,
 ) -> dict[str, str]:
-    """The split of each candidate by name: train and validation, or fold_0 to fold_K with K + 1 = `folds`.
+    """The split of each candidate by name: train, validation and test, or fold_0 to fold_K with K + 1 = `folds`.
 
     Each group is whole; the numbers of photographs, and among them of those with corrosion, are as close to the shares
-    as dealing the groups one by one, the largest first, gets them. The seed decides between groups of one size.
+    as dealing the groups one by one, the largest first, gets them, and none is 0. The seed decides between groups of
+    one size. A share of 0 makes no test split.
 
     Raises:
-        InputError: for a share outside (0, 1), one fold, or fewer groups than splits.
+        InputError: for shares that leave nothing for training or validation, one fold, or fewer groups than splits.
     """
-    check_division(folds, train_share)
+    check_division(folds, train_share, test_share)
     groups = _grouped(candidates)
-    shares = _shares(len(groups), folds, train_share)
+    shares = _shares(len(groups), folds, train_share, test_share)
     return {member.name: split for group, split in _dealt(groups, shares, seed) for member in group.members}
 
 
@@ -72,25 +85,29 @@ def _grouped(candidates: Iterable[Candidate]) -> list[_Group]:
     return [_Group(name, tuple(of), any(member.corroded for member in of)) for name, of in members.items()]
 
 
-def _shares(groups: int, folds: int, train_share: float) -> dict[str, float]:
-    if groups < max(folds, 2):
-        wanted = f"{folds} folds" if folds else "train and validation"
-        remedy = "take more photographs, or name fewer groups in splits.csv"
+def _shares(groups: int, folds: int, train_share: float, test_share: float) -> dict[str, float]:
+    wanted, remedy = f"{folds} folds", "take more photographs, or name fewer groups in splits.csv"
+    shares = {f"fold_{fold}": 1 / folds for fold in range(folds)}
+    if not folds:
+        wanted = "train, validation and test" if test_share else "train and validation"
+        remedy += ", or make no test split (--test_share=0)" if test_share else ""
+        shares = {"train": train_share, "validation": 1 - train_share - test_share}
+        shares |= {"test": test_share} if test_share else {}
+    if groups < len(shares):
         raise InputError(f"{groups} group(s) of photographs cannot be divided into {wanted}: {remedy}")
-    if folds:
-        return {f"fold_{fold}": 1 / folds for fold in range(folds)}
-    train_share = min(max(train_share, 1 / groups), 1 - 1 / groups)  # neither split may stay empty
-    return {"train": train_share, "validation": 1 - train_share}
+    return shares
 
 
 def _dealt(groups: Sequence[_Group], shares: Mapping[str, float], seed: int) -> Iterable[tuple[_Group, str]]:
-    """Each group to the split that then lacks most, in photographs of its kind and in all."""
+    """Each group to the split that then lacks most, in photographs of its kind and in all; the last to empty ones."""
     filled, seen = Counter(), Counter()
-    for group in sorted(groups, key=lambda group: (-len(group.members), not group.corroded, _shuffled(group, seed))):
+    order = sorted(groups, key=lambda group: (-len(group.members), not group.corroded, _shuffled(group, seed)))
+    for dealt, group in enumerate(order):
         kinds = ("all", group.corroded)
         seen.update(dict.fromkeys(kinds, len(group.members)))
         lacks = {split: sum(share * seen[k] - filled[split, k] for k in kinds) for split, share in shares.items()}
-        split = max(lacks, key=lacks.__getitem__)
+        empty = [split for split in shares if not filled[split, "all"]]
+        split = max(empty if len(order) - dealt == len(empty) else shares, key=lacks.__getitem__)
         filled.update({(split, kind): len(group.members) for kind in kinds})
         yield group, split
 

@@ -6,6 +6,7 @@ This module takes half a second to import, so it is imported only where somethin
 import contextlib
 import functools
 import io
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 from PIL import Image
 
-from spotrust_jax.data.card import DatasetCard, card_to_dict, check_writable
+from spotrust_jax.data.card import DatasetCard, card_to_dict, check_writable, is_text
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
 
@@ -28,6 +29,7 @@ _FEATURES = {
     "label": tfds.features.LabeledImage(
         shape=(None, None, 1), encoding_format="png", labels=["background", "corrosion"]
     ),
+    "ignored": tfds.features.LabeledImage(shape=(None, None, 1), encoding_format="png", labels=["counts", "ignored"]),
     "name": tfds.features.Text(),
     "group": tfds.features.Text(),
 }
@@ -36,6 +38,8 @@ _FEATURES = {
 # The builder that shuffles needs TensorFlow for a split above 1 GB; this one writes shard after shard.
 class CorrosionSegmentation(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Photographs in the order of their names, with the label 1 where there is corrosion and 0 elsewhere.
+
+    "ignored" is 1 where nobody can tell.
 
     tfds puts it into DATA_DIR/corrosion_segmentation/CONFIG/VERSION. Its metadata are the card and the names.
     """
@@ -82,8 +86,11 @@ def write_tfds(
 
     Raises:
         InputError: where `output` has this version already, or whatever the data sets raise.
+        OSError: where the files cannot be written.
     """
     check_writable(splits, card)
+    if not is_text(str(output)):
+        raise InputError(f"output {output} has a name that is not Unicode text: choose another for a tfds data set")
     builder = CorrosionSegmentation(splits, card, config=config, data_dir=output)
     folder = Path(builder.data_dir)
     if folder.exists():
@@ -91,7 +98,12 @@ def write_tfds(
         raise InputError(f"{folder} is there already, and a version does not change: {remedy}")
     # tfds speaks of downloads, and makes a folder for them.
     with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
-        builder.download_and_prepare(download_dir=downloads)
+        try:
+            builder.download_and_prepare(download_dir=downloads)
+        except RuntimeError as error:  # of array_record, whatever the system has said
+            if reason := re.search(r"\w+\(\) failed: ([^;]+)", str(error)):
+                raise OSError(reason[1]) from error
+            raise
     return folder
 
 
@@ -105,7 +117,11 @@ def _examples(dataset: Dataset, indices: np.ndarray) -> Iterator[tuple[int, dict
     for index in indices.tolist():
         example = dataset[index]
         image, label = _png(example.image), _png(example.mask.astype(np.uint8))
-        yield index, {"image": image, "label": label, "name": example.name, "group": example.group}
+        ignored = _png((~example.scored).astype(np.uint8))
+        yield (
+            index,
+            {"image": image, "label": label, "ignored": ignored, "name": example.name, "group": example.group},
+        )
 
 
 def _png(pixels: UInt8[np.ndarray, "height width *channel"]) -> bytes:

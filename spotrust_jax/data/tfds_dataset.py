@@ -75,7 +75,9 @@ class TfdsDataset:
         try:
             record = self._sources[part][position]
             image, label = _decoded(record["image"], "RGB"), _decoded(record["label"], "L")
-            return Example(name, image, label == 1, record["group"].decode())
+            # Data sets of earlier versions do not say what is ignored.
+            ignored = _decoded(record["ignored"], "L") == 1 if "ignored" in record else np.zeros(label.shape, bool)
+            return Example(name, image, label == 1, record["group"].decode(), ignored if ignored.any() else None)
         # Checksums, protocol buffers and Pillow's decoders fail in ways of their own.
         except Exception as error:
             raise _damaged(self._folder, f"photograph {name!r}: {error}") from error
@@ -108,7 +110,8 @@ def _source(builder: Any, split: str, folder: Path) -> Any:
 
     skip = tfds.decode.SkipDecoding()
     try:
-        return builder.as_data_source(split, decoders={"image": skip, "label": skip})
+        images = [name for name in builder.info.features if name in ("image", "label", "ignored")]
+        return builder.as_data_source(split, decoders=dict.fromkeys(images, skip))
     except Exception as error:
         raise _damaged(folder, error) from error
 

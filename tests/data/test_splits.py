@@ -22,16 +22,18 @@ def candidates(sizes, corroded=lambda group: True, split=None):
 def test_groups_stay_whole_and_no_split_is_empty(folds):
     rng = random.Random(folds)
     for seed in range(100):
-        sizes = [rng.choice([1, 1, 1, 2, 3, 8]) for _ in range(rng.randint(max(folds, 2), 25))]
+        sizes = [rng.choice([1, 1, 1, 2, 3, 8]) for _ in range(rng.randint(max(folds, 3), 25))]
         photographs = candidates(sizes, lambda group: group % 3 > 0)
         share = rng.choice([0.05, 0.5, 0.6, 0.95])
-        division = divide(photographs, folds=folds, train_share=share, seed=seed)
+        test_share = rng.choice([0.0, 0.02, 0.2 * (1 - share)])
+        division = divide(photographs, folds=folds, train_share=share, test_share=test_share, seed=seed)
         assert division.keys() == {photograph.name for photograph in photographs}
         splits = defaultdict(set)
         for photograph in photographs:
             splits[photograph.group].add(division[photograph.name])
         assert all(len(of_group) == 1 for of_group in splits.values())
         wanted = {f"fold_{i}" for i in range(folds)} if folds else {"train", "validation"}
+        wanted |= {"test"} if test_share and not folds else set()
         assert set(division.values()) == wanted
         counts = Counter(division.values())
         if folds:
@@ -40,9 +42,30 @@ def test_groups_stay_whole_and_no_split_is_empty(folds):
             assert abs(counts["train"] - share * len(photographs)) <= max(sizes)
 
 
-def test_six_in_ten_with_and_without_corrosion_alike():
+def test_six_two_and_two_in_ten_with_and_without_corrosion_alike():
     photographs = candidates([1] * 100, lambda group: group < 70)
     division = divide(photographs)
+    counts = Counter((division[photograph.name], photograph.corroded) for photograph in photographs)
+    assert counts == {
+        ("train", True): 42,
+        ("train", False): 18,
+        ("validation", True): 14,
+        ("validation", False): 6,
+        ("test", True): 14,
+        ("test", False): 6,
+    }
+
+
+def test_three_groups_fill_three_splits():
+    for sizes in ([1, 1, 1], [9, 1, 1], [1, 40, 2]):
+        division = divide(candidates(sizes))
+        assert set(division.values()) == {"train", "validation", "test"}
+        assert len({(name.split("-")[0], split) for name, split in division.items()}) == 3
+
+
+def test_six_in_ten_of_the_paper_with_and_without_corrosion_alike():
+    photographs = candidates([1] * 100, lambda group: group < 70)
+    division = divide(photographs, test_share=0.0)
     counts = Counter((division[photograph.name], photograph.corroded) for photograph in photographs)
     assert counts == {
         ("train", True): 42,
@@ -72,7 +95,7 @@ def test_names_and_seed_alone_decide(folds):
 
 def test_known_division():
     # Written down once: a data set that is prepared again next year must be divided as it was.
-    division = divide(candidates([1] * 10), seed=0)
+    division = divide(candidates([1] * 10), test_share=0.0, seed=0)
     assert sorted(name for name, split in division.items() if split == "train") == [
         "2-0",
         "3-0",
@@ -98,8 +121,12 @@ def test_order_of_splits():
 @pytest.mark.parametrize(
     ("sizes", "options", "words"),
     [
-        ([5], {}, "1 group.*train and validation"),
+        ([5], {"test_share": 0.0}, "1 group.*train and validation: .*more photographs, or name fewer groups"),
+        ([5, 1], {}, "2 group.*train, validation and test.*--test_share=0"),
         ([], {}, "0 group"),
+        ([1] * 4, {"test_share": 0.4}, "test_share=0.4 leaves none for validation beside --train_share=0.6"),
+        ([1] * 4, {"test_share": -0.1}, "test_share=-0.1"),
+        ([1] * 4, {"test_share": float("nan")}, "test_share=nan"),
         ([1] * 4, {"folds": 5}, "4 group.*5 folds"),
         ([1] * 4, {"folds": 1}, "folds=1"),
         ([1] * 4, {"folds": -2}, "folds=-2"),

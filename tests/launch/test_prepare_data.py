@@ -3,8 +3,11 @@
 import csv
 import json
 import os
+import resource
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +26,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CARD = DatasetCard("bridges")
 
 
-def run(*arguments):
+def run(*arguments, **options):
     command = [sys.executable, "-m", "launch.prepare_data", "--platform=cpu", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, **options)
 
 
 def photograph(seed, shape=(40, 56)):
@@ -72,8 +75,8 @@ def assert_prepared(output, names):
         seed = NAMES.index(example.name)
         np.testing.assert_array_equal(example.image, photograph(seed))
         np.testing.assert_array_equal(example.mask, mask(seed))
-    halves = [set(open_path(output, split).names) for split in ("train", "validation")]
-    assert not halves[0] & halves[1] and halves[0] | halves[1] == set(names)
+    parts = [set(open_path(output, split).names) for split in ("train", "validation", "test")]
+    assert all(parts) and sum(map(len, parts)) == len(names) and set.union(*parts) == set(names)
 
 
 def test_program_leaves_out_what_it_lists_and_nothing_else(source, tmp_path):
@@ -168,6 +171,32 @@ def test_tfds_and_folder_hold_the_same(source, tmp_path):
         assert open_path(tmp_path / "tfds", split).names == open_path(tmp_path / "folder", split).names
 
 
+def test_what_is_ignored_is_kept(source, tmp_path):
+    """Half of `09` and nothing of the others; corroded is what is not ignored."""
+    ignored = np.zeros((40, 56), bool)
+    ignored[:20] = True
+    (source / "ignored").mkdir()
+    Image.fromarray(ignored).convert("L").save(source / "ignored" / "09.png")
+    for to in ("tfds", "folder"):
+        audited = prepare(read_source(source), tmp_path / to, CARD, to=to, report=lambda text: None)
+        examples = {example.name: example for example in open_path(tmp_path / to, "all")}
+        assert [name for name, example in examples.items() if example.ignored is not None] == ["09"]
+        np.testing.assert_array_equal(examples["09"].ignored, ignored)
+        np.testing.assert_array_equal(examples["09"].mask, mask(NAMES.index("09")) & ~ignored)
+        record = next(record for record in audited.records if record.name == "09")
+        assert record.corroded_fraction == mask(NAMES.index("09"))[20:].mean()
+    listed = json.loads((tmp_path / "folder" / "audit.json").read_text("utf-8"))["photographs"]
+    assert {photo["name"]: photo["ignored_fraction"] for photo in listed if photo["ignored_fraction"]} == {"09": 0.5}
+
+
+def test_shares_and_the_papers(source, tmp_path):
+    for name, options, sizes in (("default", (), [6, 2, 2]), ("paper", ("--test_share=0",), [6, 4])):
+        done = run(f"--source={source}", f"--output={tmp_path / name}", "--to=folder", *options)
+        assert done.returncode == 0, done.stderr
+        splits = ("train", "validation", "test")[: len(sizes)]
+        assert [len(open_path(tmp_path / name, split)) for split in splits] == sizes
+
+
 def test_folds(source, tmp_path):
     prepare(read_source(source), tmp_path / "folds", CARD, folds=3, report=lambda text: None)
     folds = [open_path(tmp_path / "folds", f"fold_{fold}").names for fold in range(3)]
@@ -195,6 +224,72 @@ def test_failure_while_writing_leaves_no_data_set(source, tmp_path, to):
     with pytest.raises(InputError, match="the disk is gone"):
         prepare(Source(source, "folder", photographs), tmp_path / "out", CARD, to=to, report=lambda text: None)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("to", ["tfds", "folder"])
+@pytest.mark.parametrize("limit", [100, 9000])
+def test_full_disk_is_one_line(source, tmp_path, to, limit):
+    """No file may have more bytes than the limit, which the system tells as it tells of a full disk."""
+    for seed, path in enumerate(sorted((source / "images").iterdir())):
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 56, 3), np.uint8)).save(path)
+    limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
+    done = run(f"--source={source}", f"--output={tmp_path / 'out'}", f"--to={to}", **limits)
+    if to == "folder" and limit == 9000:
+        assert done.returncode == 0, done.stderr  # each file is smaller
+        return
+    assert done.returncode == 1, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and "File too large" in errors[0] and "make room" in errors[0]
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_killed_runs_stand_in_nobodys_way(source, tmp_path):
+    """What was not whole is made again; what was, and had not all come to its place, is put there."""
+    output, whole = tmp_path / "out", tmp_path / "whole"
+    options = {"card": CARD, "to": "folder", "report": lambda text: None}
+    prepare(read_source(source), whole, **options)
+    (output / ".unfinished" / "images").mkdir(parents=True)
+    (output / ".unfinished" / "images" / "09.png").write_bytes(b"half a pic")
+    prepare(read_source(source), output, **options)
+    assert_prepared(output, NAMES)
+
+    shutil.rmtree(output)
+    shutil.copytree(whole, output / ".finished")
+    (output / ".finished" / "images").rename(output / "images")
+    with pytest.raises(InputError, match="is not empty"):
+        prepare(read_source(source), output, **options)
+    assert_prepared(output, NAMES)
+    assert sorted(path.name for path in output.iterdir()) == sorted(path.name for path in whole.iterdir())
+
+
+class _Waits:
+    """A label that says when it is read, and goes on when it is told to."""
+
+    def __init__(self, reached, go_on):
+        self._reached, self._go_on = reached, go_on
+
+    def read(self, height, width):
+        self._reached.set()
+        self._go_on.wait(60)
+        return LabelMask(np.arange(height * width).reshape(height, width) % 2 == 0)
+
+
+def test_two_runs_into_one_folder(source, tmp_path):
+    reached, go_on = threading.Event(), threading.Event()
+    images = sorted((source / "images").iterdir())
+    slow = Source(source, "folder", tuple(LabelledPhotograph(i.stem, i, _Waits(reached, go_on)) for i in images))
+    options = {"card": CARD, "to": "folder", "report": lambda text: None}
+    first = threading.Thread(target=prepare, args=(slow, tmp_path / "out"), kwargs=options)
+    first.start()
+    try:
+        reached.wait(60)
+        with pytest.raises(InputError, match="is being written by another prepare_data: wait"):
+            prepare(read_source(source), tmp_path / "out", **options)
+    finally:
+        go_on.set()
+        first.join()
+    assert len(open_path(tmp_path / "out", "all")) == len(NAMES)
 
 
 def test_output_may_be_a_link_to_an_empty_folder(source, tmp_path):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from spotrust_jax.data.images import MAX_PIXELS
 from spotrust_jax.data.readers import coco, folder, label_studio, labelme, roboflow, tsv, via, yolo
+from spotrust_jax.data.readers.ignored import with_ignored
 from spotrust_jax.data.readers.listing import Reading, given_splits, unique
 from spotrust_jax.data.readers.tables import with_splits
-from spotrust_jax.data.source import LabelledPhotograph, Source
+from spotrust_jax.data.source import LabelledPhotograph, Source, empty_split
 from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
 
@@ -61,10 +62,12 @@ def recognised(root: Path) -> str:
 def _source(root: Path, format: str, reading: Reading) -> Source:
     photographs, doubled = unique(root, reading.photographs)
     grouped = Reading([_in_group(photograph) for photograph in photographs], reading.findings + doubled)
-    given = {photograph.split for photograph in photographs} | given_splits(root)
-    if given == {"train"}:  # a training part alone is not split yet
+    used = {photograph.split for photograph in photographs}
+    lost = given_splits(root) - used if used != {None} else set()
+    if used == {"train"} and not lost:  # a training part alone is not split yet
         grouped = grouped._replace(photographs=[each._replace(split=None) for each in grouped.photographs])
-    photographs, findings = with_splits(root, grouped)
+    grouped = grouped._replace(findings=grouped.findings + [empty_split(split) for split in sorted(lost)])
+    photographs, findings = with_ignored(root, with_splits(root, grouped))
     if not photographs and not findings:
         raise InputError(f"source {root} has no photographs: check the path, or say with --format how it is labelled")
     photographs = sorted(photographs, key=lambda photograph: photograph.name)

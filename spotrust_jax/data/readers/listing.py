@@ -15,6 +15,9 @@ from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
 
+# How Python holds bytes of file names that are no UTF-8.
+_UNDECODED = re.compile("[\udc80-\udcff]")
+
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "jpegimages")
 """What folders of photographs are called, in lower case."""
 
@@ -48,9 +51,13 @@ class Pair(NamedTuple):
 
 
 def name_of(root: Path, image: Path) -> str:
-    """A photograph's name: its path below the source, without extension and without folders that hold all images."""
+    """A photograph's name: its path below the source, without extension and without folders that hold all images.
+
+    Bytes that are no UTF-8 stand as in addresses, `caf%E9`.
+    """
     *folders, _ = Path(relative(root, image)).parts
-    return composed("/".join([*(folder for folder in folders if folder.casefold() not in IMAGE_FOLDERS), image.stem]))
+    name = "/".join([*(folder for folder in folders if folder.casefold() not in IMAGE_FOLDERS), image.stem])
+    return composed(_UNDECODED.sub(lambda byte: f"%{ord(byte[0]) & 0xFF:02X}", name))
 
 
 def composed(text: str) -> str:

@@ -83,7 +83,7 @@ def test_names_that_occur_in_several_folders(tmp_path, put, names, found):
     put("json/train.json", document("b.jpg"))
     source = read_source(tmp_path)
     assert [(photograph.name, photograph.split) for photograph in source.photographs] == [("train/b", "train")]
-    assert found(source.findings) == [("missing_image", "a.jpg", True)]
+    assert found(source.findings) == [("missing_image", "a.jpg", True), ("empty_split", "validation", False)]
     assert "several times" in source.findings[0].message
     put("json/all.json", document("two/a.jpg", "one/a.jpg"))
     assert names(read_source(tmp_path)) == ["one/a", "train/b", "two/a"]

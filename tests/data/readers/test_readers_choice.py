@@ -1,10 +1,12 @@
 """Recognising formats, splits.csv, names and groups: what all readers have in common."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from spotrust_jax.data.audit import audit, with_splits
 from spotrust_jax.data.readers import FORMATS, read_source
 from spotrust_jax.errors import InputError
 
@@ -145,7 +147,54 @@ def test_given_splits_are_not_replaced_where_one_is_lost(tmp_path, put):
     put("valid/images/0.jpg")
     source = read_source(tmp_path)
     assert {photograph.split for photograph in source.photographs} == {"train"}
-    assert [finding.kind for finding in source.findings] == ["missing_mask"]
+    assert [(finding.kind, finding.file) for finding in source.findings] == [
+        ("missing_mask", "valid/images/0.jpg"),
+        ("empty_split", "validation"),
+    ]
+    put("valid/masks/0.png", np.full((2, 2), 255, np.uint8))  # as is found only when it is read
+    audited = with_splits(audit(read_source(tmp_path)))
+    assert {record.split for record in audited.records} == {"train"} and len(audited.records) == 6
+    kinds = {finding.kind for finding in audited.findings}
+    assert {"size_mismatch", "empty_split"} <= kinds
+
+
+def test_masks_of_ignored_pixels(tmp_path, put, names, found):
+    corner, lower, row = (np.zeros((6, 8), np.uint8) for _ in range(3))
+    corner[:2, :3], lower[3:], row[:1] = 255, 255, 255
+    put("images/train/a.jpg")
+    put("labels/train/a.txt", "0 0 0 1 0 1 1 0 1\n")
+    put("ignored/train/a.png", corner)
+    put("images/b.jpg")
+    put("labels/b.txt", "")
+    put("ignored/alone.png", corner)
+    put("data.yaml", "names: [rust]\n")
+    source = read_source(tmp_path, "yolo")
+    assert found(source.findings) == [("missing_image", "ignored/alone.png", True)]
+    a, b = (photograph.label.read(6, 8) for photograph in sorted(source.photographs, key=lambda p: p.name[-1]))
+    np.testing.assert_array_equal(a.ignored, corner == 255)
+    np.testing.assert_array_equal(a.mask, corner == 0)
+    assert b.ignored is None
+    for content, kind in (
+        (lower // 2, "unreadable_label"),
+        (lower[:, :4], "size_mismatch"),
+        (lower | 255, "unreadable_label"),
+    ):
+        put("ignored/train/a.png", content)
+        audited = audit(read_source(tmp_path, "yolo"))
+        assert (kind, "images/train/a.jpg", True) in [finding[:2] + finding[3:] for finding in audited.findings]
+        assert not any(record.name == "train/a" for record in audited.records)
+    put("ignored/train/a.bmp", row)
+    source = read_source(tmp_path, "yolo")
+    assert names(source) == ["b"] and source.findings[-1].kind == "duplicate_name"
+
+
+def test_names_that_are_no_utf8_are_text_that_can_be_written(tmp_path, put, names):
+    for kind, content in (("images", None), ("masks", MASK)):
+        for name in (b"caf\xe9", b"d\xff/x", "é".encode()):
+            put(f"{kind}/{os.fsdecode(name)}.png", content)
+    source = read_source(tmp_path)
+    assert names(source) == ["caf%E9", "d%FF/x", "é"] and source.findings == ()
+    assert [record.name for record in audit(source).records] == names(source)
 
 
 def test_augmented_copies_are_one_group_in_all_splits(tmp_path, put):
