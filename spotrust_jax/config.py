@@ -147,6 +147,64 @@ class TrainConfig:
             )
 
 
+@dataclasses.dataclass(frozen=True)
+class UnlabelledConfig:
+    """Photographs without labels, and how they are kept."""
+
+    # Folder of photographs at any depth, or several separated by commas; of data sets with images/ and splits.csv only
+    # what trains is taken.
+    path: str = ""
+    # Synthetic survey scenes beside them.
+    scenes: int = 0
+    # Photographs with a longer side, in pixels, are made smaller when they are read.
+    long_side: int = 512
+    # Share of the photographs that is never trained on, on which the loss is measured.
+    held_out: float = 0.05
+    # Channel statistics that images in [0, 1] are normalised by; () takes those of the photographs.
+    mean: Channels = ()
+    deviation: Channels = ()
+
+    def __post_init__(self) -> None:
+        if self.scenes < 0:
+            raise InputError(f"data.scenes is {self.scenes}: give a number from 0 up")
+        if self.long_side < 32:
+            raise InputError(f"data.long_side is {self.long_side}: give at least 32 pixels")
+        if not 0 < self.held_out < 1:
+            raise InputError(f"data.held_out is {self.held_out}: give a share between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainConfig:
+    """Distillation of a teacher's features into the backbone, on photographs without labels."""
+
+    # Only the backbone is trained; the other parts are in the checkpoint with their random values.
+    model: ModelConfig = ModelConfig("deterministic", "w18_small_v2")
+    data: UnlabelledConfig = UnlabelledConfig()
+    # A crop's window has this share of its photograph's area and the crop's proportions.
+    augmentation: AugmentationConfig = AugmentationConfig((256, 256), scale=(0.1, 1.0), ratio=(1.0, 1.0))
+    # File that `spotrust pretrain --save_teacher` wrote; "" takes the weights of the installed package.
+    teacher: str = ""
+    # Crops of one step, over all devices.
+    batch_size: int = 64
+    steps: int = 3000
+    # AdamW: highest rate, steps in which it is reached, from which it falls to 0 in half a cosine, and weight decay.
+    learning_rate: float = 2e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    # Steps after which the held-out loss is measured and the state is saved.
+    evaluation_steps: int = 250
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "steps", "evaluation_steps", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} is {getattr(self, name)}: give a positive number")
+        if not 0 <= self.warmup_steps < self.steps:
+            raise InputError(f"warmup_steps is {self.warmup_steps} of {self.steps} steps: leave some for the cosine")
+        if not self.weight_decay >= 0:
+            raise InputError(f"weight_decay is {self.weight_decay}: give a number from 0 up")
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Nested plain dictionary of a configuration."""
     return dataclasses.asdict(config)

@@ -36,8 +36,10 @@ def replace_tuples() -> None:
     config_flags.register_flag_parser_for_type(tuple, _TupleParser())
 
 
-def complete(arguments: list[str], installed: Path) -> list[str]:
+def complete(arguments: list[str], installed: Path, kind: str = "TrainConfig") -> list[str]:
     """The command line with --config=FILE for what may be in the folder `installed`.
+
+    `kind` is the class of `spotrust_jax.config` that has the fields.
 
     Raises:
         InputError: where the file is not there or cannot be loaded, or --config.FIELD is no field.
@@ -49,15 +51,15 @@ def complete(arguments: list[str], installed: Path) -> list[str]:
         if name == "config" and not equals and rest:
             value, *rest = rest
         if name.startswith("config."):
-            _require_field(name)
+            _require_field(name, kind)
         completed.append(f"--config={_loadable(value, installed)}" if name == "config" else argument)
     return completed
 
 
-def _require_field(name: str) -> None:
-    from spotrust_jax.config import TrainConfig, require_field  # noqa: PLC0415
+def _require_field(name: str, kind: str) -> None:
+    from spotrust_jax import config  # noqa: PLC0415 (only where a field is changed)
 
-    require_field(TrainConfig, name)
+    config.require_field(getattr(config, kind), name)
 
 
 def _loadable(value: str, installed: Path) -> str:

@@ -6,11 +6,12 @@ How the card is kept is the writers' business: folder_writer.py and tfds_builder
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from spotrust_jax.data.example import Dataset
@@ -45,9 +46,14 @@ def channel_statistics(dataset: Dataset) -> ChannelStatistics:
     Raises:
         InputError: where there are no examples.
     """
+    return image_statistics(example.image for example in dataset)
+
+
+def image_statistics(images: Iterable[UInt8[np.ndarray, "_ _ 3"]]) -> ChannelStatistics:
+    """The same of images on their own."""
     counts = np.zeros((3, 256), np.int64)
-    for example in dataset:
-        counts += np.reshape(Image.fromarray(example.image).histogram(), (3, 256))
+    for image in images:
+        counts += np.reshape(Image.fromarray(image).histogram(), (3, 256))
     if not counts.any():
         raise InputError("there are no photographs to take channel statistics of: name a split that has some")
     moments = [_moments(channel) for channel in counts.tolist()]

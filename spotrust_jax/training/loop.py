@@ -29,7 +29,7 @@ from spotrust_jax.training.feed import (
 )
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
 from spotrust_jax.training.journal import Journal
-from spotrust_jax.training.memory import check_memory, told_when_full
+from spotrust_jax.training.memory import check_memory, memory_remedy, told_when_full
 from spotrust_jax.training.programs import Programs, compile_programs
 from spotrust_jax.training.run_state import Position, RunStates
 from spotrust_jax.training.schedule import rate_scale
@@ -82,7 +82,7 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
     check_pieces(config, grid.placement)
     data = open_data(config)
     config = claim(workdir, config, data[0].training)
-    with contextlib.ExitStack() as stack, told_when_full(config):
+    with contextlib.ExitStack() as stack, told_when_full(memory_remedy(config)):
         run = _Run(workdir, config, grid, data, stack)
         while not run.is_over:
             run.train_epoch()

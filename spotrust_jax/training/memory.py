@@ -23,21 +23,22 @@ def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[jax.
     available = None if needed is None else available_bytes(devices)
     if available is not None and needed > available:
         sizes = f"needs {needed / _GIBIBYTE:.1f} GiB on each device, which has {available / _GIBIBYTE:.1f} left"
-        raise InputError(f"a training step {sizes}: {_remedy(config)}")
+        raise InputError(f"a training step {sizes}: {memory_remedy(config)}")
 
 
 @contextlib.contextmanager
-def told_when_full(config: TrainConfig) -> Iterator[None]:
-    """Turns a device's running out of memory into one line that says what to turn."""
+def told_when_full(remedy: str) -> Iterator[None]:
+    """Turns a device's running out of memory into one line that says what to turn, the `remedy`."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        raise RunError(f"a device ran out of memory: {_remedy(config)}") from error
+        raise RunError(f"a device ran out of memory: {remedy}") from error
 
 
-def _remedy(config: TrainConfig) -> str:
+def memory_remedy(config: TrainConfig) -> str:
+    """What to turn where a training step does not fit."""
     return (
         f"lower config.batch_size ({config.batch_size}), config.members ({config.members}) or config.data.image_size "
         f"{config.data.image_size}, set config.rematerialize=True or config.model.dtype=bfloat16, or "

@@ -44,11 +44,11 @@ def _single(config: OptimizerConfig) -> optax.GradientTransformation:
         return optax.sgd(config.learning_rate, momentum=config.momentum or None)
     if config.kind == "adamw":
         decay = config.weight_decay
-        return optax.adamw(config.learning_rate, eps=config.eps, weight_decay=decay, mask=_plain_kernels)
+        return optax.adamw(config.learning_rate, eps=config.eps, weight_decay=decay, mask=plain_kernels)
     return optax.adam(config.learning_rate, eps=config.eps)
 
 
-def _plain_kernels(params: PyTree) -> PyTree:
+def plain_kernels(params: PyTree) -> PyTree:
     """True for kernels of plain convolutions; norms, biases and means and deviations of Bayesian layers are others."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 

@@ -29,16 +29,25 @@ def claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
     Raises:
         InputError: where the directory belongs to another configuration, or cannot be written.
     """
-    path = workdir / CONFIG_NAME
-    earlier = _read(path)
+    earlier = _read(workdir / CONFIG_NAME)
     # A run that goes on needs its start no more.
     start = None if earlier else check_start(config)
     config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), start, training))
-    values = json.loads(json.dumps(to_dict(config)))
-    if earlier:
-        _check_same(workdir, earlier, values, _changeable(config))
-    _write(path, values)
+    write_down(workdir, config, _changeable(config))
     return config
+
+
+def write_down(workdir: Path, config: Any, changeable: tuple[str, ...] = ()) -> None:
+    """Writes a configuration into the directory, or makes sure that the one there differs in `changeable` alone.
+
+    Raises:
+        InputError: where the directory belongs to another configuration, or cannot be written.
+    """
+    path = workdir / CONFIG_NAME
+    values = json.loads(json.dumps(to_dict(config)))
+    if earlier := _read(path):
+        _check_same(workdir, earlier, values, changeable)
+    _write(path, values)
 
 
 def read_run_config(workdir: Path) -> dict[str, Any]:

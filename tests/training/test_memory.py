@@ -8,7 +8,7 @@ import pytest
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import InputError, RunError
-from spotrust_jax.training.memory import check_memory, peak_memory, step_bytes, told_when_full
+from spotrust_jax.training.memory import check_memory, memory_remedy, peak_memory, step_bytes, told_when_full
 
 
 def test_bytes_are_arguments_results_and_what_lies_between():
@@ -23,9 +23,9 @@ def test_too_large_a_step_says_how_much_is_needed_and_what_to_turn():
 
 
 def test_device_that_runs_full_is_one_line():
-    with pytest.raises(RunError, match="ran out of memory: lower"), told_when_full(TrainConfig()):
+    with pytest.raises(RunError, match="ran out of memory: lower"), told_when_full(memory_remedy(TrainConfig())):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes\nmore")
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), told_when_full(TrainConfig()):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), told_when_full(memory_remedy(TrainConfig())):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 
