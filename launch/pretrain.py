@@ -3,10 +3,10 @@
     spotrust pretrain --config=configs/pretrain.py --config.data.path=PHOTOGRAPHS --workdir=runs/pretrained
     spotrust pretrain --save_teacher=teacher.npz
 
-The backbone learns to give the features of EfficientNet-Lite2, which has seen ImageNet. WORKDIR/best is a checkpoint for
---config.fine_tuning.checkpoint of a training. --config.FIELD=VALUE changes any field of spotrust_jax/config.py. The same
-command resumes. Asked to stop (SIGTERM), it saves and exits with code 75. The second form writes the teacher's weights to
-a file for machines without its package, where --config.teacher=teacher.npz names it.
+The backbone learns to give the features of EfficientNet-Lite2, which has seen ImageNet. WORKDIR/best is a checkpoint
+for --config.fine_tuning.checkpoint of a training. --config.FIELD=VALUE changes any field of spotrust_jax/config.py. The
+same command resumes. Asked to stop (SIGTERM), it saves and exits with code 75. The second form writes the teacher's
+weights to a file for machines without its package, where --config.teacher=teacher.npz names it.
 """
 
 from pathlib import Path
