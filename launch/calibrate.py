@@ -3,11 +3,13 @@
 What is found is kept in the checkpoint, and every other program goes by it from then on.
 """
 
+from pathlib import Path
+
 from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, checkpoint_flags, program
+from . import analysis_flags, checkpoint_flags, program, seen_flags
 
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _OUTPUT = flags.DEFINE_string(
@@ -23,7 +25,7 @@ def main() -> int:
     import dataclasses
 
     import spotrust_jax
-    from spotrust_jax.checkpoints import write_config
+    from spotrust_jax.checkpoints import CONFIG_NAME, write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, table, ways
     from spotrust_jax.evaluation.skill import without_skill
@@ -34,8 +36,11 @@ def main() -> int:
     checkpoint = checkpoint_flags.checkpoint()
     if _OUTPUT.value is None and checkpoint in names():
         raise InputError(f"{checkpoint} is part of the package, which stays as it is: add --output=FOLDER for a copy")
+    if _OUTPUT.value is not None and (Path(_OUTPUT.value) / CONFIG_NAME).exists():
+        raise InputError(f"--output={_OUTPUT.value} has a model already: give another folder, or remove it")
     segmenter = spotrust_jax.load(checkpoint).spread(program.devices())[0]
     dataset = open_path(_DATA.value, _SPLIT.value)
+    seen_flags.require_unseen(dataset, {checkpoint: segmenter.config}, ["trained_on"])
     observed = observe(segmenter, dataset, analysis_flags.analysis(segmenter.config))
     config = calibrated(segmenter.config, observed, _MISS_RATE.value)
     if _OUTPUT.value is None:

@@ -10,7 +10,7 @@ from absl import flags
 
 from spotrust_jax.pretrained.registry import DEFAULT
 
-from . import analysis_flags, mask_flags, program
+from . import analysis_flags, mask_flags, program, seen_flags
 
 _CHECKPOINT = flags.DEFINE_list(
     "checkpoint", [DEFAULT], "Models: names that `spotrust models` lists, folders or files, separated by commas."
@@ -27,6 +27,7 @@ _FIGURES = flags.DEFINE_integer("figures", 4, "Photographs that the figures show
 
 def main() -> int:
     import spotrust_jax
+    from spotrust_jax.checkpoints import read_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
     from spotrust_jax.evaluation.figures import Figures
@@ -36,6 +37,8 @@ def main() -> int:
     from spotrust_jax.inference.photographs import Images
 
     dataset = open_path(_DATA.value, _SPLIT.value)
+    configs = {checkpoint: read_config(checkpoint) for checkpoint in _CHECKPOINT.value}
+    seen_flags.require_unseen(dataset, configs, seen_flags.ALL)
     unlike = None if _UNLIKE.value is None else Images(_UNLIKE.value)
     figures, evaluations, unlikes = Figures(_FIGURES.value), [], []
     for folder in _CHECKPOINT.value:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from . import analysis_flags, checkpoint_flags, mask_flags, program
+from . import analysis_flags, checkpoint_flags, mask_flags, program, seen_flags
 
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "test", "Split to measure on: train, validation, test, fold_0 ..., or all.")
@@ -26,6 +26,7 @@ def main() -> int:
 
     dataset = open_path(_DATA.value, _SPLIT.value)
     segmenter = mask_flags.prepared(spotrust_jax.load(checkpoint_flags.checkpoint())).spread(program.devices())[0]
+    seen_flags.require_unseen(dataset, {checkpoint_flags.checkpoint(): segmenter.config}, seen_flags.ALL)
     analysis = dataclasses.replace(analysis_flags.analysis(segmenter.config), decomposed=True)
     reviewed = review_dataset(segmenter, dataset, analysis, mask_flags.threshold(segmenter.config))
     found = rankings(reviewed, _SHARE.value)

@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.config import read_config_file, to_dict
+from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.hrnet import COARSEST_CELL
@@ -75,7 +76,9 @@ class CheckpointConfig:
         threshold: (calibrated) probability from which a pixel counts as corrosion.
         threshold_rule: in words, what the threshold was chosen by.
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
-        card: what a person should know; no maps depend on it.
+        trained_on, selected_on, calibrated_on: photographs that its weights learnt from, that chose among weights, and
+            that calibration and threshold come from.
+        card: what a person should know.
         format: version of this layout.
     """
 
@@ -91,6 +94,10 @@ class CheckpointConfig:
     threshold: float = 0.5
     threshold_rule: str = "one half"
     untrained: tuple[str, ...] = ()
+    # No map depends on these, so models that differ in them alone share what is compiled.
+    trained_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
+    selected_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
+    calibrated_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
     card: ModelCard = dataclasses.field(default=ModelCard(), compare=False)
     format: int = FORMAT
 

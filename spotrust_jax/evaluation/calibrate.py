@@ -9,8 +9,9 @@ from scipy.special import expit
 from tqdm import tqdm
 
 from spotrust_jax.affine_calibration import SUREST, AffineCalibration
-from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.evaluation.calibration import (
     best_f1_threshold,
     conformal_threshold,
@@ -44,12 +45,14 @@ class Observed(NamedTuple):
         missed: of each photograph, share of its corrosion below each of `THRESHOLDS`.
         groups: what each photograph belongs to.
         each: the pixels of each photograph by their raw probability, in coarser bins.
+        photographs: which they are.
     """
 
     by_probability: Histogram
     missed: Float64[np.ndarray, "images thresholds"]
     groups: tuple[str, ...]
     each: tuple[Histogram, ...] = ()
+    photographs: SeenPhotographs = SeenPhotographs()
 
 
 class Quality(NamedTuple):
@@ -65,7 +68,7 @@ class Quality(NamedTuple):
 
 def observe(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> Observed:
     """Predicts every photograph of a split."""
-    raw, by_probability, each, missed, groups = segmenter.uncalibrated, None, [], [], []
+    raw, by_probability, each, missed, groups, hashes = segmenter.uncalibrated, None, [], [], [], []
     for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
         probability = predict_photograph(raw, example.image, analysis).probability[example.scored]
         truth = example.mask[example.scored]
@@ -74,7 +77,9 @@ def observe(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> Obser
         each.append(coarser_probabilities(found, COARSER_BITS))
         missed.append(miss_rates(probability, truth, THRESHOLDS))
         groups.append(example.group)
-    return Observed(by_probability, np.stack(missed), tuple(groups), tuple(each))
+        hashes.append(photograph_hash(example.image))
+    photographs = SeenPhotographs(tuple(dataset.names), tuple(hashes))
+    return Observed(by_probability, np.stack(missed), tuple(groups), tuple(each), photographs)
 
 
 def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | None = None) -> CheckpointConfig:
@@ -96,7 +101,12 @@ def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | 
         rule = f"at most {miss_rate:g} of a group's corrosion missed in expectation"
     threshold = float(calibration(np.float64(raw)))
     return dataclasses.replace(
-        config, calibration=calibration, threshold=threshold, threshold_rule=f"{rule}, on {photographs}"
+        config,
+        calibration=calibration,
+        threshold=threshold,
+        threshold_rule=f"{rule}, on {photographs}",
+        calibrated_on=observed.photographs,
+        card=ModelCard(),  # its scores are those of another calibration
     )
 
 

@@ -8,7 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Float64
 
+from spotrust_jax.checkpoints import ModelCard
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.seen import seen_photographs
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.last_layer.cells import Cells, cached_cells, require_deterministic
 from spotrust_jax.last_layer.laplace import curvature, posterior
@@ -33,7 +35,12 @@ def with_last_layer(segmenter: Segmenter, kind: Kind, dataset: Dataset, most: in
     members = [_refitted(segmenter.member(index), fit, dataset, most) for index in range(segmenter.config.members)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
     model = dataclasses.replace(segmenter.config.model, variant=kind)
-    config = dataclasses.replace(segmenter.config.uncalibrated, model=model)
+    config = dataclasses.replace(
+        segmenter.config.uncalibrated,
+        model=model,
+        trained_on=segmenter.config.trained_on | seen_photographs(dataset),
+        card=ModelCard(),
+    )
     if kind == "logit_noise":
         config = dataclasses.replace(config, log_variance_bound=LARGEST_LOG_VARIANCE, log_variance_bounding="clamp")
     return Segmenter(stacked, config, segmenter.devices)

@@ -33,6 +33,7 @@ from spotrust_jax.training.memory import check_memory, memory_remedy, told_when_
 from spotrust_jax.training.programs import Programs, compile_programs
 from spotrust_jax.training.run_state import Position, RunStates
 from spotrust_jax.training.schedule import rate_scale
+from spotrust_jax.training.seen import seen_by_run
 from spotrust_jax.training.state import MemberState, initial_state, state_shapes
 from spotrust_jax.training.summary import SUMMARY_NAME, write_summary
 from spotrust_jax.training.validation import Picture, validate
@@ -115,7 +116,7 @@ class _Run:
         self._workdir, self._config, self._grid, self._data = workdir, config, grid, at_trained_size(data, config)
         self._steps = steps_per_epoch(epoch_images(data), config.batch_size)
         self._interruption = stack.enter_context(Interruption())
-        self._states = RunStates(workdir, config, grid)
+        self._states = RunStates(workdir, config, grid, seen_by_run(workdir / "best", config, data))
         stack.callback(self._states.close)
         self._position, self._state = self._states.restore() or self._begin()
         self._begun = self._position

@@ -17,6 +17,7 @@ from spotrust_jax.checkpoints import CheckpointConfig, model_manager, save_model
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.training.seen import Seen
 from spotrust_jax.training.state import MemberState, state_shapes
 
 
@@ -116,9 +117,9 @@ class RunStates:
     Writing goes on in the background: an older state goes only once a newer one is whole.
     """
 
-    def __init__(self, workdir: Path, config: TrainConfig, grid: DeviceGrid):
+    def __init__(self, workdir: Path, config: TrainConfig, grid: DeviceGrid, seen: Seen = Seen()):
         self._workdir, self._config, self._grid = workdir.resolve(), config, grid
-        self._model = _checkpoint_config(config)
+        self._model = _checkpoint_config(config, seen)
         self._latest = LatestState(workdir, grid)
         write_config(self._workdir / "best", self._model)
         self._best = model_manager(self._workdir / "best", in_background=True)
@@ -170,7 +171,7 @@ class RunStates:
             write()
 
 
-def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
+def _checkpoint_config(config: TrainConfig, seen: Seen) -> CheckpointConfig:
     return CheckpointConfig(
         model=config.model,
         members=config.members,
@@ -180,4 +181,6 @@ def _checkpoint_config(config: TrainConfig) -> CheckpointConfig:
         positive_weight=config.loss.positive_weight,
         log_variance_bound=config.loss.log_variance_bound,
         log_variance_bounding=config.loss.log_variance_bounding,
+        trained_on=seen.trained_on,
+        selected_on=seen.selected_on,
     )

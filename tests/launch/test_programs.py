@@ -1,6 +1,7 @@
 """The programs as a person runs them: one small run from training to maps, and bad input in one line."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -179,7 +180,10 @@ def test_report_labels_and_what_a_review_finds(run, data, trained, tmp_path):
 
     # At this threshold the mask misses some.
     common = (f"--checkpoint={trained}/best", "--num_samples=3", "--threshold=0.999")
-    review = run("review", *common, f"--data={data}", "--split=all", f"--output={tmp_path}/review.json")
+    images = (f"--data={data}", "--split=all", f"--output={tmp_path}/review.json")
+    refused = run("review", *common, *images)
+    assert refused.returncode == 2 and "6 of these 10 photographs are among those that" in refused.stderr
+    review = run("review", *common, *images, "--allow_seen")
     assert review.returncode == 0, review.stderr
     found = json.loads((tmp_path / "review.json").read_text())
     assert len(found["photographs"]) == 10 and found["review score"]["random"] == 0.2
@@ -190,7 +194,7 @@ def test_calibration_is_kept_and_used(run, data, trained, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(trained / "best", model)
     common = (f"--checkpoint={model}", "--num_samples=3")
-    result = run("calibrate", *common, f"--data={data}", "--split=all")
+    result = run("calibrate", *common, f"--data={data}", "--split=all", "--allow_seen")
     assert result.returncode == 0, result.stderr
     config = json.loads((model / "config.json").read_text())
     assert f"threshold: {config['threshold']:.4f} (best F1, on 10 photographs in 10 groups)" in result.stdout
@@ -205,10 +209,61 @@ def test_calibration_is_kept_and_used(run, data, trained, tmp_path):
     np.testing.assert_array_equal(calibrated["epistemic"], raw["epistemic"])
     masks = [np.asarray(Image.open(next((tmp_path / name).glob("*_mask.png")))) for name in ("calibrated", "raw")]
     assert (masks[0] == masks[1]).mean() > 0.98
-    refused = run("calibrate", *common, f"--data={data}", "--split=all", "--miss_rate=0.05")
+    refused = run("calibrate", *common, f"--data={data}", "--split=all", "--miss_rate=0.05", "--allow_seen")
     assert refused.returncode == 2 and "from 10 groups" in refused.stderr
     kind = run("last_layer", f"--checkpoint={model}", f"--data={data}", f"--output={tmp_path / 'laplace'}")
     assert kind.returncode == 2 and "deterministic" in kind.stderr
+
+
+def test_photographs_that_the_model_knows_are_refused(run, data, trained, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(trained / "best", model)
+    config = json.loads((model / "config.json").read_text())
+    names = {split: [] for split in ("train", "validation", "test")}
+    for row in csv.DictReader((data / "splits.csv").open()):
+        names[row["split"]].append(row["name"])
+    for field, split in (("trained_on", "train"), ("selected_on", "validation")):
+        assert config[field]["names"] == sorted(names[split])
+        for name, digest in zip(config[field]["names"], config[field]["hashes"], strict=True):
+            image = np.asarray(Image.open(data / "images" / f"{name}.png").convert("RGB"))
+            assert digest == hashlib.blake2b(f"{image.shape}".encode() + image.tobytes(), digest_size=8).hexdigest()
+
+    common = (f"--checkpoint={model}", "--num_samples=2", f"--data={data}")
+    refused = run("calibrate", *common, "--split=train")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    listed = ", ".join(sorted(names["train"])[:3])
+    words = f"6 of these 6 photographs are among those that {model} was trained on ({listed}, ...)"
+    assert words in refused.stderr and "--allow_seen" in refused.stderr
+    assert json.loads((model / "config.json").read_text()) == config
+    # What chose the epoch may calibrate, but neither may measure.
+    done = run("calibrate", *common, "--split=validation")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((model / "config.json").read_text())["calibrated_on"] == config["selected_on"]
+    output = f"--output={tmp_path}/scores"
+    for split, words in (("validation", "was selected on"), ("train", "was trained on")):
+        refused = run("evaluate", *common, f"--split={split}", output)
+        assert refused.returncode == 2 and words in refused.stderr
+    done = run("evaluate", *common, "--split=test", output)
+    assert done.returncode == 0, done.stderr
+
+    # Other names do not hide them, and what is calibrated on is known from then on.
+    renamed = tmp_path / "renamed"
+    for kind in ("images", "masks"):
+        (renamed / kind).mkdir(parents=True)
+        for number, name in enumerate((names["train"][0], names["test"][0])):
+            shutil.copy(data / kind / f"{name}.png", renamed / kind / f"{number}.png")
+    common = (f"--checkpoint={model}", "--num_samples=2", f"--data={renamed}", "--split=all")
+    refused = run("evaluate", *common, output)
+    assert refused.returncode == 2 and "1 of these 2 photographs" in refused.stderr and "(0)" in refused.stderr
+    copied = run("calibrate", *common, "--allow_seen", f"--output={tmp_path}/copied")
+    assert copied.returncode == 0, copied.stderr
+    for name in ("0", "1"):
+        for kind in ("images", "masks"):
+            (renamed / kind / f"{name}.png").rename(renamed / kind / f"{name}-again.png")
+    (renamed / "images" / "0-again.png").unlink()
+    refused = run("evaluate", f"--checkpoint={tmp_path}/copied", *common[1:], output)
+    assert refused.returncode == 2 and "was calibrated on (1-again)" in refused.stderr
+    assert run("evaluate", f"--checkpoint={tmp_path}/copied", *common[1:], output, "--allow_seen").returncode == 0
 
 
 @pytest.mark.parametrize(
