@@ -108,6 +108,7 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     """What a person should know at the end, and the exit code."""
     from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.segmenter import programs
+    from spotrust_jax.inference.summary import noted
 
     rows = [item.row for item in finished]
     shrunk = sum(row.height is not None and much_larger(row.height, row.width, analysis) for row in rows)
@@ -117,6 +118,9 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
             f"at which they were analysed: small spots may be lost, --scale=PIXELS analyses them larger",
             file=sys.stderr,
         )
+    for note, first, count in noted(rows):
+        others = f" and {count - 1} more" if count > 1 else ""
+        print(f"warning: photograph {first}{others}: {note}", file=sys.stderr)
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
         print(f"error: {row.message}", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jaxtyping import Int32
 from numpy import ndarray
 
-from spotrust_jax.inference.geography import Georeference
+from spotrust_jax.inference.geography import Georeference, Place
 from spotrust_jax.inference.outlines import Outline, outlines, run_lengths
 from spotrust_jax.inference.regions import Regions
 from spotrust_jax.inference.summary import Row
@@ -54,20 +54,22 @@ def compressed_regions(regions: Regions) -> list[str]:
     return run_lengths(regions.labels, len(regions.areas))
 
 
-def write_geojson(
-    path: Path, labels: Int32[ndarray, "height width"], lines: Sequence[Region], reference: Georeference | None
-) -> None:
+def write_geojson(path: Path, labels: Int32[ndarray, "height width"], lines: Sequence[Region], place: Place) -> None:
     """A polygon for each region (RFC 7946), along the sides of its pixels.
 
     Coordinates are those of the ground where there is a georeference, else pixels from the upper left corner, x to the
-    right and y downwards. Another system than longitude and latitude is named in `crs`, as GDAL and QGIS read it.
+    right and y downwards. Another system than longitude and latitude is named in `crs`, as GDAL and QGIS read it. The
+    member `note` says why a georeference was not taken.
     """
+    reference = place.reference
     drawn = outlines(labels, len(lines))
     features = [_feature(line, outline, reference) for line, outline in zip(lines, drawn, strict=True)]
     crs = reference.crs if reference else None
     named = {"crs": {"type": "name", "properties": {"name": crs}}} if crs else {}
     units = "ground" if reference else "pixels"
-    write_text(path, json.dumps({"type": "FeatureCollection", "coordinates": units, **named, "features": features}))
+    noted = {"note": place.note} if place.note else {}
+    head = {"type": "FeatureCollection", "coordinates": units, **noted, **named}
+    write_text(path, json.dumps({**head, "features": features}))
 
 
 def write_csv(path: Path, photographs: Iterable[tuple[Row, Sequence[Region]]]) -> None:

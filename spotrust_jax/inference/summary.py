@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from spotrust_jax.evaluation.metrics import scores
 from spotrust_jax.inference.outputs import Measured
@@ -34,6 +35,8 @@ class Row:
             from, and why there is none or how it is to be read.
         unfamiliarity, review_score, retake: inference/review.py says what they are.
         latitude, longitude, altitude: of the camera, in degrees (WGS 84) and metres.
+        position_note: why there is no position or no georeference, although the file has data for it.
+        scale_note: what there is to be said of the scale.
     """
 
     photograph: str
@@ -71,6 +74,8 @@ class Row:
     latitude: float | None = None
     longitude: float | None = None
     altitude: float | None = None
+    position_note: str = ""
+    scale_note: str = ""
 
 
 def describe(row: Row, shape: tuple[int, int], threshold: float, measured: Measured) -> Row:
@@ -86,6 +91,23 @@ def describe(row: Row, shape: tuple[int, int], threshold: float, measured: Measu
         **{f"mean_{name}": total / measured.pixels for name, total in measured.sums.items()},
         **scored,
     )
+
+
+class Noted(NamedTuple):
+    """A note, the first photograph that it is of, and how many there are."""
+
+    note: str
+    photograph: str
+    count: int
+
+
+def noted(rows: Sequence[Row]) -> list[Noted]:
+    """What is to be said of positions and scales, once however many photographs it is of."""
+    places: dict[str, list[str]] = {}
+    for row in rows:
+        for note in filter(None, (row.position_note, row.scale_note)):
+            places.setdefault(note, []).append(row.photograph)
+    return [Noted(note, photographs[0], len(photographs)) for note, photographs in places.items()]
 
 
 def write_summary(folder: Path, rows: Sequence[Row], name: str = "summary") -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -11,13 +12,13 @@ from jaxtyping import Int64, UInt8
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.area_interval import AreaInterval, why_no_draws
 from spotrust_jax.inference.files import on_disk, windows
-from spotrust_jax.inference.geography import read_georeference, read_position
+from spotrust_jax.inference.geography import read_place
 from spotrust_jax.inference.outputs import Result, beside
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.region_tables import Region, compressed_regions, region_lines, write_geojson
 from spotrust_jax.inference.regions import Regions, find_regions
 from spotrust_jax.inference.review import quality, retake_advice, review_score, unfamiliarity
-from spotrust_jax.inference.scale_marker import millimetres_per_pixel
+from spotrust_jax.inference.scale_marker import SMALLEST, marker_side
 from spotrust_jax.inference.summary import Row
 from spotrust_jax.maps import display_range
 from spotrust_jax.report import preview
@@ -29,6 +30,13 @@ from spotrust_jax.whole_files import replacing, write_text
 _SHOWN_REGIONS = 50
 # Pixels from which labels of regions lie on disk.
 _LARGE = 32_000_000
+
+
+class Scale(NamedTuple):
+    """Millimetres for each pixel, where they are known, and what there is to be said of them."""
+
+    millimetres: float | None
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +57,13 @@ class Survey:
     smallest_pixels: int = 1
     smallest_square_millimetres: float = 0.0
 
-    def scale(self, image: UInt8[np.ndarray, "height width 3"]) -> float | None:
-        """Millimetres for each pixel of a photograph, where they are known; a marker goes before the common scale."""
-        seen = None if self.marker_millimetres is None else millimetres_per_pixel(image, self.marker_millimetres)
-        return self.millimetres_per_pixel if seen is None else seen
+    def scale(self, image: UInt8[np.ndarray, "height width 3"]) -> Scale:
+        """That of a photograph; a marker goes before the common one."""
+        side = None if self.marker_millimetres is None else marker_side(image)
+        if side is None:
+            return Scale(self.millimetres_per_pixel)
+        small = f"the marker is {side:.0f} pixels wide, below {SMALLEST} areas may be off by some percent: go nearer"
+        return Scale(self.marker_millimetres / side, small if side < SMALLEST else "")
 
     def smallest(self, millimetres: float | None) -> int:
         """Pixels of the smallest region that counts."""
@@ -79,16 +90,17 @@ def write_survey(
         result: the maps, with entropy and mutual information.
     """
     small = preview.small_photograph(result.image)
-    millimetres = survey.scale(result.image)
+    millimetres, note = survey.scale(result.image)
     regions = _regions(result, survey.smallest(millimetres), output)
     lines = region_lines(regions, millimetres)
     stem = str(photograph.stem)
-    write_geojson(geojson_file(output, stem), regions.labels, lines, read_georeference(photograph.path))
+    place = read_place(photograph.path)
+    write_geojson(geojson_file(output, stem), regions.labels, lines, place)
     row = _completed(row, config, small, millimetres, len(lines))
     row = _with_interval(row, config, result.interval)
-    position = read_position(photograph.path)
-    if position is not None:
-        row = dataclasses.replace(row, **dataclasses.asdict(position))
+    row = dataclasses.replace(row, scale_note=note, position_note=place.note)
+    if place.position is not None:
+        row = dataclasses.replace(row, **dataclasses.asdict(place.position))
     _write_parts(output, photograph, row, result, small, lines, regions)
     return row, survey_files(output, stem)
 

@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference import scale_marker, survey
-from spotrust_jax.inference.geography import Georeference, read_georeference, read_position
+from spotrust_jax.inference.geography import Georeference, read_place
+from spotrust_jax.inference.summary import Row, noted
 from spotrust_jax.inference.survey import Survey
 from spotrust_jax.report.publish import publish
 from tests.report.surveys import MODEL, job_of, surveyed, write_photographs
@@ -112,9 +113,48 @@ def test_marker_shows_the_scale(tmp_path):
     dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
     image = np.full((300, 400, 3), 255, np.uint8)
     image[50:170, 60:180] = cv2.aruco.generateImageMarker(dictionary, 7, 120)[..., None]
-    assert scale_marker.millimetres_per_pixel(image, 60.0) == pytest.approx(0.5, rel=0.02)
+    assert scale_marker.millimetres_per_pixel(image, 60.0) == pytest.approx(0.5, rel=0.001)
     assert scale_marker.millimetres_per_pixel(np.zeros((50, 50, 3), np.uint8), 60.0) is None
-    assert Survey(marker_millimetres=60.0, millimetres_per_pixel=3.0).scale(np.zeros((50, 50, 3), np.uint8)) == 3.0
+    assert Survey(marker_millimetres=60.0, millimetres_per_pixel=3.0).scale(np.zeros((50, 50, 3), np.uint8)) == (
+        3.0,
+        "",
+    )
+
+
+def rendered_marker(side, angle, blur, noise, rng):
+    """A marker of so many pixels, turned by degrees, as area sampling at 8 x 8 points a pixel shows it."""
+    import cv2
+
+    pattern = cv2.aruco.generateImageMarker(cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50), 7, 384)
+    size, turn = int(1.8 * side) + 20, np.deg2rad(angle)
+    places = (np.arange(8 * size) + 0.5) / 8 - size / 2
+    x, y = np.meshgrid(places - rng.uniform(-0.5, 0.5), places - rng.uniform(-0.5, 0.5))
+    u, v = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+    column, row = (np.floor((value / side + 0.5) * 384).astype(int) for value in (u, v))
+    inside = (column >= 0) & (column < 384) & (row >= 0) & (row < 384)
+    white = np.where(inside, pattern[row.clip(0, 383), column.clip(0, 383)] > 127, True)
+    image = 20 + 200 * white.reshape(size, 8, size, 8).mean((1, 3))
+    image = ndimage.gaussian_filter(image, blur) + rng.normal(0, noise, image.shape)
+    return np.repeat(np.clip(np.rint(image), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize("side", [40.0, 53.5, 80.0, 160.0])
+@pytest.mark.parametrize(("blur", "noise"), [(0, 0), (0.7, 4), (1.5, 8)])
+def test_areas_by_a_marker_are_right_to_one_percent(side, blur, noise):
+    pytest.importorskip("cv2", reason="needs OpenCV: pip install 'spotrust-jax[aruco]'")
+    rng = np.random.default_rng(0)
+    for angle in (0, 7, 18, 45, 71, 90, 200):
+        found = scale_marker.millimetres_per_pixel(rendered_marker(side, angle, blur, noise, rng), side)
+        assert found**2 == pytest.approx(1, abs=0.01), angle
+
+
+def test_small_marker_warns():
+    pytest.importorskip("cv2", reason="needs OpenCV: pip install 'spotrust-jax[aruco]'")
+    asked = Survey(marker_millimetres=24.0)
+    seen = asked.scale(rendered_marker(24, 10, 0.5, 2, np.random.default_rng(0)))
+    assert seen.millimetres == pytest.approx(1, abs=0.02)
+    assert seen.note.startswith("the marker is 24 pixels wide, below 40 areas may be off")
+    assert not asked.scale(rendered_marker(60, 10, 0.5, 2, np.random.default_rng(0))).note
 
 
 def test_marker_without_opencv_says_what_to_install(monkeypatch):
@@ -123,9 +163,10 @@ def test_marker_without_opencv_says_what_to_install(monkeypatch):
         scale_marker.require_marker_reader()
 
 
-def geotiff(path, image, *, epsg, key=3072, matrix=None, raster_type=1):
+def geotiff(path, image, *, epsg, key=3072, matrix=None, raster_type=1, more=()):
     """Pixels of half a unit from (1000, 5000), north up, or by a matrix."""
-    directory = (1, 1, 0, 2, 1025, 0, 1, raster_type, key, 0, 1, epsg)
+    keys = sorted([(1025, raster_type), (key, epsg), *more])
+    directory = (1, 1, 0, len(keys), *(number for name, value in keys for number in (name, 0, 1, value)))
     tags = [(34735, "H", len(directory), directory, True)]
     if matrix is None:
         tags += [(33550, "d", 3, (0.5, 0.5, 0.0), True), (33922, "d", 6, (0, 0, 0, 1000.0, 5000.0, 0.0), True)]
@@ -152,15 +193,94 @@ def test_georeference_by_matrix_and_by_centres(tmp_path):
     geotiff(
         tmp_path / "a.tif", image, epsg=4326, key=2048, matrix=[[0, 2, 0, 10], [3, 0, 0, 20], [0] * 4, [0, 0, 0, 1]]
     )
-    found = read_georeference(tmp_path / "a.tif")
+    found = read_place(tmp_path / "a.tif").reference
     assert found == Georeference(((0.0, 2.0, 10.0), (3.0, 0.0, 20.0)), 4326) and found.crs is None
     np.testing.assert_array_equal(found(np.array([[1.0, 2.0]])), [[14, 23]])
     geotiff(tmp_path / "b.tif", image, epsg=32633, raster_type=2)
-    np.testing.assert_array_equal(read_georeference(tmp_path / "b.tif")(np.array([[0.5, 0.5]])), [[1000, 5000]])
+    np.testing.assert_array_equal(read_place(tmp_path / "b.tif").reference(np.array([[0.5, 0.5]])), [[1000, 5000]])
     Image.fromarray(image).save(tmp_path / "c.tif")
-    assert read_georeference(tmp_path / "c.tif") is None
+    assert read_place(tmp_path / "c.tif").reference is None
     (tmp_path / "d.tif").write_bytes(b"II*\0damaged")
-    assert read_georeference(tmp_path / "d.tif") is None
+    assert read_place(tmp_path / "d.tif").reference is None
+
+
+# Keys of GeoTIFF: 1024 the model type, 2048 the geographic and 3072 the projected system, 2054 the angular unit.
+@pytest.mark.parametrize(
+    ("epsg", "key", "more", "words"),
+    [
+        (32767, 3072, [(1024, 1), (2048, 4326)], "its coordinate system has no EPSG number"),
+        (4269, 2048, [(1024, 1)], "its coordinate system has no EPSG number"),
+        (32767, 2048, [(1024, 2)], "its coordinate system has no EPSG number"),
+        (4269, 2048, [(1024, 2)], "EPSG 4269 is in degrees, and the coordinates are not"),
+        (4326, 2048, [], "EPSG 4326 is in degrees, and the coordinates are not"),
+        (4326, 2048, [(1024, 3)], "its model type 3 is neither projected nor geographic"),
+        (4807, 2048, [(1024, 2), (2054, 9105)], "its coordinates are not in degrees"),
+        (0, 3072, [(1024, 1)], "its coordinate system has no EPSG number"),
+    ],
+)
+def test_ground_of_an_unknown_system_is_none(tmp_path, epsg, key, more, words):
+    (tmp_path / "in").mkdir()
+    image = np.zeros((30, 40, 3), np.uint8)
+    image[10:20, 4:12] = 255
+    geotiff(tmp_path / "in" / "a.tif", image, epsg=epsg, key=key, more=more)
+    (row,) = surveyed(tmp_path / "in", job_of(tmp_path / "out"))
+    assert row.position_note == f"no georeference: {words}"
+    collection = json.loads((tmp_path / "out" / "a_regions.geojson").read_text())
+    check_geojson(collection)
+    assert collection["coordinates"] == "pixels" and "crs" not in collection and words in collection["note"]
+    (ring,) = collection["features"][0]["geometry"]["coordinates"]
+    assert {tuple(point) for point in ring} == {(4, 10), (12, 10), (12, 20), (4, 20)}
+
+
+def test_ground_of_a_known_system_has_its_model_type(tmp_path):
+    image = np.zeros((8, 8, 3), np.uint8)
+    geotiff(tmp_path / "a.tif", image, epsg=32633, more=[(1024, 1), (2048, 4326)])
+    assert read_place(tmp_path / "a.tif").reference.crs == "urn:ogc:def:crs:EPSG::32633"
+    degrees = [[1e-5, 0, 0, -70], [0, -1e-5, 0, -33], [0] * 4, [0, 0, 0, 1]]
+    geotiff(tmp_path / "b.tif", image, epsg=4269, key=2048, more=[(1024, 2), (2054, 9102)], matrix=degrees)
+    assert read_place(tmp_path / "b.tif").reference.crs == "urn:ogc:def:crs:EPSG::4269"
+    turned = [[0] * 4, [0] * 4, [0] * 4, [0, 0, 0, 1]]
+    geotiff(tmp_path / "c.tif", image, epsg=32633, matrix=turned)
+    assert read_place(tmp_path / "c.tif") == (None, None, "no georeference: its pixels have no size on the ground")
+
+
+SYDNEY = {1: "S", 2: (33.0, 51.0, 30.0), 3: "E", 4: (151.0, 12.0, 36.0)}
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({2: (0.0, 0.0, 0.0), 4: (0.0, 0.0, 0.0)}, "it is 0, 0, which receivers write that have none"),
+        ({1: "s"}, "its hemisphere is 's', neither N nor S"),
+        ({1: "South"}, "its hemisphere is 'South', neither N nor S"),
+        ({3: "O"}, "its hemisphere is 'O', neither E nor W"),
+        ({1: ""}, "its hemisphere is 'missing', neither N nor S"),
+        ({2: (93.0, 0.0, 0.0)}, "it is 93 degrees S"),
+        ({4: (181.0, 0.0, 0.0)}, "it is 181 degrees E"),
+        ({9: "V"}, "the receiver marked it as void"),
+        ({18: "TOKYO"}, "its datum is 'TOKYO', not WGS 84"),
+    ],
+)
+def test_position_that_is_not_known_is_none(tmp_path, tags, words):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(SYDNEY | tags)
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_place(tmp_path / "a.jpg") == (None, None, f"no position: {words}")
+
+
+def test_position_with_all_that_cameras_add(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update(SYDNEY | {1: "S\0", 9: "A", 18: "WGS-84 "})
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_place(tmp_path / "a.jpg").position.latitude == pytest.approx(-33.858333, abs=1e-6)
+
+
+def test_notes_are_said_once():
+    rows = [Row(f"{name}.jpg", name, position_note="no position: x" * (name != "b")) for name in "abc"]
+    assert noted([*rows, Row("d.jpg", "d", scale_note="small")]) == [
+        ("no position: x", "a.jpg", 2),
+        ("small", "d.jpg", 1),
+    ]
 
 
 def test_position_of_the_camera(tmp_path):
@@ -172,7 +292,7 @@ def test_position_of_the_camera(tmp_path):
     )
     image.save(tmp_path / "in" / "a.jpg", exif=exif)
     image.save(tmp_path / "in" / "b.jpg")
-    found = read_position(tmp_path / "in" / "a.jpg")
+    found = read_place(tmp_path / "in" / "a.jpg").position
     np.testing.assert_allclose(dataclasses.astuple(found), (-33.858333, 151.21, -7.5), atol=1e-6)
     rows = surveyed(tmp_path / "in", job_of(tmp_path / "out"))
     publish(tmp_path / "out", rows, MODEL)
