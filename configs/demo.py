@@ -11,7 +11,7 @@ def get_config():
     config.model.variant = "variational"
     config.model.preset = "w18_small_v1"
     config.data.source = "scenes"
-    config.data.image_size = (128, 128)
+    config.data.image_size = 128
     # Training and validation scenes.
     config.data.scenes = (256, 32)
     # Channel statistics of the training scenes.

@@ -14,7 +14,7 @@ def get_config(variant: str = "variational"):
     config.model.preset = "w18_small_v1"
     config.model.width = 8
     config.data.source = "scenes"
-    config.data.image_size = (128, 128)
+    config.data.image_size = 128
     # Training and validation scenes.
     config.data.scenes = (512, 64)
     config.augmentation.crop_size = (128, 128)

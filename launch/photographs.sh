@@ -9,7 +9,7 @@ train() { # name, config file, further settings
     shift 2
     python -m launch.train \
         --config="configs/$config.py:w18_small_v1" --workdir="$runs/$name" --config.data.path="$data" \
-        --config.data.image_size='(256, 256)' --config.augmentation.crop_size='(256, 256)' \
+        --config.data.image_size=256 --config.augmentation.crop_size='(256, 256)' \
         --config.epochs=36 --config.loss.positive_weight=4.0 \
         --config.plateau.factor=0.7 --config.plateau.minimum_rate=3e-5 --config.plateau.stop_after=0 "$@"
     echo "$name: $((SECONDS - start)) seconds"

@@ -32,9 +32,10 @@ def main() -> int:
     config = _with_whole_shares(from_dict(TrainConfig, _CONFIG.value.to_dict()), len(devices))
     program.warn(_large_crops(config))
     progress = train(config, _WORKDIR.value, devices)
-    scores = ", ".join(f"{score:.3f}" for score in progress.best_f1)
+    scores = ", ".join(f"{score:.3f}" for score in progress.best_score)
     best = Path(_WORKDIR.value) / "best"
-    print(f"{progress.epochs} epochs, {progress.steps} steps, best validation F1 {scores}: {best}")
+    metric = config.best_metric.replace("_", " ")
+    print(f"{progress.epochs} epochs, {progress.steps} steps, best validation {metric} {scores}: {best}")
     return 0
 
 

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import LAST_LAYER, ModelConfig
-from spotrust_jax.recipe import FineTuningConfig, LossConfig, OptimizerConfig, PlateauConfig, ScheduleConfig
+from spotrust_jax.recipe import FineTuningConfig, LossConfig, Metric, OptimizerConfig, PlateauConfig, ScheduleConfig
 
 # Three numbers, or none of them where the data set's own are meant.
 Channels = tuple[float, float, float] | tuple[()]
@@ -39,8 +39,9 @@ class DataConfig:
     fold: int = -1
     # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
     fold_of_member: bool = False
-    # (height, width) that photographs are resized to for training and validation.
-    image_size: tuple[int, int] = (480, 640)
+    # Long side in pixels at which photographs are seen in training, validation and prediction; their proportions are
+    # kept, as data/sizes.py says. A multiple of 32, or what is nearest to one.
+    image_size: int = 640
     # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
     scenes_version: Literal["demo-1", "survey-1"] = "demo-1"
     # Numbers of scenes in the training and the validation split.
@@ -59,7 +60,8 @@ class AugmentationConfig:
 
     # (height, width) that crops are resized to.
     crop_size: tuple[int, int] = (480, 480)
-    # Range of the crop's share of the image's area, and of its aspect ratio.
+    # Range of the crop's share of the photograph's area, and of its aspect ratio as a multiple of crop_size's: by so
+    # much it is stretched. Where such a crop does not fit into the photograph, it shrinks as a whole.
     scale: tuple[float, float] = (0.5, 1.0)
     ratio: tuple[float, float] = (0.75, 4 / 3)
     # Probability of each of the two flips, and of a turn by 90, 180 or 270 degrees (by 180 if the crop is not square).
@@ -124,6 +126,8 @@ class TrainConfig:
     # Pieces that each device's share of a batch goes through the network in, one after the other, to save memory.
     accumulation: int = 1
     epochs: int = 200
+    # Score of the validation split by which each member's best model is chosen; of equals the later one is.
+    best_metric: Metric = "average_precision"
     # Stochastic passes for each validation image.
     validation_samples: int = 4
     seed: int = 0
@@ -251,7 +255,7 @@ def require_field(kind: type, path: str) -> None:
     where, *names = path.split(".")
     for name in names:
         hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
-        # An index into a tuple, as in data.image_size[0], is checked where it is set.
+        # An index into a tuple, as in augmentation.crop_size[0], is checked where it is set.
         name, index, _ = name.partition("[")
         if name not in hints:
             raise InputError(f"{where}.{name} does not exist{_nearest(name, list(hints))}")

@@ -8,7 +8,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from spotrust_jax.random_streams import normal
 
@@ -47,25 +47,45 @@ def focal_loss(
 
 
 def dice_loss(
-    logits: Float[Array, "batch height width"], labels: Float[Array, "batch height width"]
+    logits: Float[Array, "batch height width"],
+    labels: Float[Array, "batch height width"],
+    scored: Bool[Array, "batch height width"] | None = None,
 ) -> Float[Array, "batch"]:
     """One minus the Dice coefficient (2 I + 2) / (P + T + 2) of each image, in [0, 1]. Milletari et al. 2016.
 
     I sums the probability over corroded pixels, P over all, T counts the corroded ones; the 2 keeps images without
-    corrosion defined. By image, so that a mean over a batch does not depend on how devices or pieces divide it.
+    corrosion defined. By image, so that a mean over a batch does not depend on how devices or pieces divide it. Of the
+    `scored` pixels, all of them unless given.
     """
+    if scored is not None:
+        # A probability of exactly 0 where nothing is known counts in none of the sums.
+        logits, labels = jnp.where(scored, logits, -jnp.inf), jnp.where(scored, labels, 0.0)
     return optax.losses.dice_loss(logits[..., None], labels[..., None], smooth=1.0)
 
 
+def mean_of_scored(values: Float[Array, "*shape"], scored: Bool[Array, "*shape"] | None = None) -> Float[Array, ""]:
+    """Mean over the pixels that are scored, all of them unless given; 0 where none is."""
+    if scored is None:
+        return jnp.mean(values)
+    share = jnp.mean(scored.astype(values.dtype))
+    return jnp.mean(jnp.where(scored, values, 0.0)) / jnp.where(share > 0, share, 1.0)
+
+
 def attenuated(
-    loss: Float[Array, "*shape"], log_variance: Float[Array, "*shape"], *, bound: float, bounding: Bounding
+    loss: Float[Array, "*shape"],
+    log_variance: Float[Array, "*shape"],
+    *,
+    bound: float,
+    bounding: Bounding,
+    scored: Bool[Array, "*shape"] | None = None,
 ) -> Float[Array, ""]:
     """A loss of every pixel attenuated by a predicted log variance: mean over pixels of (exp(-s) loss + s) / 2.
 
-    s is the bounded log variance; at the optimum it is the log of the expected loss. Nash et al. 2022, Eqn 1.
+    s is the bounded log variance; at the optimum it is the log of the expected loss. Nash et al. 2022, Eqn 1. Over the
+    `scored` pixels, as for `mean_of_scored`.
     """
     s = bound_log_variance(log_variance, bound, bounding)
-    return jnp.mean(0.5 * (jnp.exp(-s) * loss + s))
+    return mean_of_scored(0.5 * (jnp.exp(-s) * loss + s), scored)
 
 
 def attenuated_cross_entropy(
@@ -76,13 +96,14 @@ def attenuated_cross_entropy(
     positive_weight: float,
     bound: float,
     bounding: Bounding,
+    scored: Bool[Array, "batch height width"] | None = None,
 ) -> Float[Array, ""]:
     """Attenuated cross-entropy: Nash et al. 2022, Eqn 1.
 
     Without the absolute value of the reference's code and with the minus sign that the print lacks in front of BCE.
     """
     cross_entropy = weighted_cross_entropy(logits, labels, positive_weight)
-    return attenuated(cross_entropy, log_variance, bound=bound, bounding=bounding)
+    return attenuated(cross_entropy, log_variance, bound=bound, bounding=bounding, scored=scored)
 
 
 def logit_noise_cross_entropy(
@@ -95,18 +116,20 @@ def logit_noise_cross_entropy(
     bound: float,
     bounding: Bounding,
     noise_samples: int,
+    scored: Bool[Array, "batch height width"] | None = None,
 ) -> Float[Array, ""]:
     """Cross-entropy of the probability averaged over noise on the logits, mean over pixels, in nats.
 
     -log mean_t sigmoid(+-(logit + sigma eps_t)) for labels 1 and 0, sigma^2 = exp(s), s the bounded log variance, the
-    noise independent from pixel to pixel and drawn from each image's key. Kendall and Gal 2017, Eqn 12.
+    noise independent from pixel to pixel and drawn from each image's key. Kendall and Gal 2017, Eqn 12. Over the
+    `scored` pixels, as for `mean_of_scored`.
     """
     sigma = jnp.exp(0.5 * bound_log_variance(log_variance, bound, bounding))
     noise = jax.vmap(lambda key: normal(key, (noise_samples, *logits.shape[1:])), out_axes=1)(keys)
     towards_label = (2.0 * labels - 1.0)[None] * (logits[None] + sigma[None] * noise)
     log_likelihood = jax.nn.logsumexp(jax.nn.log_sigmoid(towards_label), axis=0) - jnp.log(float(noise_samples))
     weight = 1.0 + (positive_weight - 1.0) * labels
-    return jnp.mean(-weight * log_likelihood)
+    return mean_of_scored(-weight * log_likelihood, scored)
 
 
 def normal_kl(

@@ -9,6 +9,10 @@ from typing import Literal
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 
+Metric = Literal["average_precision", "f1_best_threshold", "f1_corrosion", "iou_corrosion", "accuracy", "loss"]
+"""A score of the validation split, over all its scored pixels: average precision and the best F1 over all thresholds,
+F1, intersection over union and accuracy at the raw probability one half, and the loss, which alone is to be low."""
+
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
@@ -94,8 +98,8 @@ class ScheduleConfig:
 class PlateauConfig:
     """Learning rate cut when the validation metric stops improving, and the early stop; `schedule.kind` "plateau"."""
 
-    # Metric of the validation split: "accuracy" or "f1_corrosion", higher is better, or "loss", lower is better.
-    metric: Literal["accuracy", "f1_corrosion", "loss"] = "accuracy"
+    # Metric of the validation split; higher is better, but for "loss".
+    metric: Metric = "accuracy"
     factor: float = 0.9
     # Epochs without improvement that are let pass before a cut.
     patience: int = 2

@@ -21,7 +21,7 @@ def test_defaults_are_the_papers():
     plateau = config.plateau
     assert (plateau.factor, plateau.patience, plateau.threshold, plateau.minimum_rate) == (0.9, 2, 0.1, 1e-4)
     assert (config.loss.kind, config.optimizer.kind, config.schedule.kind) == ("attenuated", "adam", "plateau")
-    assert config.loss.positive_weight == 7.035 and config.data.image_size == (480, 640)
+    assert config.loss.positive_weight == 7.035 and config.data.image_size == 640
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,8 @@ def test_defaults_are_the_papers():
         ({"batchsize": 4}, r"config\.batchsize does not exist: did you mean batch_size\?"),
         ({"batch_size": "four"}, r"config\.batch_size is 'four': give a value of type int"),
         ({"batch_size": True}, "type int"),
-        ({"data": {"image_size": [64]}}, r"config\.data\.image_size is \[64\]: give 2 values"),
+        ({"augmentation": {"crop_size": [64]}}, r"config\.augmentation\.crop_size is \[64\]: give 2 values"),
+        ({"data": {"image_size": [480, 640]}}, r"config\.data\.image_size is \[480, 640\]: give a value of type int"),
         ({"data": 3}, "section"),
         ({"model": {"variant": "bayesian"}}, "'deterministic', 'variational', 'dropout'"),
         ({"model": {"dropout_rate": 1.0}}, "dropout_rate"),
@@ -65,7 +66,7 @@ def test_tuples_of_any_length():
 
 def test_fields_are_found_by_their_path():
     require_field(TrainConfig, "config.model.preset")
-    require_field(TrainConfig, "config.data.image_size[0]")
+    require_field(TrainConfig, "config.augmentation.crop_size[0]")
     with pytest.raises(InputError, match=r"config\.data\.mean has no single values to set: give all"):
         require_field(TrainConfig, "config.data.mean[0]")
     with pytest.raises(InputError, match=r"config\.plateau\.patienc does not exist: did you mean patience"):

@@ -16,7 +16,9 @@ from spotrust_jax.data.augmentation import augment
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.folder import FolderDataset
 from spotrust_jax.data.pipeline import training_batches
+from spotrust_jax.data.resized import ResizedDataset
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
+from spotrust_jax.data.sizes import largest_shape
 from spotrust_jax.data.synthetic import SurveySceneDataset
 
 _SIZES = (128, 256, 512)
@@ -60,10 +62,13 @@ def _write_photographs(folder: Path) -> None:
 def _pipeline_at(dataset: Dataset, size: int) -> list[Measurement]:
     """Every kind of augmentation is on; what each costs does not depend on its probability."""
     config = AugmentationConfig(crop_size=(size, size), turns=0.5)
-    augmented = jax.jit(lambda key, images, masks: augment(jax.random.split(key, _BATCH), images, masks, config))
+    augmented = jax.jit(lambda key, *examples: augment(jax.random.split(key, _BATCH), *examples, config))
     keys = jax.random.split(jax.random.key(0), 1_000)
-    batches = training_batches(dataset, seed=0, batch_size=_BATCH, size=(size, size))
-    results = (augmented(key, batch.images, batch.masks) for key, batch in zip(keys, batches, strict=False))
+    batches = training_batches(
+        ResizedDataset(dataset, size, kept_bytes=0), seed=0, batch_size=_BATCH, size=largest_shape(size)
+    )
+    # Images, masks, what is ignored, extents.
+    results = (augmented(key, *batch[:4]) for key, batch in zip(keys, batches, strict=False))
     _consume(results, _WARM_UP)
     name = f"input pipeline, {size} x {size}"
     return throughput(name, "image", lambda: _consume(results, _MEASURED), _MEASURED * _BATCH)

@@ -1,5 +1,6 @@
 """Random changes to training examples, on the device and from explicit keys, image and mask together."""
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -14,6 +15,17 @@ from spotrust_jax.random_streams import stream
 # Views and blur pick whole rows, of the image and of its transpose. On a CPU that is ten times faster than
 # jax.image.scale_and_translate, which multiplies by matrices that are nearly empty, and than pix.gaussian_blur, which
 # is a grouped convolution there and darkens the edges.
+
+# What is covered by half must not be decided by rounding.
+_TIE = 1e-7
+
+
+class Augmented(NamedTuple):
+    """Images in [0, 1], labels 0 or 1, and whether each pixel is scored, at the crop's size."""
+
+    images: Float[Array, "*batch h w 3"]
+    labels: Float[Array, "*batch h w"]
+    scored: Bool[Array, "*batch h w"]
 
 
 class _Rows(NamedTuple):
@@ -36,59 +48,78 @@ def augment(
     keys: Key[Array, "batch"],
     images: UInt8[Array, "batch height width 3"],
     masks: Bool[Array, "batch height width"],
+    ignored: Bool[Array, "batch height width"],
+    extents: Int[Array, "batch 2"],
     config: AugmentationConfig,
-) -> tuple[Float[Array, "batch h w 3"], Float[Array, "batch h w"]]:
-    """Crops, turns and colours each example by its own key: images in [0, 1] and labels, 0 or 1, at the crop's size."""
-    return jax.vmap(lambda key, image, mask: _augment_one(key, image, mask, config))(keys, images, masks)
+) -> Augmented:
+    """Crops, turns and colours each example by its own key.
+
+    Examples lie in the upper left corners of the arrays; `extents` are their heights and widths in pixels. Nothing
+    beyond them is seen.
+    """
+    one = functools.partial(_augment_one, config=config)
+    return jax.vmap(one)(keys, images, masks, ignored, extents)
 
 
 def _augment_one(
     key: Key[Array, ""],
     image: UInt8[Array, "height width 3"],
     mask: Bool[Array, "height width"],
+    ignored: Bool[Array, "height width"],
+    extent: Int[Array, "2"],
     config: AugmentationConfig,
-) -> tuple[Float[Array, "h w 3"], Float[Array, "h w"]]:
-    view = _random_view(key, mask.shape, config)
-    image = _seen(view, image) / 255.0
-    # A pixel is corrosion where at least half of it is.
-    label = (_seen(view, mask.astype(jnp.uint8)) >= 0.5).astype(jnp.float32)
+) -> Augmented:
+    view = _random_view(key, extent, config)
+    # Together, so that rows are picked once.
+    label = jnp.stack([mask & ~ignored, ~ignored], axis=-1).astype(jnp.uint8)
+    seen = _seen(view, jnp.concatenate([image, label], axis=-1))
+    image, corroded, known = seen[..., :3] / 255.0, seen[..., 3], seen[..., 4]
+    scored = known >= 0.5 - _TIE
+    # A pixel is corrosion where at least half of what is known of it is.
+    label = (scored & (corroded >= 0.5 * known - _TIE)).astype(jnp.float32)
     image = colour_jitter(stream(key, "colour"), image, config)
     if config.greyscale:
         image = random_greyscale(stream(key, "greyscale"), image, config)
     if config.blur:
         image = random_blur(stream(key, "blur"), image, config)
-    return image, label
+    return Augmented(image, label, scored)
 
 
-def _random_view(key: Key[Array, ""], shape: tuple[int, int], config: AugmentationConfig) -> _View:
-    """A random part of the image, by share of its area and by aspect ratio, flipped and turned at random."""
-    start, extent = _random_rectangle(stream(key, "crop"), shape, config)
+def _random_view(key: Key[Array, ""], shape: Int[Array, "2"], config: AugmentationConfig) -> _View:
+    """A random part of an image of this height and width, by share of its area and by aspect ratio, flipped and turned
+    at random."""
+    start, extent = random_rectangle(stream(key, "crop"), shape, config)
     quarters = _random_quarters(stream(key, "turn"), config)
 
     def rows(axis: int, flip: str, turned: Bool[Array, ""]) -> _Rows:
-        count = config.crop_size[axis]
+        count, last = config.crop_size[axis], shape[axis] - 1
         position = start[axis] + (jnp.arange(count) + 0.5) * (extent[axis] / count) - 0.5
         reverse = jax.random.bernoulli(stream(key, flip), config.flip) ^ turned
-        position = jnp.clip(jnp.where(reverse, position[::-1], position), 0.0, shape[axis] - 1.0)
+        position = jnp.clip(jnp.where(reverse, position[::-1], position), 0.0, last.astype(jnp.float32))
         above = jnp.floor(position).astype(jnp.int32)
-        return _Rows(above, jnp.minimum(above + 1, shape[axis] - 1), position - above)
+        return _Rows(above, jnp.minimum(above + 1, last), position - above)
 
     # A quarter turn to the left is the columns in reverse, then the transpose.
     view = _View(rows(0, "up_down", quarters >= 2), rows(1, "left_right", (quarters == 1) | (quarters == 2)))
     return _transposed_if(quarters % 2 == 1, view) if config.turns and _square(config) else view
 
 
-def _random_rectangle(
-    key: Key[Array, ""], shape: tuple[int, int], config: AugmentationConfig
+def random_rectangle(
+    key: Key[Array, ""], shape: Int[Array, "2"], config: AugmentationConfig
 ) -> tuple[Float[Array, "2"], Float[Array, "2"]]:
-    """Upper left corner, height and width in pixels."""
+    """Upper left corner, and height and width, in pixels, of the part of an image that becomes a crop.
+
+    Its area is a share of the image's, its aspect ratio the crop's own times `config.ratio`: that is how much the crop
+    is stretched, whatever shape the image has. Where such a rectangle does not fit, both sides shrink by one factor.
+    """
     area_key, ratio_key, place_key = (stream(key, name) for name in ("area", "ratio", "place"))
-    area = jax.random.uniform(area_key, minval=config.scale[0], maxval=config.scale[1])
+    limits = shape.astype(jnp.float32)
+    area = jax.random.uniform(area_key, minval=config.scale[0], maxval=config.scale[1]) * limits[0] * limits[1]
     bounds = jnp.log(jnp.asarray(config.ratio))
-    ratio = jnp.exp(jax.random.uniform(ratio_key, minval=bounds[0], maxval=bounds[1]))
-    limits = jnp.asarray(shape, jnp.float32)
-    # The aspect ratio of the crop is relative to the image's own, so that scale 1 and ratio 1 are the whole image.
-    extent = jnp.minimum(limits * jnp.sqrt(area) * jnp.stack([ratio**-0.5, ratio**0.5]), limits)
+    height, width = config.crop_size
+    ratio = width / height * jnp.exp(jax.random.uniform(ratio_key, minval=bounds[0], maxval=bounds[1]))
+    extent = jnp.sqrt(area * jnp.stack([1.0 / ratio, ratio]))
+    extent = extent * jnp.minimum(1.0, jnp.min(limits / extent))
     return jax.random.uniform(place_key, (2,)) * (limits - extent), extent
 
 

@@ -67,4 +67,4 @@ def _scenes(config: DataConfig, split: str) -> Dataset:
         return SceneDataset(DEMO_SCENES, split, count)
     from spotrust_jax.data.synthetic import SurveySceneDataset  # noqa: PLC0415 (the demo does without)
 
-    return SurveySceneDataset(split, count, max(config.image_size))
+    return SurveySceneDataset(split, count, config.image_size)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, UInt8
 class Example(NamedTuple):
     """One photograph with its label: `mask` is true where there is corrosion, `ignored` where nobody can tell.
 
-    Ignored pixels count in no metric and no calibration; training takes them as `mask` has them.
+    Ignored pixels count in no loss, no metric and no calibration.
     """
 
     name: str

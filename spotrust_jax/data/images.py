@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, Float32, Shaped, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from spotrust_jax.data.colour import to_rgb
@@ -136,10 +136,33 @@ def resize_mask(mask: Bool[np.ndarray, "_ _"], height: int, width: int) -> Bool[
     """Resize by area: a pixel is corrosion where corrosion covers at least half of it."""
     if mask.shape == (height, width):
         return mask
+    return _coverage(mask, height, width) > 0.5 - _TIE
+
+
+def resize_label(
+    mask: Bool[np.ndarray, "_ _"], ignored: Bool[np.ndarray, "_ _"] | None, height: int, width: int
+) -> tuple[Bool[np.ndarray, "{height} {width}"], Bool[np.ndarray, "{height} {width}"] | None]:
+    """Resize a mask and what of it is ignored, by area.
+
+    A pixel is ignored where more than half of it is, and else corrosion where corrosion covers at least half of the
+    rest.
+    """
+    if ignored is None or mask.shape == (height, width):
+        return resize_mask(mask, height, width), ignored
+    known, corroded = _coverage(~ignored, height, width), _coverage(mask & ~ignored, height, width)
+    left_out = known < 0.5 - _TIE
+    return ~left_out & (corroded > known / 2 - _TIE), left_out
+
+
+# A tie must not be decided by rounding.
+_TIE = 1e-5
+
+
+def _coverage(mask: Bool[np.ndarray, "_ _"], height: int, width: int) -> Float32[np.ndarray, "{height} {width}"]:
+    """Share of each pixel of the new size that is true."""
     # Pillow's own conversion is faster than its import of a float array.
     levels = Image.fromarray(mask.astype(np.uint8)).convert("F")
-    coverage = levels.resize((width, height), Image.Resampling.BOX)
-    return np.asarray(coverage) > 0.5 - 1e-5  # a tie must not be decided by rounding
+    return np.asarray(levels.resize((width, height), Image.Resampling.BOX))
 
 
 class _WithoutPillowLimit:

@@ -13,10 +13,9 @@ from typing import NamedTuple, TypeVar
 import grain
 import numpy as np
 from absl import flags
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int32, Int64, UInt8
 
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.images import resize_image, resize_mask
 from spotrust_jax.errors import InputError
 
 _Item = TypeVar("_Item")
@@ -27,14 +26,17 @@ _THREADS, _READY = 4, 8
 
 
 class Batch(NamedTuple):
-    """Examples of one size; where `valid` is false an example is blank and only fills up the batch.
+    """Examples in the upper left corners of arrays of one size; where `valid` is false one is blank, to fill the batch.
 
-    `indices` are places in the endless order of training, where batch k begins at k times the batch size, or places in
-    the split that is validated.
+    `extents` are heights and widths in pixels; nothing is to be seen beyond them. `ignored` is true where nobody can
+    tell what is there. `indices` are places in the endless order of training, where batch k begins at k times the batch
+    size, or places in the split that is validated.
     """
 
     images: UInt8[np.ndarray, "batch height width 3"]
     masks: Bool[np.ndarray, "batch height width"]
+    ignored: Bool[np.ndarray, "batch height width"]
+    extents: Int32[np.ndarray, "batch 2"]
     valid: Bool[np.ndarray, "batch"]
     indices: Int64[np.ndarray, "batch"]
 
@@ -51,9 +53,9 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Endless batches from number `first` on: every epoch in an order of its own, batches running over its end.
 
-    `rows` are the places of the batch that are read here, all of them unless given: several training processes read
-    each its own of the same batches. `num_workers` processes read ahead, beside a few threads in each; without any,
-    the threads do so here.
+    `size` is the height and width that every example fits into, as it is. `rows` are the places of the batch that are
+    read here, all of them unless given: several training processes read each its own of the same batches. `num_workers`
+    processes read ahead, beside a few threads in each; without any, the threads do so here.
     """
     rows = _places(rows, batch_size)
     order = grain.MapDataset.range(len(dataset)).seed(seed).shuffle().repeat().batch(batch_size)
@@ -63,15 +65,26 @@ def training_batches(
 
 
 def validation_batches(
-    dataset: Dataset, *, batch_size: int, size: tuple[int, int], rows: Int64[np.ndarray, "rows"] | None = None
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    size: tuple[int, int],
+    examples: Int64[np.ndarray, "examples"] | None = None,
+    rows: Int64[np.ndarray, "rows"] | None = None,
 ) -> Iterator[Batch]:
     """Every example once, in order; the last batch is filled up with blank examples that are not `valid`.
 
-    `rows` as in training: whatever they are, there are equally many batches.
+    `examples` are the numbers of those that are read, all of them unless given; `size` and `rows` as in training:
+    whatever the rows, there are equally many batches.
     """
     rows = _places(rows, batch_size)
-    starts = grain.MapDataset.range(0, len(dataset), batch_size)
-    return _closing(_read_ahead(starts.map(lambda start: _read(dataset, start + rows, start + rows, size))))
+    examples = np.arange(len(dataset)) if examples is None else examples
+    filled = -(-len(examples) // batch_size) * batch_size
+    # Numbers beyond the end stand for blank ones.
+    numbers = np.concatenate([examples, len(dataset) + np.arange(filled - len(examples))])
+    starts = grain.MapDataset.range(0, filled, batch_size)
+    read = lambda start: _read(dataset, numbers[start + rows], numbers[start + rows], size)  # noqa: E731
+    return _closing(_read_ahead(starts.map(read)))
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:
@@ -103,12 +116,23 @@ def _read_rows(dataset: Dataset, rows: np.ndarray, size: tuple[int, int], number
 
 def _read(dataset: Dataset, examples: np.ndarray, indices: np.ndarray, size: tuple[int, int]) -> Batch:
     """The examples with these numbers, those beyond the end blank."""
-    valid = examples < len(dataset)
-    images, masks = np.zeros((len(examples), *size, 3), np.uint8), np.zeros((len(examples), *size), bool)
-    for row in np.flatnonzero(valid):
+    batch = blank_batch(np.asarray(indices, np.int64), size)
+    for row in np.flatnonzero(examples < len(dataset)):
         example = dataset[int(examples[row])]
-        images[row], masks[row] = resize_image(example.image, *size), resize_mask(example.mask, *size)
-    return Batch(images, masks, valid, np.asarray(indices, np.int64))
+        height, width = example.mask.shape
+        batch.images[row, :height, :width], batch.masks[row, :height, :width] = example.image, example.mask
+        if example.ignored is not None:
+            batch.ignored[row, :height, :width] = example.ignored
+        batch.extents[row], batch.valid[row] = (height, width), True
+    return batch
+
+
+def blank_batch(indices: Int64[np.ndarray, "batch"], size: tuple[int, int]) -> Batch:
+    """Nothing to look at, at these places."""
+    shape = (len(indices), *size)
+    masks, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
+    extents = np.full((len(indices), 2), size, np.int32)
+    return Batch(np.zeros((*shape, 3), np.uint8), masks, ignored, extents, np.zeros(len(indices), bool), indices)
 
 
 def _in_workers(batches: grain.IterDataset, num_workers: int) -> grain.IterDataset:

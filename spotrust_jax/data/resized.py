@@ -1,28 +1,31 @@
-"""A data set at one size, which stays in memory as far as it fits: small ones are read from disk once."""
+"""A data set at the size that the network sees, which stays in memory as far as it fits: small ones are read once."""
 
+import functools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from spotrust_jax.data.example import Dataset, Example
-from spotrust_jax.data.images import resize_image, resize_mask
+from spotrust_jax.data.images import resize_image, resize_label
+from spotrust_jax.data.sizes import inference_shape
 
 KEPT_BYTES = 2**30
-"""Of images and masks that a data set keeps, in each process that reads it."""
+"""Of images and labels that a data set keeps, in each process that reads it."""
+
+_THREADS = 4
 
 
 class ResizedDataset:
-    """The examples of a data set at one size, without what is ignored; the first ones are kept once they are read.
+    """The examples of a data set, each in the shape in which prediction sees it; they are kept once they are read.
 
     Args:
         dataset: the examples as they are.
-        size: height and width in pixels.
+        scale: long side in pixels, as for `inference_shape`.
         kept_bytes: what may be kept.
     """
 
-    def __init__(self, dataset: Dataset, size: tuple[int, int], kept_bytes: int = KEPT_BYTES):
+    def __init__(self, dataset: Dataset, scale: int, kept_bytes: int = KEPT_BYTES):
         self.names = dataset.names
-        self._dataset, self._size = dataset, size
-        # Three bytes a pixel of the image, and one of the mask.
-        self._kept_count = kept_bytes // (4 * size[0] * size[1])
+        self._dataset, self._scale, self._room = dataset, scale, kept_bytes
         self._kept: dict[int, Example] = {}
 
     def __len__(self) -> int:
@@ -31,12 +34,24 @@ class ResizedDataset:
     def __getitem__(self, index: int) -> Example:
         if index in self._kept:
             return self._kept[index]
-        read = self._dataset[index]
-        image, mask = resize_image(read.image, *self._size), resize_mask(read.mask, *self._size)
-        example = Example(read.name, image, mask, read.group)
-        if index < self._kept_count:
+        example = _resized(self._dataset[index], self._scale)
+        needed = sum(part.nbytes for part in (example.image, example.mask, example.ignored) if part is not None)
+        if needed <= self._room:
             self._kept[index] = example
+            self._room -= needed
         return example
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
+
+    @functools.cached_property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Height and width of every example, for which each is read."""
+        with ThreadPoolExecutor(_THREADS) as threads:
+            return tuple(threads.map(lambda index: self[index].mask.shape, range(len(self))))
+
+
+def _resized(example: Example, scale: int) -> Example:
+    shape = inference_shape(*example.mask.shape, scale)
+    mask, ignored = resize_label(example.mask, example.ignored, *shape)
+    return example._replace(image=resize_image(example.image, *shape), mask=mask, ignored=ignored)

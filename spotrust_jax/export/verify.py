@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Key, UInt8
 
 from spotrust_jax.data.images import read_image
+from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.export.bundle import (
     CHECKPOINT,
@@ -28,7 +29,7 @@ from spotrust_jax.export.bundle import (
     read_description,
 )
 from spotrust_jax.export.halves import first_noise, half_names, in_float32
-from spotrust_jax.inference.photographs import fit_image, inference_shape, list_photographs
+from spotrust_jax.inference.photographs import fit_image, list_photographs
 from spotrust_jax.inference.segmenter import Segmenter, load
 from spotrust_jax.random_streams import content_keys
 

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array, Key, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.photographs import fit_image, inference_shape, restore_map
+from spotrust_jax.inference.photographs import fit_image, restore_map
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.tiling import Allocate, Canvas, Tile, crop, in_memory, plan_tiles
 from spotrust_jax.inference.views import VIEWS, combine, put_back, show

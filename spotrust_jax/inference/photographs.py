@@ -1,6 +1,6 @@
-"""Which photographs to predict on, at which size, and how maps get back to the photograph's size.
+"""Which photographs to predict on, and how maps get back to the photograph's size.
 
-Reading a photograph is data/images.py's business.
+Reading a photograph is data/images.py's business, the size of analysis data/sizes.py's.
 """
 
 import fnmatch
@@ -25,15 +25,6 @@ from spotrust_jax.data.image_files import (
 from spotrust_jax.data.images import read_image, resize_image
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.written import without_written
-from spotrust_jax.models.hrnet import COARSEST_CELL
-
-_MULTIPLE = COARSEST_CELL  # pixels; few shapes mean few compilations
-
-# Short over long side of the formats that cameras have (1:1, 4:3, 3:2, 16:9). All that lie nearest to one of them, by
-# ratio, are analysed in its shape: whatever the mix, seven shapes, and a few pixels more or less make no other.
-_FORMATS = (1.0, 3 / 4, 2 / 3, 9 / 16)
-# Below this ratio, half-way from 16:9 to 2:1, photographs keep their own, up to the rounding of the sides.
-_SLIMMEST = (9 / 16 * 1 / 2) ** 0.5
 
 
 class Photograph(NamedTuple):
@@ -83,24 +74,6 @@ def list_photographs(pattern: str) -> list[Photograph]:
         raise InputError(f"input {pattern!r} has no photographs, only what an earlier run wrote: {remedy}")
     stems = distinct_stems([PurePosixPath(file.relative_to(root).as_posix()) for file in files])
     return [Photograph(file, stem) for file, stem in zip(files, stems, strict=True)]
-
-
-def inference_shape(height: int, width: int, scale: int | None) -> tuple[int, int]:
-    """Height and width in pixels at which the network sees a photograph.
-
-    With a `scale`, the long side has that many pixels and the aspect ratio is kept, up to rounding: to the nearest of
-    1:1, 4:3, 3:2 and 16:9, or, for a slimmer photograph, to none; then of each side to the nearest multiple of 32, and
-    at least 32. With None the size stays, but no side is below 32. A scale below 32 is an `InputError`.
-    """
-    if scale is None:
-        return max(height, _MULTIPLE), max(width, _MULTIPLE)
-    if scale < _MULTIPLE:
-        raise InputError(f"scale {scale} is too small: use {_MULTIPLE} pixels or more")
-    ratio = min(height, width) / max(height, width)
-    if ratio >= _SLIMMEST:
-        ratio = min(_FORMATS, key=lambda known: abs(math.log(known / ratio)))
-    long, short = (max(1, math.floor(side / _MULTIPLE + 0.5)) * _MULTIPLE for side in (scale, scale * ratio))
-    return (short, long) if height < width else (long, short)
 
 
 def fit_image(image: UInt8[np.ndarray, "_ _ 3"], shape: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:

@@ -1,7 +1,7 @@
 """From data sets to devices: every member's batches, as far as the devices of this process need them."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,9 @@ from jaxtyping import Bool
 from spotrust_jax.config import DataConfig, TrainConfig
 from spotrust_jax.data.datasets import open_dataset
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.pipeline import Batch, placed_ahead, training_batches, validation_batches
+from spotrust_jax.data.pipeline import Batch, blank_batch, placed_ahead, training_batches, validation_batches
 from spotrust_jax.data.resized import KEPT_BYTES, ResizedDataset
+from spotrust_jax.data.sizes import largest_shape
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.step import DeviceBatch
@@ -22,6 +23,13 @@ class MemberData(NamedTuple):
 
     training: Dataset
     validation: Dataset
+
+
+class ScaledData(NamedTuple):
+    """The same at the trained scale."""
+
+    training: ResizedDataset
+    validation: ResizedDataset
 
 
 def open_data(config: TrainConfig) -> tuple[MemberData, ...]:
@@ -35,18 +43,18 @@ def open_data(config: TrainConfig) -> tuple[MemberData, ...]:
     return (_open(config.data),) * config.members
 
 
-def at_trained_size(data: Sequence[MemberData], config: TrainConfig) -> tuple[MemberData, ...]:
-    """The same at the size that networks are trained at, kept in memory as far as it fits; what is shared stays so."""
+def at_trained_size(data: Sequence[MemberData], config: TrainConfig) -> tuple[ScaledData, ...]:
+    """The same at the scale that networks are trained at, kept in memory as far as it fits; what is shared stays so."""
     sharing = max(1, config.data.num_workers)
     resized = {
         id(dataset): ResizedDataset(dataset, config.data.image_size, KEPT_BYTES // sharing)
         for member in data
         for dataset in member
     }
-    return tuple(MemberData(*(resized[id(dataset)] for dataset in member)) for member in data)
+    return tuple(ScaledData(*(resized[id(dataset)] for dataset in member)) for member in data)
 
 
-def epoch_images(data: Sequence[MemberData]) -> int:
+def epoch_images(data: Sequence[MemberData | ScaledData]) -> int:
     """Photographs of an epoch, alike for all members: as many as the member with the fewest has."""
     return min(len(member.training) for member in data)
 
@@ -54,12 +62,14 @@ def epoch_images(data: Sequence[MemberData]) -> int:
 class TrainingFeed:
     """Training batches of all members on the devices, for ever, from step number `first` on.
 
+    Photographs lie, as they are, in squares that any photograph fits into, so that all batches have one shape.
+
     Each member has an order of its own. `stopped` members get blank batches, for which nothing is read; it may change.
     """
 
     def __init__(
         self,
-        data: Sequence[MemberData],
+        data: Sequence[ScaledData],
         config: TrainConfig,
         grid: DeviceGrid,
         first: int,
@@ -73,14 +83,15 @@ class TrainingFeed:
                 # Far apart, so that member 1 of one seed is not member 0 of the next.
                 seed=config.seed + 1_000_003 * member,
                 batch_size=config.batch_size,
-                size=config.data.image_size,
+                size=largest_shape(config.data.image_size),
                 first=first,
                 rows=rows,
                 num_workers=config.data.num_workers,
             )
             for member, rows in grid.rows(config.batch_size).items()
         }
-        self._blanks = {m: _blank(rows, config) for m, rows in grid.rows(config.batch_size).items()}
+        size = largest_shape(config.data.image_size)
+        self._blanks = {m: _blank(rows, size) for m, rows in grid.rows(config.batch_size).items()}
         self._placed = placed_ahead(self._batches(), grid.split)
 
     def __next__(self) -> DeviceBatch:
@@ -104,30 +115,42 @@ class TrainingFeed:
         return batch._replace(indices=batch.indices % self._batch_size)
 
 
-def validation_feed(data: Sequence[MemberData], config: TrainConfig, grid: DeviceGrid) -> Iterator[DeviceBatch]:
-    """The validation split of every member on the devices, once; members with fewer batches get blank ones at the end.
+def validation_feed(data: Sequence[ScaledData], config: TrainConfig, grid: DeviceGrid) -> Iterator[DeviceBatch]:
+    """The validation split of every member on the devices, once, each photograph exactly as prediction sees it.
 
-    Members of a device that have one split between them are given what was read once.
+    A batch has photographs of one shape, because the network's answer near an edge, and by its deep layers everywhere,
+    depends on what lies beyond. Members with fewer batches of a shape get blank ones. Members of a device that have one
+    split between them are given what was read once.
     """
-    rows, streams, source = grid.rows(config.batch_size), {}, {}
+    shapes = sorted({shape for member in data for shape in member.validation.shapes})
+    rows = grid.rows(config.batch_size)
+    batches = (batch for shape in shapes for batch in _validation_batches(data, config, grid, rows, shape))
+    return placed_ahead(batches, grid.split)
+
+
+def _validation_batches(
+    data: Sequence[ScaledData],
+    config: TrainConfig,
+    grid: DeviceGrid,
+    rows: Mapping[int, np.ndarray],
+    shape: tuple[int, int],
+) -> Iterator[dict[int, DeviceBatch]]:
+    """Those of one shape, by member."""
+    examples = [np.flatnonzero([own == shape for own in member.validation.shapes]) for member in data]
+    streams, source = {}, {}
     for member, places in rows.items():
         dataset = data[member].validation
         source[member] = (id(dataset), member // grid.placement.members_per_device)
         if source[member] not in streams:
             streams[source[member]] = validation_batches(
-                dataset, batch_size=config.batch_size, size=config.data.image_size, rows=places
+                dataset, batch_size=config.batch_size, size=shape, examples=examples[member], rows=places
             )
-    longest = max(-(-len(member.validation) // config.batch_size) for member in data)
-
-    def batches() -> Iterator[dict[int, DeviceBatch]]:
-        for _ in range(longest):
-            read = {key: next(stream, None) for key, stream in streams.items()}
-            yield {
-                member: _blank(places, config) if read[source[member]] is None else _for_devices(read[source[member]])
-                for member, places in rows.items()
-            }
-
-    return placed_ahead(batches(), grid.split)
+    for _ in range(max(-(-len(numbers) // config.batch_size) for numbers in examples)):
+        read = {key: next(stream, None) for key, stream in streams.items()}
+        yield {
+            member: _blank(places, shape) if read[source[member]] is None else _for_devices(read[source[member]])
+            for member, places in rows.items()
+        }
 
 
 def _open(config: DataConfig) -> MemberData:
@@ -143,7 +166,8 @@ def _check_labels(dataset: Dataset, split: str) -> None:
         raise InputError(f"the {split} split has no photographs: add some to it")
     corroded = background = False
     for example in dataset:
-        corroded, background = corroded or example.mask.any(), background or not example.mask.all()
+        corroded = corroded or (example.mask & example.scored).any()
+        background = background or (~example.mask & example.scored).any()
         if corroded and background:
             return
     what = "nothing but corrosion" if corroded else "no corrosion"
@@ -156,9 +180,6 @@ def _for_devices(batch: Batch) -> DeviceBatch:
     return DeviceBatch(*batch)._replace(indices=batch.indices.astype(np.int32))
 
 
-def _blank(rows: np.ndarray, config: TrainConfig) -> DeviceBatch:
+def _blank(rows: np.ndarray, size: tuple[int, int]) -> DeviceBatch:
     """Nothing to look at."""
-    shape = (len(rows), *config.data.image_size)
-    return DeviceBatch(
-        np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool), np.zeros(len(rows), bool), rows.astype(np.int32)
-    )
+    return _for_devices(blank_batch(rows, size))

@@ -4,20 +4,22 @@ import collections
 import contextlib
 import functools
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.recipe import Metric
 from spotrust_jax.training.accumulation import check_pieces
 from spotrust_jax.training.feed import (
     MemberData,
@@ -28,14 +30,14 @@ from spotrust_jax.training.feed import (
     validation_feed,
 )
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
-from spotrust_jax.training.journal import Journal
+from spotrust_jax.training.journal import Journal, read_journal
 from spotrust_jax.training.memory import check_memory, memory_remedy, told_when_full
 from spotrust_jax.training.programs import Programs, compile_programs
 from spotrust_jax.training.run_state import Position, RunStates
 from spotrust_jax.training.schedule import rate_scale
 from spotrust_jax.training.seen import seen_by_run
 from spotrust_jax.training.state import MemberState, initial_state, state_shapes
-from spotrust_jax.training.summary import SUMMARY_NAME, write_summary
+from spotrust_jax.training.summary import SUMMARY_NAME, useless, write_summary
 from spotrust_jax.training.validation import Picture, validate
 from spotrust_jax.training.workdir import claim
 
@@ -56,12 +58,14 @@ class Progress(NamedTuple):
     Attributes:
         epochs: epochs done, also before a resume.
         steps: steps done.
-        best_f1: each member's best validation F1.
+        best_score: each member's best validation score, by `TrainConfig.best_metric`.
+        remarks: one line for each member whose best model is of no use.
     """
 
     epochs: int
     steps: int
-    best_f1: tuple[float, ...]
+    best_score: tuple[float, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax.Device]) -> Progress:
@@ -89,6 +93,9 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
             run.train_epoch()
             run.judge_epoch()
         run.close()
+    if jax.process_index() == 0:
+        for remark in run.progress.remarks:
+            print(f"warning: {workdir / 'best'}: {remark}", file=sys.stderr)
     return run.progress
 
 
@@ -96,7 +103,8 @@ class _Watched(NamedTuple):
     """The part of the state that the host looks at, one value for each member."""
 
     stopped: Bool[np.ndarray, "members"]
-    best_f1: Float[np.ndarray, "members"]
+    best_score: Float[np.ndarray, "members"]
+    best_step: Int[np.ndarray, "members"]
     bad_step: Float[np.ndarray, "members"]
     loss_sum: Float[np.ndarray, "members"]
     rate: Float[np.ndarray, "members"]
@@ -146,7 +154,8 @@ class _Run:
     @property
     def progress(self) -> Progress:
         """How far it has come."""
-        return Progress(self._position.epochs, self._position.steps, tuple(self._watched.best_f1.tolist()))
+        scores = _as_score({self._config.best_metric: self._watched.best_score}, self._config.best_metric)
+        return Progress(self._position.epochs, self._position.steps, tuple(scores.tolist()), useless(self._best_rows()))
 
     def train_epoch(self) -> None:
         """What is left of the steps of an epoch."""
@@ -169,16 +178,15 @@ class _Run:
         """Validates, advances the schedules, and writes down what came out."""
         scores, panels = self._validate()
         before = self._watched
-        self._state = self._programs.finish(
-            self._state, self._grid.spread((scores["f1_corrosion"], scores[self._config.plateau.metric]))
-        )
+        judged = (_as_score(scores, self._config.best_metric), scores[self._config.plateau.metric])
+        self._state = self._programs.finish(self._state, self._grid.spread(judged))
         self._watched = self._watch()
         self._feed.stopped = self._watched.stopped
         epoch = self._position.epochs + 1
         self._position = self._position._replace(epochs=epoch)
         # Before the state: what the state knows of, the journal has.
         self._note(before, scores, panels)
-        if (self._watched.best_f1 > before.best_f1).any():
+        if (self._watched.best_step > before.best_step).any():
             self._position = self._position._replace(best_epoch=epoch)
             self._states.save_best(epoch, self._state)
         if _is_due(self._config.run.keep_epochs, epoch):
@@ -192,7 +200,7 @@ class _Run:
         if self._position != self._begun or not (self._workdir / SUMMARY_NAME).exists():
             leaves = jax.tree.leaves(state_shapes(self._config).variables["params"])
             parameters = sum(leaf.size for leaf in leaves) // self._config.members
-            write_summary(self._workdir, self._position.steps, self.progress.best_f1, parameters)
+            write_summary(self._workdir, self._position.steps, self._best_rows(), parameters)
 
     def _validate(self) -> tuple[dict[str, Float[np.ndarray, "members"]], list[Picture]]:
         return validate(
@@ -217,8 +225,13 @@ class _Run:
         }
         self._journal.epoch(self._position.epochs, self._position.steps, rows, running)
         self._journal.panels(self._position.steps, panels)
-        loss, f1 = rows["loss"][running].mean(), scores["f1_corrosion"][running].mean()
-        self._bar.set_postfix(loss=f"{loss:.3f}", f1=f"{f1:.3f}")
+        loss, precision = rows["loss"][running].mean(), scores["average_precision"][running].mean()
+        self._bar.set_postfix(loss=f"{loss:.3f}", average_precision=f"{precision:.3f}")
+
+    def _best_rows(self) -> list[dict[str, Any]]:
+        """Each member's line in the journal of the epoch after which its best model was kept."""
+        rows = {(row["member"], row["step"]): row for row in read_journal(self._workdir)}
+        return [rows[key] for key in enumerate(self._watched.best_step.tolist()) if key in rows]
 
     def _save(self) -> None:
         self._states.save(self._position, self._state)
@@ -237,7 +250,7 @@ class _Run:
         """Waits for the devices; a state that has gone wrong is never saved."""
         state = self._state
         schedule, step, *rest = self._grid.gather(
-            (state.schedule, state.step, state.best_f1, state.bad_step, state.loss_sum)
+            (state.schedule, state.step, state.best_score, state.best_step, state.bad_step, state.loss_sum)
         )
         scale = rate_scale(self._config, self._steps)(schedule, step)
         watched = _Watched(schedule.stopped, *rest, self._config.optimizer.learning_rate * np.asarray(scale))
@@ -248,6 +261,11 @@ class _Run:
                 f"keeps the checkpoints from before; try a smaller config.optimizer.learning_rate in another --workdir"
             )
         return watched
+
+
+def _as_score(scores: dict[str, Float[np.ndarray, "members"]], metric: Metric) -> Float[np.ndarray, "members"]:
+    """The higher the better; the reverse of itself."""
+    return -scores[metric] if metric == "loss" else scores[metric]
 
 
 class _Timing(NamedTuple):

@@ -1,7 +1,8 @@
 """What a training step minimises: one of the losses in `losses.py`, and the divergence from the prior."""
 
+import jax.numpy as jnp
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.losses import (
@@ -10,6 +11,7 @@ from spotrust_jax.losses import (
     dice_loss,
     focal_loss,
     logit_noise_cross_entropy,
+    mean_of_scored,
     variational_kl,
     weighted_cross_entropy,
 )
@@ -23,9 +25,13 @@ def data_loss(
     labels: Float[Array, "batch height width"],
     keys: Key[Array, "batch"],
     config: LossConfig,
+    scored: Bool[Array, "batch height width"] | None = None,
 ) -> Float[Array, ""]:
-    """The configured loss of a batch, a mean over its images; only "logit_noise" draws from `keys`."""
-    range_ = {"bound": config.log_variance_bound, "bounding": config.log_variance_bounding}
+    """The configured loss of a batch, a mean over its scored pixels; only "logit_noise" draws from `keys`.
+
+    Dice, of whole images, is a mean over images, each weighing as much as it has scored pixels.
+    """
+    range_ = {"bound": config.log_variance_bound, "bounding": config.log_variance_bounding, "scored": scored}
     weight = config.positive_weight
     match config.kind:
         case "attenuated":
@@ -34,24 +40,40 @@ def data_loss(
             return attenuated(focal_loss(logits, labels, weight, config.focal_gamma), log_variance, **range_)
         case "combo":
             cross_entropy = attenuated_cross_entropy(logits, log_variance, labels, positive_weight=weight, **range_)
-            return cross_entropy + config.dice_weight * dice_loss(logits, labels).mean()
+            return cross_entropy + config.dice_weight * _mean_dice(logits, labels, scored)
         case "dice":
             # Dice says nothing of single pixels: the log variance learns from the cross-entropy, the logits do not.
             cross_entropy = weighted_cross_entropy(stop_gradient(logits), labels, weight)
-            return dice_loss(logits, labels).mean() + attenuated(cross_entropy, log_variance, **range_)
+            return _mean_dice(logits, labels, scored) + attenuated(cross_entropy, log_variance, **range_)
         case "logit_noise":
             return logit_noise_cross_entropy(
                 logits, log_variance, labels, keys, positive_weight=weight, noise_samples=config.noise_samples, **range_
             )
 
 
-def negative_evidence(
-    loss: Float[Array, ""], params: Variables, prior_means: PyTree, config: TrainConfig, training_pixels: int
+def _mean_dice(
+    logits: Float[Array, "batch height width"],
+    labels: Float[Array, "batch height width"],
+    scored: Bool[Array, "batch height width"] | None,
 ) -> Float[Array, ""]:
-    """Negative evidence lower bound per training pixel, in nats: the data loss, and for the variational network the KL.
+    of_pixels = jnp.broadcast_to(dice_loss(logits, labels, scored)[:, None, None], logits.shape)
+    return mean_of_scored(of_pixels, scored)
 
-    `prior_means` is empty where the prior is centred on 0.
+
+def negative_evidence(
+    loss: Float[Array, ""],
+    scored_share: Float[Array, ""],
+    params: Variables,
+    prior_means: PyTree,
+    config: TrainConfig,
+    training_pixels: int,
+) -> Float[Array, ""]:
+    """Negative evidence lower bound in nats: the data loss, and for the variational network the KL.
+
+    Per training pixel, of which a share is scored; divided by that share it is per scored pixel. So it adds up over the
+    parts of a batch, whose shares differ. `prior_means` is empty where the prior is centred on 0.
     """
+    loss = scored_share * loss
     if config.model.variant != "variational":
         return loss
     kl = variational_kl(params, config.model.prior_deviation, prior_means)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from spotrust_jax import compilation
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid, over_members
-from spotrust_jax.training.feed import MemberData, epoch_images
+from spotrust_jax.training.feed import ScaledData, epoch_images
 from spotrust_jax.training.memory import step_bytes
 from spotrust_jax.training.schedule import advance
 from spotrust_jax.training.state import MemberState, state_shapes
@@ -23,7 +23,7 @@ class Programs(NamedTuple):
     Attributes:
         step: state and batch to state and loss.
         validate: state and batch to sums and maps.
-        finish: state and (validation F1, metric of the schedule) to state.
+        finish: state and (validation score, metric of the schedule) to state.
         step_bytes: memory that a step takes on each device, state included; None where it is not known.
     """
 
@@ -33,7 +33,7 @@ class Programs(NamedTuple):
     step_bytes: int | None
 
 
-def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[MemberData]) -> Programs:
+def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[ScaledData]) -> Programs:
     """The step, compiled for the devices of `grid`; the others are when they are first called.
 
     With several processes the step is, too: pmap compiles ahead only where it has all devices for itself.
@@ -49,16 +49,20 @@ def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[Membe
 
 
 def finish_epoch(
-    state: MemberState, f1: Float[Array, ""], metric: Float[Array, ""], config: TrainConfig
+    state: MemberState, score: Float[Array, ""], metric: Float[Array, ""], config: TrainConfig
 ) -> MemberState:
-    """One member after validation: schedule advanced, best weights kept. A member that has stopped stays as it is."""
+    """One member after validation: schedule advanced, best weights kept, the later ones of equals.
+
+    `score` is the higher the better. A member that has stopped stays as it is.
+    """
     running = ~state.schedule.stopped
-    improved = running & (f1 > state.best_f1)
+    improved = running & (score >= state.best_score)
     schedule = advance(state.schedule, metric, config)
     return state._replace(
         schedule=_choose(running, schedule, state.schedule),
         best=_choose(improved, state.evaluated, state.best),
-        best_f1=jnp.where(improved, f1, state.best_f1),
+        best_score=jnp.where(improved, score, state.best_score),
+        best_step=jnp.where(improved, state.step, state.best_step),
         loss_sum=jnp.zeros(()),
     )
 

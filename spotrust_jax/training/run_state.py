@@ -177,7 +177,7 @@ def _checkpoint_config(config: TrainConfig, seen: Seen) -> CheckpointConfig:
         members=config.members,
         mean=config.data.mean,
         deviation=config.data.deviation,
-        inference_size=max(config.data.image_size),
+        inference_size=config.data.image_size,
         positive_weight=config.loss.positive_weight,
         log_variance_bound=config.loss.log_variance_bound,
         log_variance_bounding=config.loss.log_variance_bounding,

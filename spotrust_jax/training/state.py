@@ -28,8 +28,9 @@ class MemberState(NamedTuple):
         prior: means of the variational layers' prior, by layer and leaf, empty where they are 0.
         optimizer: the optimiser's moments, by part of the network.
         schedule: learning rate and early stop.
-        best: variables, averaged where an average is kept, at the best validation F1 so far.
-        best_f1: that F1; -1 before the first validation.
+        best: variables, averaged where an average is kept, at the best validation score so far.
+        best_score: that score, by `TrainConfig.best_metric`, the higher the better; -inf before the first validation.
+        best_step: steps that had been taken then; 0 before the first validation.
         bad_step: first step whose loss was not finite, or -1.
         loss_sum: sum of the losses of the epoch in progress.
     """
@@ -42,7 +43,8 @@ class MemberState(NamedTuple):
     optimizer: optax.OptState
     schedule: Schedule
     best: Variables
-    best_f1: Float[Array, ""]
+    best_score: Float[Array, ""]
+    best_step: Int[Array, ""]
     bad_step: Int[Array, ""]
     loss_sum: Float[Array, ""]
 
@@ -101,7 +103,8 @@ def _one_member(config: TrainConfig, member: Int[Array, ""]) -> MemberState:
         optimizer=make_optimizer(config).init(variables["params"]),
         schedule=initial_schedule(config.plateau, config.optimizer.learning_rate),
         best=variables,
-        best_f1=jnp.asarray(-1.0),
+        best_score=jnp.asarray(-jnp.inf),
+        best_step=jnp.zeros((), jnp.int32),
         bad_step=jnp.asarray(-1, jnp.int32),
         loss_sum=jnp.zeros(()),
     )

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
 
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.data.augmentation import augment
-from spotrust_jax.data.pipeline import steps_per_epoch
+from spotrust_jax.data.augmentation import Augmented, augment
+from spotrust_jax.data.pipeline import blank_batch, steps_per_epoch
+from spotrust_jax.data.sizes import largest_shape
 from spotrust_jax.ensemble import AXIS, Placement, average, total
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.folding import fold_norms, folded_network
@@ -25,32 +27,53 @@ from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
 from spotrust_jax.training.objective import data_loss, negative_evidence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
 from spotrust_jax.training.schedule import rate_scale
+from spotrust_jax.training.scores import BINS, probability_bins
 from spotrust_jax.training.state import MemberState
-
-# Loss, batch statistics and gradients by a state, a batch and whether the backbone is frozen; of what is not frozen.
-Gradients = Callable[[MemberState, "DeviceBatch", bool], tuple[Float[Array, ""], Variables, Variables]]
 
 
 class DeviceBatch(NamedTuple):
-    """A device's share of one member's batch; `indices` are places in the whole batch."""
+    """A device's share of one member's batch, as `data.pipeline.Batch`; `indices` are places in the whole batch."""
 
     images: UInt8[Array, "batch height width 3"]
     masks: Bool[Array, "batch height width"]
+    ignored: Bool[Array, "batch height width"]
+    extents: Int[Array, "batch 2"]
     valid: Bool[Array, "batch"]
     indices: Int[Array, "batch"]
 
 
+class Gradients(NamedTuple):
+    """What a part of a batch says; all of it is to be averaged over the parts.
+
+    Attributes:
+        loss: per pixel, to be divided by `scored_share`.
+        scored_share: of the pixels.
+        batch_stats: of what is not frozen.
+        gradients: of the loss, of what is not frozen.
+    """
+
+    loss: Float[Array, ""]
+    scored_share: Float[Array, ""]
+    batch_stats: Variables
+    gradients: Variables
+
+
+# By a state, a batch and whether the backbone is frozen.
+GradientsOf = Callable[[MemberState, DeviceBatch, bool], Gradients]
+
+
 def device_batch_shapes(config: TrainConfig, share: int) -> DeviceBatch:
-    """Shapes and types of a batch of `share` examples."""
-    size = (share, *config.data.image_size)
-    shape = jax.ShapeDtypeStruct
-    return DeviceBatch(
-        shape((*size, 3), jnp.uint8), shape(size, jnp.bool_), shape((share,), jnp.bool_), shape((share,), jnp.int32)
-    )
+    """Shapes and types of a training batch of `share` examples."""
+    batch = blank_batch(np.zeros(0, np.int64), largest_shape(config.data.image_size))
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((share, *leaf.shape[1:]), leaf.dtype), batch)
+    return DeviceBatch(*shapes)._replace(indices=jax.ShapeDtypeStruct((share,), jnp.int32))
 
 
 class ValidationSums(NamedTuple):
-    """Sums over the pixels of valid examples, for one member; they add up over batches."""
+    """Sums over the scored pixels of valid examples, for one member; they add up over batches.
+
+    `corroded` and `sound` are numbers of pixels by `probability_bins`.
+    """
 
     true_positive: Float[Array, ""]
     false_positive: Float[Array, ""]
@@ -58,6 +81,8 @@ class ValidationSums(NamedTuple):
     true_negative: Float[Array, ""]
     loss: Float[Array, ""]
     epistemic: Float[Array, ""]
+    corroded: Int[Array, "bins"]
+    sound: Int[Array, "bins"]
 
 
 def train_step(
@@ -68,7 +93,7 @@ def train_step(
     Args:
         config: the experiment.
         placement: over which devices gradients and batch statistics are averaged.
-        training_images: photographs of an epoch; the KL term is spread over the pixels of their crops.
+        training_images: photographs of an epoch; the KL term is spread over the scored pixels of their crops.
 
     Raises:
         InputError: where the pieces of `config.accumulation` cannot be of one size.
@@ -81,14 +106,16 @@ def train_step(
     optimizer, scale = make_optimizer(config), rate_scale(config, steps)
 
     def step(state: MemberState, batch: DeviceBatch, freeze: bool) -> tuple[MemberState, Float[Array, ""]]:
-        loss, batch_stats, gradients = gradients_of(state, batch, freeze)
-        loss, gradients = average((loss, gradients), placement)
+        found = gradients_of(state, batch, freeze)
+        loss, share, gradients = average((found.loss, found.scored_share, found.gradients), placement)
+        # Nothing is learnt from a batch in which nothing is known.
+        loss, gradients = jax.tree.map(lambda leaf: jnp.where(share > 0, leaf / share, 0.0), (loss, gradients))
         params, factor = state.variables["params"], scale(state.schedule, state.step)
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
         changed = jax.tree.map(lambda p, u: p + factor * u, {name: params[name] for name in updates}, updates)
         variables = {
             "params": {**params, **changed},
-            "batch_stats": {**state.variables["batch_stats"], **batch_stats},
+            "batch_stats": {**state.variables["batch_stats"], **found.batch_stats},
         }
         failed = ~jnp.isfinite(loss) & (state.bad_step < 0)
         new_state = state._replace(
@@ -129,23 +156,29 @@ def validation_step(
         labels = batch.masks.astype(jnp.float32)
         found = (moments.mean >= 0.5).astype(jnp.float32)
         probability = jnp.clip(moments.mean, 1e-6, 1 - 1e-6)
-        loss = jax.vmap(lambda *maps: data_loss(*(m[None] for m in maps), config.loss))(
-            jnp.log(probability) - jnp.log1p(-probability), log_variance, labels, stream(keys, "logits")
+        logits = jnp.log(probability) - jnp.log1p(-probability)
+        scored = batch.valid[:, None, None] & ~batch.ignored
+        loss = jax.vmap(lambda known, *maps: data_loss(*(m[None] for m in maps), config.loss, known[None]))(
+            scored, logits, log_variance, labels, stream(keys, "logits")
         )
-        pixels = batch.masks.shape[1] * batch.masks.shape[2]
 
-        def over_valid(values: Float[Array, "batch height width"]) -> Float[Array, ""]:
-            return jnp.sum(jnp.where(batch.valid, jnp.sum(values, axis=(1, 2)), 0.0))
+        def over_scored(values: Float[Array, "batch height width"]) -> Float[Array, ""]:
+            return jnp.sum(jnp.where(scored, values, 0.0))
+
+        def by_probability(counted: Bool[Array, "batch height width"]) -> Int[Array, "bins"]:
+            return jnp.zeros(BINS, jnp.int32).at[probability_bins(logits)].add(counted.astype(jnp.int32))
 
         bounded = bound_log_variance(log_variance, config.loss.log_variance_bound, config.loss.log_variance_bounding)
         sums = total(
             ValidationSums(
-                true_positive=over_valid(found * labels),
-                false_positive=over_valid(found * (1 - labels)),
-                false_negative=over_valid((1 - found) * labels),
-                true_negative=over_valid((1 - found) * (1 - labels)),
-                loss=jnp.sum(jnp.where(batch.valid, loss * pixels, 0.0)),
-                epistemic=over_valid(deviation(moments)),
+                true_positive=over_scored(found * labels),
+                false_positive=over_scored(found * (1 - labels)),
+                false_negative=over_scored((1 - found) * labels),
+                true_negative=over_scored((1 - found) * (1 - labels)),
+                loss=jnp.sum(loss * jnp.sum(scored, axis=(1, 2))),
+                epistemic=over_scored(deviation(moments)),
+                corroded=by_probability(scored & batch.masks),
+                sound=by_probability(scored & ~batch.masks),
             ),
             placement,
         )
@@ -167,11 +200,12 @@ def _unless_stopped(function: Callable, placement: Placement) -> Callable:
     return lambda state, batch: jax.lax.cond(state.schedule.stopped, rest, function, state, batch)
 
 
-def _gradients(network: SegmenterNetwork, config: TrainConfig, training_pixels: int) -> Gradients:
-    """The function that gives loss, batch statistics and gradients of a device's share of the batch."""
+def _gradients(network: SegmenterNetwork, config: TrainConfig, training_pixels: int) -> GradientsOf:
+    """The function that gives what a device's share of the batch says."""
 
-    def of_piece(state: MemberState, piece: DeviceBatch, freeze: bool) -> tuple[Float[Array, ""], Variables, Variables]:
-        images, labels = _augmented(state, piece, config)
+    def of_piece(state: MemberState, piece: DeviceBatch, freeze: bool) -> Gradients:
+        images, labels, scored = _augmented(state, piece, config)
+        share = jnp.mean(scored.astype(jnp.float32))
         keys, logit_keys = _noise_keys(state, piece), fold_indices(_step_key(state, "logits"), piece.indices)
         trained, frozen = _divide(state.variables["params"], freeze)
 
@@ -180,16 +214,16 @@ def _gradients(network: SegmenterNetwork, config: TrainConfig, training_pixels: 
             (logits, log_variance), updated = network.apply(
                 {**state.variables, "params": params}, images, keys, True, freeze, mutable="batch_stats"
             )
-            loss = data_loss(logits, log_variance, labels, logit_keys, config.loss)
-            loss = negative_evidence(loss, params, state.prior, config, training_pixels)
+            loss = data_loss(logits, log_variance, labels, logit_keys, config.loss, scored)
+            loss = negative_evidence(loss, share, params, state.prior, config, training_pixels)
             return loss, _divide(updated["batch_stats"], freeze)[0]
 
         (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(trained)
-        return loss, batch_stats, gradients
+        return Gradients(loss, share, batch_stats, gradients)
 
-    def of_batch(state: MemberState, batch: DeviceBatch, freeze: bool) -> tuple[Float[Array, ""], Variables, Variables]:
+    def of_batch(state: MemberState, batch: DeviceBatch, freeze: bool) -> Gradients:
         statistics, params = (_divide(state.variables[name], freeze)[0] for name in ("batch_stats", "params"))
-        zeros = jax.tree.map(jnp.zeros_like, (jnp.zeros(()), statistics, params))
+        zeros = jax.tree.map(jnp.zeros_like, Gradients(jnp.zeros(()), jnp.zeros(()), statistics, params))
         return mean_over_pieces(lambda piece: of_piece(state, piece, freeze), batch, config.accumulation, zeros)
 
     return of_batch
@@ -213,12 +247,10 @@ def _training_network(config: TrainConfig, placement: Placement) -> SegmenterNet
     return build_network(config.model, policy)
 
 
-def _augmented(
-    state: MemberState, batch: DeviceBatch, config: TrainConfig
-) -> tuple[Float[Array, "batch height width 3"], Float[Array, "batch height width"]]:
+def _augmented(state: MemberState, batch: DeviceBatch, config: TrainConfig) -> Augmented:
     keys = fold_indices(_step_key(state, "augmentation"), batch.indices)
-    images, labels = augment(keys, batch.images, batch.masks, config.augmentation)
-    return normalize(images, config.data.mean, config.data.deviation), labels
+    augmented = augment(keys, batch.images, batch.masks, batch.ignored, batch.extents, config.augmentation)
+    return augmented._replace(images=normalize(augmented.images, config.data.mean, config.data.deviation))
 
 
 def _noise_keys(state: MemberState, batch: DeviceBatch) -> NoiseKeys:

@@ -18,8 +18,31 @@ from spotrust_jax.whole_files import write_text
 SUMMARY_NAME = "summary.json"
 
 
-def write_summary(workdir: Path, steps: int, best_f1: Sequence[float], parameters: int) -> None:
-    """Sums up the run in a working directory, from its configuration and its journal. Several processes write once."""
+# A model that closes less than this part of the gap between guessing and a perfect order of the pixels is of no use.
+_USEFUL = 0.05
+
+
+def useless(best: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    """One line for each member that tells corroded pixels from sound ones hardly better than guessing.
+
+    `best` are their lines in the journal. A model that gives one probability everywhere has the share of corroded
+    pixels as its average precision.
+    """
+    found = [(row["member"], row["validation_average_precision"], row["validation_corroded_share"]) for row in best]
+    return tuple(
+        f"member {member} finds corrosion hardly better than guessing: average precision {precision:.3f} on the "
+        f"validation split, of which {corroded:.3f} is corroded; train longer or on more photographs, or change "
+        f"config.optimizer.learning_rate"
+        for member, precision, corroded in found
+        if precision - corroded < _USEFUL * (1 - corroded)
+    )
+
+
+def write_summary(workdir: Path, steps: int, best: Sequence[dict[str, Any]], parameters: int) -> None:
+    """Sums up the run in a working directory, from its configuration and its journal. Several processes write once.
+
+    `best` are the lines in the journal of the epochs after which the members' best models were kept.
+    """
     if jax.process_index() > 0:
         return
     rows = read_journal(workdir)
@@ -29,13 +52,19 @@ def write_summary(workdir: Path, steps: int, best_f1: Sequence[float], parameter
         "parameters": parameters,
         "epochs": max(row["epoch"] for row in rows),
         "steps": steps,
-        "best_f1": [float(score) for score in best_f1],
+        "best": [{name: row[name] for name in row if _says_what(name)} for row in best],
+        "remarks": useless(best),
         "seconds": round(sum({row["epoch"]: row["seconds"] for row in rows}.values()), 1),
         "images_per_second": round(statistics.median(row["images_per_second"] for row in rows), 2),
         "peak_gib": {name: round(value, 2) for name, value in peak_memory(jax.local_devices()).items()},
         "config": read_run_config(workdir),
     }
     write_text(workdir / SUMMARY_NAME, json.dumps(summary, indent=2) + "\n")
+
+
+def _says_what(name: str) -> bool:
+    """Of a line in the journal, whether it belongs to the model and not to the time it took."""
+    return name in ("member", "epoch", "step") or name.startswith("validation_")
 
 
 def read_summary(workdir: Path) -> dict[str, Any]:
@@ -71,8 +100,15 @@ def _field(config: dict[str, Any], name: str) -> Any:
     return config
 
 
+def _of_best(summary: dict[str, Any], metric: str) -> str:
+    """A validation score of every member's best model."""
+    return ", ".join(f"{row[f'validation_{metric}']:.3f}" for row in summary["best"])
+
+
 _ROWS = {
-    "best validation F1": lambda s: ", ".join(f"{score:.3f}" for score in s["best_f1"]),
+    "best average precision": lambda s: _of_best(s, "average_precision"),
+    "its F1 at the best threshold": lambda s: _of_best(s, "f1_best_threshold"),
+    "its F1 at one half": lambda s: _of_best(s, "f1_corrosion"),
     "epochs": lambda s: str(s["epochs"]),
     "steps": lambda s: str(s["steps"]),
     "minutes": lambda s: f"{s['seconds'] / 60:.1f}",

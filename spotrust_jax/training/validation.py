@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from spotrust_jax import maps
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.sampling import Maps
+from spotrust_jax.training.scores import average_precision, f1_best_threshold
 from spotrust_jax.training.state import MemberState
 from spotrust_jax.training.step import DeviceBatch, ValidationSums
 
@@ -46,17 +47,20 @@ def validate(
 
 
 def _scores(sums: Sequence[ValidationSums], grid: DeviceGrid) -> dict[str, np.ndarray]:
-    """Over all pixels of the split, in float64."""
+    """Over all scored pixels of the split, in float64."""
     gathered = [grid.gather(of_batch) for of_batch in sums]
     whole = jax.tree.map(lambda *leaves: np.sum(leaves, axis=0, dtype=np.float64), *gathered)
     tp, fp, fn, tn = whole[:4]
     pixels = np.maximum(tp + fp + fn + tn, 1)  # none at all for a member that has stopped
     return {
+        "average_precision": average_precision(whole.corroded, whole.sound),
+        "f1_best_threshold": f1_best_threshold(whole.corroded, whole.sound),
         "accuracy": (tp + tn) / pixels,
         "f1_corrosion": 2 * tp / np.maximum(2 * tp + fp + fn, 1),
         "iou_corrosion": tp / np.maximum(tp + fp + fn, 1),
         "loss": whole.loss / pixels,
         "epistemic": whole.epistemic / pixels,
+        "corroded_share": (tp + fn) / pixels,
     }
 
 

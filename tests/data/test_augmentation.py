@@ -42,10 +42,17 @@ def scenes():
     return images, masks
 
 
+def _whole(images, masks):
+    """With nothing ignored, and nothing beyond the image."""
+    return images, masks, np.zeros(masks.shape, bool), np.tile(np.array(masks.shape[1:], np.int32), (len(masks), 1))
+
+
 def _augment(images, masks, **changes):
     config = dataclasses.replace(STILL, **changes)
     # Compiled as a whole, as in training: what the compiler fuses must stay right.
-    return jax.tree.map(np.asarray, jax.jit(lambda *arrays: augment(*arrays, config))(KEYS, images, masks))
+    augmented = jax.jit(lambda *arrays: augment(*arrays, config))(KEYS, *_whole(images, masks))
+    assert augmented.scored.all()
+    return np.asarray(augmented.images), np.asarray(augmented.labels)
 
 
 def _share_of(count, share):
@@ -96,7 +103,8 @@ def test_crop_interpolates_a_rectangle_of_the_size_and_shape_asked_for(scenes):
     steps = np.stack([y[:, 24, 24] - y[:, 23, 24], x[:, 24, 24] - x[:, 24, 23]], -1)
     extent = steps * 48 / [height, width]
     assert extent.max() < 1 + 1e-4
-    area, ratio = extent.prod(-1), extent[:, 1] / extent[:, 0]
+    # The crop is square, so the photograph's own shape is no part of the ratio.
+    area, ratio = extent.prod(-1), steps[:, 1] / steps[:, 0]
     unclipped = extent.max(-1) < 1 - 1e-4
     assert 0.5 - 1e-3 < area[unclipped].min() < 0.55 and 0.9 < area.max() < 1 + 1e-3
     assert 0.75 - 1e-3 < ratio.min() < 0.8 and 1.25 < ratio.max() < 4 / 3 + 1e-3
@@ -177,8 +185,8 @@ def test_deviation_of_the_blur_fills_its_range():
 def test_an_example_depends_on_its_own_key_alone(scenes):
     everything = AugmentationConfig(crop_size=(SIDE, SIDE), turns=0.5)
     run = jax.jit(lambda *arrays: augment(*arrays, everything))
-    images, labels = run(KEYS[:8], *(array[:8] for array in scenes))
-    backwards, labels_backwards = run(KEYS[:8][::-1], *(array[:8][::-1] for array in scenes))
+    images, labels, _ = run(KEYS[:8], *_whole(*(array[:8] for array in scenes)))
+    backwards, labels_backwards, _ = run(KEYS[:8][::-1], *_whole(*(array[:8][::-1] for array in scenes)))
     np.testing.assert_allclose(images, backwards[::-1], atol=1e-6)
     np.testing.assert_array_equal(labels, labels_backwards[::-1])
     assert images.min() >= 0 and images.max() <= 1

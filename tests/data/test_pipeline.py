@@ -120,10 +120,14 @@ def test_resumed_order_is_the_rest_of_the_whole(first):
     assert [left + right for left, right in zip(*halves, strict=True)] == _examples()[first:]
 
 
-def test_images_and_masks_belong_together_at_the_size_asked_for():
+def test_images_and_masks_lie_together_in_the_corner_of_the_size_asked_for():
     batch = next(training_batches(Numbered(), seed=0, batch_size=5, size=(6, 8)))
     assert batch.images.shape == (5, 6, 8, 3) and batch.masks.shape == (5, 6, 8) and batch.valid.all()
-    np.testing.assert_array_equal(batch.images[..., 0] % 2 == 1, batch.masks)
+    assert batch.extents.tolist() == [[4, 4]] * 5
+    inside = np.zeros((6, 8), bool)
+    inside[:4, :4] = True
+    np.testing.assert_array_equal(batch.images[..., 0][:, inside] % 2 == 1, batch.masks[:, inside])
+    assert not batch.images[:, ~inside].any() and not batch.masks[:, ~inside].any()
 
 
 def test_damaged_photograph_is_the_readers_one_line():
@@ -147,6 +151,13 @@ def test_validation_sees_every_example_once_and_marks_the_filling(processes):
     assert np.concatenate([batch.indices for batch in batches]).tolist() == list(range(12))
     assert np.concatenate([batch.valid for batch in batches]).tolist() == [True] * 10 + [False] * 2
     assert {batch.images.shape for batch in batches} == {(4 // processes, 4, 4, 3)}
+
+
+def test_validation_of_some_examples_keeps_their_numbers():
+    batches = list(validation_batches(Numbered(), batch_size=2, size=(4, 4), examples=np.array([1, 5, 8])))
+    seen = np.concatenate([batch.images[batch.valid, 0, 0, 0] for batch in batches])
+    numbers = np.concatenate([batch.indices[batch.valid] for batch in batches])
+    assert seen.tolist() == numbers.tolist() == [1, 5, 8] and len(batches) == 2
 
 
 @pytest.mark.parametrize(("count", "batch_size", "steps"), [(10, 4, 2), (12, 4, 3), (3, 4, 1)])

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
+from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.photographs import fit_image, inference_shape, list_photographs, restore_map, restore_rows
+from spotrust_jax.inference.photographs import fit_image, list_photographs, restore_map, restore_rows
 
 FILES = (
     "b.jpg",

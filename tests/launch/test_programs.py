@@ -69,7 +69,7 @@ def trained(run, data, tmp_path_factory):
         f"--workdir={workdir}",
         f"--config.data.path={data}",
         "--config.model.width=4",
-        "--config.data.image_size=(64, 64)",
+        "--config.data.image_size=64",
         "--config.augmentation.crop_size=(64, 64)",
         "--config.epochs=2",
         "--config.batch_size=4",

@@ -8,8 +8,16 @@ import numpy as np
 
 from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.training.run_state import RunStates
-from spotrust_jax.training.step import train_step
+from spotrust_jax.training.step import DeviceBatch, train_step
 from spotrust_jax.training.workdir import read_run_config
+
+
+def whole_batch(images, masks, ignored=None):
+    """Photographs that fill their arrays; nothing is ignored unless said."""
+    count = len(images)
+    ignored = np.zeros(masks.shape, bool) if ignored is None else ignored
+    extents = np.tile(np.array(masks.shape[1:], np.int32), (count, 1))
+    return DeviceBatch(images, masks, ignored, extents, np.ones(count, bool), np.arange(count, dtype=np.int32))
 
 
 @functools.cache

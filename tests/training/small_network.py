@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from spotrust_jax.data.augmentation import Augmented
 from spotrust_jax.models import segmenter
 from spotrust_jax.models.layers import ConvNorm, Policy
 from spotrust_jax.models.presets import Architecture
@@ -22,9 +23,9 @@ class BranchesOnly(nn.Module):
         return tuple(unit(images[:, :: 4 * 2**b, :: 4 * 2**b], train) for b, unit in enumerate(units))
 
 
-def unchanged(keys, images, masks, config):
+def unchanged(keys, images, masks, ignored, extents, config):
     """Instead of augmentation."""
-    return images / 255.0, masks.astype(jnp.float32)
+    return Augmented(images / 255.0, masks.astype(jnp.float32), ~ignored)
 
 
 def use_it(setattr_) -> None:

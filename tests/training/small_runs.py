@@ -27,7 +27,7 @@ def config(members: int = 1, epochs: int = 5):
 
     return TrainConfig(
         model=ModelConfig("variational", "w18_small_v1", width=4),
-        data=DataConfig(source="scenes", image_size=(64, 64), scenes=(16, 4)),
+        data=DataConfig(source="scenes", image_size=64, scenes=(16, 4)),
         augmentation=AugmentationConfig(crop_size=(64, 64)),
         optimizer=OptimizerConfig("sgd", 0.01),
         run=RunConfig(checkpoint_steps=2, panel_epochs=0),

@@ -42,7 +42,7 @@ class Uniform:
         return (self[index] for index in range(len(self)))
 
 
-CONFIG = TrainConfig(data=DataConfig(image_size=(32, 32)), members=2, batch_size=2)
+CONFIG = TrainConfig(data=DataConfig(image_size=32), members=2, batch_size=2)
 
 
 def _grid(config, devices):
@@ -51,7 +51,8 @@ def _grid(config, devices):
 
 @pytest.mark.parametrize("devices", [1, 2, 4])
 def test_members_have_orders_of_their_own_and_a_stopped_one_gets_nothing(devices):
-    data, grid = (MemberData(Uniform(range(6)), Uniform([7])),) * 2, _grid(CONFIG, devices)
+    data = at_trained_size((MemberData(Uniform(range(6)), Uniform([7])),) * 2, CONFIG)
+    grid = _grid(CONFIG, devices)
 
     stream = TrainingFeed(data, CONFIG, _grid(CONFIG, 1), 0, np.array([False, False]))
     orders = [np.asarray(next(stream).images)[0, :, :, 0, 0, 0] for _ in range(6)]
@@ -78,12 +79,11 @@ def test_validation_reads_shared_photographs_once_and_shorter_splits_end_blank(m
 
     monkeypatch.setattr(feed, "validation_batches", counted)
     shared = Uniform([1, 2, 3])
-    seen = [
-        np.asarray(batch.images)[0, :, :, 0, 0, 0].tolist()
-        for batch in validation_feed((MemberData(shared, shared),) * 2, CONFIG, _grid(CONFIG, 1))
-    ]
-    assert seen == [[[1, 2]] * 2, [[3, 0]] * 2] and read == [shared]
-    own = (MemberData(shared, shared), MemberData(shared, Uniform([9])))
+    together = at_trained_size((MemberData(shared, shared),) * 2, CONFIG)
+    found = validation_feed(together, CONFIG, _grid(CONFIG, 1))
+    seen = [np.asarray(batch.images)[0, :, :, 0, 0, 0].tolist() for batch in found]
+    assert seen == [[[1, 2]] * 2, [[3, 0]] * 2] and read == [together[0].validation]
+    own = at_trained_size((MemberData(shared, shared), MemberData(shared, Uniform([9]))), CONFIG)
     valid = [np.asarray(batch.valid)[0].tolist() for batch in validation_feed(own, CONFIG, _grid(CONFIG, 1))]
     assert valid == [[[True, True], [True, False]], [[True, False], [False, False]]]
 
@@ -92,7 +92,7 @@ def test_what_members_share_they_share_at_the_trained_size():
     shared, own = Uniform([1, 2]), Uniform([3])
     first, second = at_trained_size((MemberData(shared, shared), MemberData(own, shared)), CONFIG)
     assert first.training is first.validation is second.validation and second.training is not first.training
-    assert second.training[0].image.shape == (*CONFIG.data.image_size, 3) and second.training[0].image[0, 0, 0] == 3
+    assert second.training[0].image.shape == (32, 32, 3) and second.training[0].image[0, 0, 0] == 3
     assert first.training[1] is first.training[1]  # kept
 
 

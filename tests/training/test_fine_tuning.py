@@ -28,7 +28,7 @@ MODEL = ModelConfig("variational", "w18_small_v1", width=2)
 STATISTICS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CONFIG = TrainConfig(
     model=MODEL,
-    data=DataConfig(source="scenes", image_size=(32, 32), scenes=(4, 2)),
+    data=DataConfig(source="scenes", image_size=32, scenes=(4, 2)),
     augmentation=AugmentationConfig(crop_size=(32, 32)),
     optimizer=OptimizerConfig("adamw", ema_decay=0.9),
     batch_size=2,

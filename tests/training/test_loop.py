@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("small_step")
 # Two epochs of four steps, the state saved after the third and the sixth step as well.
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
-    data=DataConfig(source="scenes", image_size=(64, 64), scenes=(8, 5)),
+    data=DataConfig(source="scenes", image_size=64, scenes=(8, 5)),
     augmentation=AugmentationConfig(crop_size=(64, 64)),
     run=RunConfig(checkpoint_steps=3, keep_epochs=2, panel_epochs=2),
     batch_size=2,
@@ -136,8 +136,8 @@ def test_best_and_kept_models_predict(finished):
     workdir, progress = finished
     segmenter = spotrust_jax.load(workdir / "best")
     assert segmenter.config.model == CONFIG.model and segmenter.config.inference_size == 64
-    best = max(row["validation_f1_corrosion"] for row in _journal(workdir))
-    np.testing.assert_allclose(progress.best_f1, [best], atol=1e-6)
+    best = max(row["validation_average_precision"] for row in _journal(workdir))
+    np.testing.assert_allclose(progress.best_score, [best], atol=1e-6)
     kept, state = spotrust_jax.load(workdir / "epoch_0002"), latest(CONFIG, workdir)[1]
     for one, other in zip(jax.tree.leaves(kept.variables), jax.tree.leaves(state.variables), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -164,7 +164,11 @@ def test_tensorboard_has_scalars_and_pictures(finished):
 
 def test_summary_and_comparison(finished, tmp_path):
     summary = read_summary(finished[0])
-    assert summary["epochs"] == 2 and summary["steps"] == 8 and summary["best_f1"] == list(finished[1].best_f1)
+    assert summary["epochs"] == 2 and summary["steps"] == 8
+    (best,), (score,) = summary["best"], finished[1].best_score
+    np.testing.assert_allclose(best["validation_average_precision"], score, atol=1e-6)
+    (row,) = [row for row in _journal(finished[0]) if row["epoch"] == best["epoch"]]
+    assert {name: row[name] for name in best} == best
     assert summary["jax"] == jax.__version__ and summary["peak_gib"]["host"] > 0.1
     parameters = spotrust_jax.load(finished[0] / "best").variables["params"]
     assert summary["parameters"] == sum(leaf.size for leaf in jax.tree.leaves(parameters))

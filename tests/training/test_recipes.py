@@ -18,7 +18,7 @@ from spotrust_jax.training.accumulation import check_pieces
 from spotrust_jax.training.programs import finish_epoch
 from spotrust_jax.training.state import initial_state
 from spotrust_jax.training.step import DeviceBatch, validation_step
-from tests.training.runs import run_steps
+from tests.training.runs import run_steps, whole_batch
 
 pytestmark = pytest.mark.usefixtures("small_step")
 
@@ -27,7 +27,7 @@ SIZE, BATCH, RATE = 32, 4, 0.01
 IMAGES = 2 * BATCH
 CONFIG = TrainConfig(
     model=ModelConfig("deterministic", "w18_small_v1", width=2),
-    data=DataConfig(image_size=(SIZE, SIZE), mean=(0.5, 0.5, 0.5), deviation=(0.2, 0.2, 0.2)),
+    data=DataConfig(image_size=SIZE, mean=(0.5, 0.5, 0.5), deviation=(0.2, 0.2, 0.2)),
     augmentation=AugmentationConfig(crop_size=(SIZE, SIZE)),
     loss=LossConfig("logit_noise", noise_samples=3),
     optimizer=OptimizerConfig("sgd", RATE),
@@ -38,7 +38,7 @@ CONFIG = TrainConfig(
 def _batch(step: int) -> DeviceBatch:
     rng = np.random.default_rng(step)
     images = rng.integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8)
-    return DeviceBatch(images, images[..., 0] > 150, np.ones(BATCH, bool), np.arange(BATCH, dtype=np.int32))
+    return whole_batch(images, images[..., 0] > 150)
 
 
 def _run(config: TrainConfig, steps: int, devices: int = 1) -> list:

@@ -15,14 +15,14 @@ from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.recipe import OptimizerConfig
 from spotrust_jax.training.state import initial_state, state_shapes
 from spotrust_jax.training.step import DeviceBatch, train_step
-from tests.training.runs import assert_same_weights, run_steps
+from tests.training.runs import assert_same_weights, run_steps, whole_batch
 
 SIZE, BATCH, STEPS, IMAGES = 64, 8, 20, 24
 # The whole network in place of the small one: slow.
 STUDY = "SPOTRUST_STUDY" in os.environ
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
-    data=DataConfig(image_size=(SIZE, SIZE), mean=(0.6, 0.55, 0.53), deviation=(0.19, 0.21, 0.22)),
+    data=DataConfig(image_size=SIZE, mean=(0.6, 0.55, 0.53), deviation=(0.19, 0.21, 0.22)),
     augmentation=AugmentationConfig(crop_size=(SIZE, SIZE)),
     # The whole network doubles its rounding with every large step.
     optimizer=OptimizerConfig("sgd", 0.001 if STUDY else 0.01),
@@ -39,7 +39,7 @@ def _batch(member: int, step: int) -> DeviceBatch:
     rng = np.random.default_rng([member, step])
     images = rng.integers(0, 256, (BATCH, SIZE, SIZE, 3), np.uint8)
     masks = images[..., 0] > 180
-    return DeviceBatch(images, masks, np.ones(BATCH, bool), np.arange(BATCH, dtype=np.int32))
+    return whole_batch(images, masks)
 
 
 @functools.cache
@@ -48,7 +48,7 @@ def _scenes(member: int, step: int) -> DeviceBatch:
     scenes = SceneDataset(dataclasses.replace(DEMO_SCENES, size=SIZE), "train", 3 * STEPS * BATCH)
     examples = [scenes[(member * STEPS + step) * BATCH + row] for row in range(BATCH)]
     images, masks = (np.stack([getattr(example, name) for example in examples]) for name in ("image", "mask"))
-    return DeviceBatch(images, masks, np.ones(BATCH, bool), np.arange(BATCH, dtype=np.int32))
+    return whole_batch(images, masks)
 
 
 def _run(config: TrainConfig, devices: int, first: int = 0, state=None, steps: int = STEPS, batch=_batch):
