@@ -39,8 +39,8 @@ class DataConfig:
     fold: int = -1
     # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
     fold_of_member: bool = False
-    # Long side in pixels at which photographs are seen in training, validation and prediction; their proportions are
-    # kept, as data/sizes.py says. A multiple of 32, or what is nearest to one.
+    # Long side in pixels at which photographs are seen in training, validation and prediction, in their own proportions
+    # (data/sizes.py). A multiple of 32, or it is taken for the nearest one.
     image_size: int = 640
     # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
     scenes_version: Literal["demo-1", "survey-1"] = "demo-1"

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import itertools
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from spotrust_jax.data.folder import FolderDataset
 from spotrust_jax.data.pipeline import training_batches
 from spotrust_jax.data.resized import ResizedDataset
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.data.sizes import largest_shape
+from spotrust_jax.data.sizes import largest_shape, training_shape
 from spotrust_jax.data.synthetic import SurveySceneDataset
 
 _SIZES = (128, 256, 512)
@@ -64,9 +65,8 @@ def _pipeline_at(dataset: Dataset, size: int) -> list[Measurement]:
     config = AugmentationConfig(crop_size=(size, size), turns=0.5)
     augmented = jax.jit(lambda key, *examples: augment(jax.random.split(key, _BATCH), *examples, config))
     keys = jax.random.split(jax.random.key(0), 1_000)
-    batches = training_batches(
-        ResizedDataset(dataset, size, kept_bytes=0), seed=0, batch_size=_BATCH, size=largest_shape(size)
-    )
+    resized = ResizedDataset(dataset, functools.partial(training_shape, scale=size), kept_bytes=0)
+    batches = training_batches(resized, seed=0, batch_size=_BATCH, size=largest_shape(size))
     # Images, masks, what is ignored, extents.
     results = (augmented(key, *batch[:4]) for key, batch in zip(keys, batches, strict=False))
     _consume(results, _WARM_UP)

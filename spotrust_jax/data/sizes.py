@@ -1,4 +1,4 @@
-"""At which size the network sees a photograph: one rule for training, validation, calibration and prediction."""
+"""At which size the network sees a photograph: in validation, calibration and prediction, and in training."""
 
 import math
 
@@ -30,6 +30,17 @@ def inference_shape(height: int, width: int, scale: int | None) -> tuple[int, in
         ratio = min(_FORMATS, key=lambda known: abs(math.log(known / ratio)))
     long, short = (max(1, math.floor(side / _MULTIPLE + 0.5)) * _MULTIPLE for side in (scale, scale * ratio))
     return (short, long) if height < width else (long, short)
+
+
+def training_shape(height: int, width: int, scale: int) -> tuple[int, int]:
+    """Height and width in pixels from which crops for training are taken.
+
+    The long side is that of `inference_shape`, the short one follows from the proportions to the pixel: what prediction
+    rounds is within what crops are stretched by.
+    """
+    long = largest_shape(scale)[0]
+    factor = long / max(height, width)
+    return tuple(max(1, math.floor(side * factor + 0.5)) for side in (height, width))
 
 
 def largest_shape(scale: int) -> tuple[int, int]:

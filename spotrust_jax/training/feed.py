@@ -1,6 +1,7 @@
 """From data sets to devices: every member's batches, as far as the devices of this process need them."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from spotrust_jax.data.datasets import open_dataset
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.pipeline import Batch, blank_batch, placed_ahead, training_batches, validation_batches
 from spotrust_jax.data.resized import KEPT_BYTES, ResizedDataset
-from spotrust_jax.data.sizes import largest_shape
+from spotrust_jax.data.sizes import inference_shape, largest_shape, training_shape
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.step import DeviceBatch
@@ -45,13 +46,11 @@ def open_data(config: TrainConfig) -> tuple[MemberData, ...]:
 
 def at_trained_size(data: Sequence[MemberData], config: TrainConfig) -> tuple[ScaledData, ...]:
     """The same at the scale that networks are trained at, kept in memory as far as it fits; what is shared stays so."""
-    sharing = max(1, config.data.num_workers)
-    resized = {
-        id(dataset): ResizedDataset(dataset, config.data.image_size, KEPT_BYTES // sharing)
-        for member in data
-        for dataset in member
-    }
-    return tuple(ScaledData(*(resized[id(dataset)] for dataset in member)) for member in data)
+    scale, kept_bytes = config.data.image_size, KEPT_BYTES // max(1, config.data.num_workers)
+    for_training, as_predicted = (functools.partial(rule, scale=scale) for rule in (training_shape, inference_shape))
+    training = {id(one.training): ResizedDataset(one.training, for_training, kept_bytes) for one in data}
+    validation = {id(one.validation): ResizedDataset(one.validation, as_predicted, kept_bytes) for one in data}
+    return tuple(ScaledData(training[id(one.training)], validation[id(one.validation)]) for one in data)
 
 
 def epoch_images(data: Sequence[MemberData | ScaledData]) -> int:

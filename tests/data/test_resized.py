@@ -39,7 +39,7 @@ class Counted:
 )
 def test_examples_are_read_once_as_far_as_they_fit(kept_bytes, read):
     dataset, originals = Counted(), Counted()
-    resized = ResizedDataset(dataset, 64, kept_bytes)
+    resized = ResizedDataset(dataset, Analysis(64).shape, kept_bytes)
     for _ in range(3):
         for found, original, size in zip(resized, originals, SIZES, strict=True):
             shape = Analysis(64).shape(*size)
@@ -53,7 +53,7 @@ def test_examples_are_read_once_as_far_as_they_fit(kept_bytes, read):
 
 def test_shapes_are_those_of_prediction_for_one_reading():
     dataset = Counted()
-    resized = ResizedDataset(dataset, 64)
+    resized = ResizedDataset(dataset, Analysis(64).shape)
     assert list(resized.shapes) == [Analysis(64).shape(*size) for size in SIZES]
     assert [example.mask.shape for example in resized] == list(resized.shapes) and dataset.read == [1] * 5
 

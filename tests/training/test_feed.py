@@ -90,8 +90,10 @@ def test_validation_reads_shared_photographs_once_and_shorter_splits_end_blank(m
 
 def test_what_members_share_they_share_at_the_trained_size():
     shared, own = Uniform([1, 2]), Uniform([3])
-    first, second = at_trained_size((MemberData(shared, shared), MemberData(own, shared)), CONFIG)
-    assert first.training is first.validation is second.validation and second.training is not first.training
+    data = (MemberData(shared, shared), MemberData(own, shared), MemberData(shared, own))
+    first, second, third = at_trained_size(data, CONFIG)
+    assert first.validation is second.validation and first.training is third.training
+    assert second.training is not first.training and third.validation is not first.validation
     assert second.training[0].image.shape == (32, 32, 3) and second.training[0].image[0, 0, 0] == 3
     assert first.training[1] is first.training[1]  # kept
 
