@@ -16,6 +16,10 @@ from spotrust_jax.random_streams import stream
 # jax.image.scale_and_translate, which multiplies by matrices that are nearly empty, and than pix.gaussian_blur, which
 # is a grouped convolution there and darkens the edges.
 
+# Positions are whole numbers of these parts of a pixel. Where the compiler computes floating point numbers twice, it may
+# round them differently: the row above and the share of the one below would not belong together, nor image and mask.
+_PARTS = 1 << 16
+
 # What is covered by half must not be decided by rounding.
 _TIE = 1e-7
 
@@ -93,11 +97,13 @@ def _random_view(key: Key[Array, ""], shape: Int[Array, "2"], config: Augmentati
 
     def rows(axis: int, flip: str, turned: Bool[Array, ""]) -> _Rows:
         count, last = config.crop_size[axis], shape[axis] - 1
-        position = start[axis] + (jnp.arange(count) + 0.5) * (extent[axis] / count) - 0.5
+        first, step = (jnp.round(_PARTS * value).astype(jnp.int32) for value in (start[axis], extent[axis] / count))
+        # The middle of each row of the crop, from that of the photograph's first row on.
+        position = first + jnp.arange(count) * step + (step - _PARTS) // 2
         reverse = jax.random.bernoulli(stream(key, flip), config.flip) ^ turned
-        position = jnp.clip(jnp.where(reverse, position[::-1], position), 0.0, last.astype(jnp.float32))
-        above = jnp.floor(position).astype(jnp.int32)
-        return _Rows(above, jnp.minimum(above + 1, last), position - above)
+        position = jnp.clip(jnp.where(reverse, position[::-1], position), 0, last * _PARTS)
+        above = position // _PARTS
+        return _Rows(above, jnp.minimum(above + 1, last), (position % _PARTS) / _PARTS)
 
     # A quarter turn to the left is the columns in reverse, then the transpose.
     view = _View(rows(0, "up_down", quarters >= 2), rows(1, "left_right", (quarters == 1) | (quarters == 2)))
