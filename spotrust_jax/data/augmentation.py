@@ -16,8 +16,8 @@ from spotrust_jax.random_streams import stream
 # jax.image.scale_and_translate, which multiplies by matrices that are nearly empty, and than pix.gaussian_blur, which
 # is a grouped convolution there and darkens the edges.
 
-# Positions are whole numbers of these parts of a pixel. Where the compiler computes floating point numbers twice, it may
-# round them differently: the row above and the share of the one below would not belong together, nor image and mask.
+# Positions are whole numbers of these parts of a pixel. Where the compiler computes floats twice, it may round
+# them differently: the row above and the share of the one below would not belong together, nor image and mask.
 _PARTS = 1 << 16
 
 # What is covered by half must not be decided by rounding.
