@@ -42,7 +42,7 @@ def main() -> int:
 def _large_crops(config) -> str | None:
     """What to say of crops that are enlarged."""
     crop, image = config.augmentation.crop_size, config.data.image_size
-    if all(one <= other for one, other in zip(crop, image, strict=True)):
+    if max(crop) <= image:
         return None
     wrong = f"augmentation.crop_size {crop} is larger than data.image_size {image}"
     return f"{wrong}: crops are enlarged to it, which costs time and shows no more; give at most {image}"

@@ -352,14 +352,14 @@ def test_argument_that_a_config_file_does_not_take_is_one_line():
 @pytest.mark.parametrize("config", ["--config=configs/demo.py", "--config configs/demo.py"])
 def test_tuple_given_twice_replaces(config):
     values = [
-        "--config.data.image_size=(64, 96)",
-        "--config.data.image_size=(32, 48)",
+        "--config.augmentation.crop_size=(64, 96)",
+        "--config.augmentation.crop_size=(32, 48)",
         "--config.data.mean=[.1, .2, .3]",
     ]
     code = (
         "import sys; from launch import train; from absl import flags\n"
         "flags.FLAGS(train.complete_arguments(sys.argv))\n"
-        "print(train._CONFIG.value.data.image_size, train._CONFIG.value.data.mean)"
+        "print(train._CONFIG.value.augmentation.crop_size, train._CONFIG.value.data.mean)"
     )
     command = [sys.executable, "-c", code, *config.split(), *values, "--workdir=x"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
@@ -371,11 +371,11 @@ def test_crops_above_the_image_size_are_told():
 from launch import train
 from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
 for crop in ((64, 64), (64, 96), (128, 32)):
-    config = TrainConfig(data=DataConfig(image_size=(64, 64)), augmentation=AugmentationConfig(crop_size=crop))
+    config = TrainConfig(data=DataConfig(image_size=64), augmentation=AugmentationConfig(crop_size=crop))
     print(train._large_crops(config))
 """
     result = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     fits, wide, high = result.stdout.splitlines()
     assert fits == "None"
-    assert wide.startswith("augmentation.crop_size (64, 96) is larger than data.image_size (64, 64): ")
+    assert wide.startswith("augmentation.crop_size (64, 96) is larger than data.image_size 64: ")
     assert high.startswith("augmentation.crop_size (128, 32) is larger")
