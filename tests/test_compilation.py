@@ -15,7 +15,7 @@ from spotrust_jax.inference import segmenter as segmenters
 from spotrust_jax.models.presets import PRESETS
 from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
 from spotrust_jax.training import programs
-from spotrust_jax.training.feed import MemberData
+from spotrust_jax.training.feed import ScaledData
 
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
 
@@ -44,7 +44,7 @@ def test_training_says_so_first(monkeypatch, caplog):
     config = TrainConfig(model=MODEL, augmentation=AugmentationConfig(crop_size=(64, 96)))
     grid = DeviceGrid(1, tuple(jax.devices()[:1]))
     with caplog.at_level(logging.INFO, "spotrust_jax"), pytest.raises(BeginsToCompileError):
-        programs.compile_programs(config, grid, [MemberData("training", "validation")])
+        programs.compile_programs(config, grid, [ScaledData("training", "validation")])
     assert [record.message for record in caplog.records] == [
         "Compiling to train for 96 x 64, about 30 seconds the first time"
     ]
