@@ -14,7 +14,7 @@ from jaxtyping import Bool
 
 from spotrust_jax.data.example import Example
 from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, files_below, is_photograph, without_originals
-from spotrust_jax.data.images import read_image, read_mask, size_text
+from spotrust_jax.data.images import mask_limit, read_image, read_mask, size_text
 from spotrust_jax.data.split_names import NO_FOLD, SPLITS, chosen_splits, is_split, split_named
 from spotrust_jax.data.split_table import TABLE, read_split_table
 from spotrust_jax.errors import InputError
@@ -67,7 +67,7 @@ class FolderDataset:
         return Example(name, image, mask, self._entries[name].group, ignored)
 
     def _read_label(self, path: Path, name: str, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-        mask = read_mask(path)
+        mask = read_mask(path, max_pixels=mask_limit(shape))
         if mask.shape != shape:
             sizes = f"{size_text(mask.shape)} pixels, its photograph {self._images[name]} {size_text(shape)}"
             remedy = "export the mask at the size of the photograph as it is shown upright"

@@ -83,14 +83,19 @@ def count_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> in
         return count_tiff_pixels(path, max_pixels=max_pixels)
 
 
-def read_mask(path: str | os.PathLike) -> Bool[np.ndarray, "height width"]:
+def mask_limit(shape: tuple[int, ...]) -> int:
+    """Pixels that the mask of a photograph [height, width, ...] may have: no larger one is decoded to compare sizes."""
+    return max(_BLANK_PIXELS, shape[0] * shape[1])
+
+
+def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Bool[np.ndarray, "height width"]:
     """Read a mask, true where there is corrosion.
 
     The file has one channel, one bit, a palette, or three equal channels, and the values 0 (background) and 255
     (corrosion) or, with one bit, 0 and 1. Anything else is an `InputError`, as is what `read_image` refuses. Labels are
     drawn on the photograph as shown, so an EXIF orientation in the mask is ignored (a TIFF's own tag is not).
     """
-    with _opened("mask", path, MAX_PIXELS) as image:
+    with _opened("mask", path, max_pixels) as image:
         levels = _mask_levels(image, path)
         if levels.dtype == bool:
             return levels

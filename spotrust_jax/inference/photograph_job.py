@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from spotrust_jax import maps
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.data.images import count_pixels, read_image, read_mask, size_text
+from spotrust_jax.data.images import count_pixels, mask_limit, read_image, read_mask, size_text
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
@@ -199,7 +199,7 @@ def _in_words(size: int) -> str:
 
 def _read_truth(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
     path = job.truths.path(photograph)
-    truth = read_mask(path)
+    truth = read_mask(path, max_pixels=mask_limit(shape))
     if truth.shape != shape:
         raise InputError(
             f"ground truth {path} has {size_text(truth.shape)} pixels and photograph {photograph.path} "

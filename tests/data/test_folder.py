@@ -3,14 +3,17 @@
 import csv
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from spotrust_jax.data.audit import audit
 from spotrust_jax.data.folder import FolderDataset
 from spotrust_jax.data.folder_writer import write_folder
+from spotrust_jax.data.readers import read_source
 from spotrust_jax.errors import InputError
 from tests.random_photographs import CARD, Photographs
 
@@ -158,6 +161,17 @@ def test_mask_belongs_to_the_photograph_as_shown(tmp_path):
     assert "\n" not in message
     for word in ("masks/a.png has 6 x 4", "images/a.jpg 4 x 6", "export the mask"):
         assert word in message
+
+
+def test_mask_far_larger_than_its_photograph_is_not_decoded(tmp_path):
+    make(tmp_path, ["a"])
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "masks" / "a.png")
+    started = time.monotonic()
+    with pytest.raises(InputError, match=r"masks/a\.png has 20000 x 20000 = 400,000,000 pixels"):
+        FolderDataset(tmp_path, "train")[0]
+    (finding,) = audit(read_source(tmp_path)).findings
+    assert finding.kind == "unreadable_label" and "400,000,000 pixels" in finding.message
+    assert time.monotonic() - started < 2
 
 
 def test_bad_files_are_named_when_read(tmp_path):

@@ -261,3 +261,33 @@ def test_cells_are_no_formulas(tmp_path):
 )
 def test_sizes_in_words(size, words):
     assert photograph_job._in_words(int(size)) == words
+
+
+def test_odd_files_lose_no_neighbours(job, tmp_path):
+    """A card of a phone and a drone, with files that hang or fill the memory of who opens them: all in the summary."""
+    source = tmp_path / "in"
+    source.mkdir()
+    rng = np.random.default_rng(0)
+    sound = {"a.jpg": "JPEG", "b.jfif": "JPEG", "c.jpe": "JPEG", "d.mpo": "MPO", "e.jp2": None, "f.gif": None}
+    for name, format in {**sound, "g.avif": None}.items():
+        Image.fromarray(rng.integers(0, 256, (40, 48, 3), np.uint8)).save(source / name, format=format)
+    tifffile.imwrite(source / "h.tif", rng.random((40, 48, 3), np.float32), photometric="rgb")
+    (source / "IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    (source / "DJI_0001.DNG").write_bytes(b"II*\0" + bytes(64))
+    Image.new("1", (20_000, 20_000)).save(source / "blank.png", optimize=False)
+    os.mkfifo(source / "pipe.jpg")
+    (source / "loop.jpg").symlink_to("loop.jpg")
+    (source / "circle").symlink_to(".")
+    rows, _ = run(list_photographs(str(source)), job)
+    told = {Path(row.photograph).name: row.message for row in rows if row.status != "ok"}
+    assert {Path(row.photograph).name for row in rows} - told.keys() == {*sound, "g.avif", "h.tif"}
+    words = {
+        "IMG_0001.HEIC": "",
+        "DJI_0001.DNG": "raw file",
+        "blank.png": "blank",
+        "pipe.jpg": "pipe",
+        "loop.jpg": "itself",
+    }
+    assert told.keys() == words.keys()
+    for name, message in told.items():
+        assert words[name] in message and ": " in message and "\n" not in message

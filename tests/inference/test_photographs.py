@@ -135,6 +135,54 @@ def test_locked_folder_is_reported_and_loses_no_others(folder, monkeypatch):
     assert_refused(locked, "cannot be read", "check its permissions")
 
 
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_what_is_not_read_is_listed_unless_a_camera_made_a_readable_one_with_it(tmp_path):
+    make(
+        tmp_path, "DJI_0001.DNG", "DJI_0002.DNG", "DJI_0002.JPG", "sub/DJI_0001.JPG", "a.psd", "a.mp4", "b.NEF", "b.tif"
+    )
+    assert stems(tmp_path) == stems(tmp_path / "**") == ["DJI_0001", "DJI_0002", "a", "b", "sub/DJI_0001"]
+    assert [photograph.path.name for photograph in list_photographs(str(tmp_path))][1] == "DJI_0002.JPG"
+    assert stems(tmp_path / "*") == ["DJI_0001", "DJI_0002", "a", "b"]
+    # Who names a raw file gets it, and is told that it is not read.
+    assert list_photographs(str(tmp_path / "DJI_0002.DNG"))[0].path.name == "DJI_0002.DNG"
+
+
+def test_links_run_in_circles_and_lose_nothing(tmp_path):
+    """Real folders go before links to them, links to elsewhere are followed once, and broken ones are told of."""
+    make(tmp_path, "in/north/1.jpg", "in/2.jpg", "disk/x.jpg", "disk/deep/y.jpg", "other/z.jpg", ".store/w.jpg")
+    for link, target in (
+        ("in/again", "north"),
+        ("in/loop.jpg", "loop.jpg"),
+        ("in/gone.jpg", "nothing.jpg"),
+        ("in/self", "."),
+        ("in/north/up", ".."),
+        ("in/top", ".."),
+        ("in/disk", "../disk"),
+        ("in/twice", "../disk"),
+        ("in/stored", "../.store"),
+        ("disk/deep/back", "../../in"),
+        ("disk/root", "/"),
+    ):
+        (tmp_path / link).symlink_to(target)
+    found = ["2", "disk/deep/y", "disk/x", "gone", "loop", "north/1", "stored/w"]
+    assert stems(tmp_path / "in") == found
+    assert stems(tmp_path / "in" / "**" / "*.jpg") == found
+    assert stems(tmp_path / "in" / "**" / "*y.*") == ["disk/deep/y"]
+
+
+def test_pipes_are_listed_so_that_they_are_told_of(tmp_path):
+    make(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for pattern in (tmp_path, tmp_path / "*", tmp_path / "**"):
+        assert stems(pattern) == ["a", "pipe"]
+    assert stems(tmp_path / "pipe.jpg") == ["pipe"]
+
+
 @pytest.mark.parametrize(
     ("height", "width", "scale", "expected"),
     [

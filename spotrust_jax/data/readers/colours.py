@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32, Shaped, UInt8
 from PIL import Image, ImageFilter
 
-from spotrust_jax.data.images import LabelPixels, read_label_pixels
+from spotrust_jax.data.images import LabelPixels, mask_limit, read_label_pixels
 from spotrust_jax.data.readers.classes import ClassLabel, class_label, corrosion_classes_of
 from spotrust_jax.data.source import ClassPixels, Finding, LabelMask, TakenAs, UnusableError
 from spotrust_jax.errors import InputError
@@ -81,7 +81,8 @@ class MaskLabel:
     def read(self, height: int, width: int) -> LabelMask:
         """The mask at its own size; an `UnusableError` where it is damaged or has pixels that are no class."""
         try:
-            pixels = read_label_pixels(self.path, palette_indices=self.rule.indices, max_pixels=self.max_pixels)
+            limit = min(self.max_pixels, mask_limit((height, width)))
+            pixels = read_label_pixels(self.path, palette_indices=self.rule.indices, max_pixels=limit)
         except InputError as error:
             raise UnusableError("unreadable_label", str(error).replace(str(self.path), self.file)) from error
         return mask_of(pixels, self.file, self.rule)

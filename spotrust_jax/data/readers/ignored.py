@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spotrust_jax.data.image_files import IMAGE_EXTENSIONS
-from spotrust_jax.data.images import read_mask, size_text
+from spotrust_jax.data.images import mask_limit, read_mask, size_text
 from spotrust_jax.data.readers.listing import Reading, files_below, missing_image, name_of, photographs_below, relative
-from spotrust_jax.data.source import Finding, Label, LabelMask, UnusableError
+from spotrust_jax.data.source import ClassPixels, Finding, Label, LabelMask, UnusableError
 from spotrust_jax.errors import InputError
 
 FOLDER = "ignored"
@@ -25,15 +25,16 @@ class IgnoringLabel:
         """The label without what is ignored; an `UnusableError` where either mask cannot be used."""
         read = self.label.read(height, width)
         try:
-            ignored = read_mask(self.path)
+            ignored = read_mask(self.path, max_pixels=mask_limit((height, width)))
         except InputError as error:
             raise UnusableError("unreadable_label", str(error)) from error
         if ignored.shape != read.mask.shape:
             sizes = f"{size_text(ignored.shape)} pixels, the label {size_text(read.mask.shape)} (width x height)"
             raise UnusableError("size_mismatch", f"{self.file} has {sizes}: export it at the size of the photograph")
+        classes = (*read.classes, ClassPixels(f"{FOLDER}/", "ignored", int(ignored.sum())))
         if read.ignored is not None:
             ignored |= read.ignored
-        return read._replace(mask=read.mask & ~ignored, ignored=ignored)
+        return read._replace(mask=read.mask & ~ignored, ignored=ignored, classes=classes)
 
 
 def with_ignored(root: Path, reading: Reading) -> Reading:

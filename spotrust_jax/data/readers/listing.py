@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.data import image_files
-from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, distinct_names, is_photograph, without_originals
+from spotrust_jax.data.image_files import distinct_names, is_photograph, without_originals
 from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
@@ -23,8 +23,6 @@ IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "jpegimages")
 
 MASK_FOLDERS = ("masks", "mask", "ann_dir", "segmentationclass")
 """What folders of masks are called, in lower case."""
-
-_IMAGE_TYPES = ", ".join(sorted(IMAGE_EXTENSIONS))
 
 
 class Reading(NamedTuple):
@@ -149,7 +147,7 @@ def missing_image(root: Path, label: Path, expected: str) -> Finding:
     """The finding for a label without a photograph."""
     file = relative(root, label)
     reason = f"{file} is the label of {expected}, which is not there"
-    return Finding("missing_image", file, f"{reason}: add the photograph ({_IMAGE_TYPES}) or remove the label", True)
+    return Finding("missing_image", file, f"{reason}: add the photograph or remove the label", True)
 
 
 def unlabelled(root: Path, folders: Iterable[Path], known: Iterable[Path], reason: str) -> list[Finding]:
