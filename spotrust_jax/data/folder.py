@@ -15,7 +15,7 @@ from jaxtyping import Bool
 from spotrust_jax.data.example import Example
 from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, files_below, is_photograph, without_originals
 from spotrust_jax.data.images import mask_limit, read_image, read_mask, size_text
-from spotrust_jax.data.split_names import NO_FOLD, SPLITS, chosen_splits, is_split, split_named
+from spotrust_jax.data.split_names import NO_FOLD, NO_TEST, SPLITS, chosen_splits, is_split, split_named
 from spotrust_jax.data.split_table import TABLE, read_split_table
 from spotrust_jax.errors import InputError
 
@@ -108,8 +108,7 @@ def _entries(path: Path, names: Iterable[str], split: str) -> dict[str, _Entry]:
     if given := _folder_splits(path, names):
         return given
     if split == "test":
-        remedy = "let prepare_data make one, or add splits.csv (name,split,group); validation is no substitute"
-        raise InputError(f"data set {path} has no split test: {remedy}, as epoch and threshold are chosen on it")
+        raise InputError(f"data set {path} has no split test: {NO_TEST}")
     return _hashed_split(names)
 
 

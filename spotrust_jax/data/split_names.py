@@ -22,6 +22,12 @@ _WORDS = {
     "testing": "test",
 }
 
+NO_TEST = (
+    "let prepare_data make one, or add splits.csv (name,split,group); validation is no substitute, "
+    "as epoch and threshold are chosen on it"
+)
+"""What to do where there is no test split."""
+
 NO_FOLD = -1
 """In place of a fold's number: the data set is not divided into folds."""
 
@@ -62,7 +68,12 @@ def chosen_splits(sizes: Mapping[str, int], split: str, fold: int, path: Path) -
         return [split]
     if split not in ("train", "validation") or not folds:
         existing = ", ".join(f"{name} ({size})" for name, size in sorted(sizes.items()))
-        raise InputError(f"data set {path} has no photographs in split {split}: use one of {existing}, or all")
+        problem = f"data set {path} has no photographs in split {split}"
+        raise InputError(
+            f"{problem}, only in {existing}: {NO_TEST}"
+            if split == "test"
+            else f"{problem}: use one of {existing}, or all"
+        )
     if fold == NO_FOLD:
         remedy = f"choose the one that validates, config.data.fold=0 to {folds[-1].removeprefix('fold_')}"
         raise InputError(f"data set {path} is divided into folds and has no split {split}: {remedy}, or name a fold")

@@ -216,9 +216,11 @@ def test_two_files_of_one_name(tmp_path):
 def test_splits_that_are_not_there(tmp_path):
     make(tmp_path)
     assert_refused(tmp_path, "val", "split val", "use one of train (3), validation (2), or all")
-    assert_refused(tmp_path, "test", str(tmp_path), "add splits.csv", "validation")
+    assert_refused(tmp_path, "test", str(tmp_path), "let prepare_data make one", "add splits.csv", "validation is no")
     make(tmp_path, table="name,split\n" + "".join(f"{name},train\n" for name in NAMES))
-    assert_refused(tmp_path, "test", str(tmp_path), "no photographs in split test", "train (5)")
+    assert_refused(
+        tmp_path, "test", str(tmp_path), "no photographs in split test", "train (5)", "let prepare_data make"
+    )
     make(tmp_path / "one", ["a"])
     assert_refused(tmp_path / "one", "validation", "no photographs in split validation", "train (1)")
 
