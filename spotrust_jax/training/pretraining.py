@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import Float, PyTree
 from tqdm import tqdm
 
-from spotrust_jax.checkpoints import CheckpointConfig, model_manager, write_config
+from spotrust_jax.checkpoints import CONFIG_NAME, CheckpointConfig, model_manager, write_config
 from spotrust_jax.config import PretrainConfig
 from spotrust_jax.data.card import image_statistics
 from spotrust_jax.data.photograph_pool import make_pool
@@ -107,7 +107,8 @@ class _Run:
         self._interruption = stack.enter_context(Interruption())
         self._latest = LatestState(workdir, grid)
         stack.callback(self._latest.close)
-        write_config(workdir / "best", _checkpoint_config(config))
+        if not (workdir / "best" / CONFIG_NAME).exists():
+            write_config(workdir / "best", _checkpoint_config(config))
         self._best = stack.enter_context(model_manager(workdir / "best", in_background=True))
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), state_shapes(config))
         restored = self._latest.restore(shapes)

@@ -4,6 +4,10 @@ Leaves are [members, ...], whatever the devices were, so that they restore onto 
 """
 
 import contextlib
+import dataclasses
+import errno
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,11 +16,20 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 from flax import serialization
+from jax.experimental import multihost_utils
 
-from spotrust_jax.checkpoints import CheckpointConfig, model_manager, save_model, write_config
+from spotrust_jax.checkpoints import (
+    CONFIG_NAME,
+    CheckpointConfig,
+    model_manager,
+    read_config,
+    save_model,
+    write_config,
+)
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.models.segmenter import Variables
 from spotrust_jax.training.seen import Seen
 from spotrust_jax.training.state import MemberState, state_shapes
 
@@ -50,6 +63,7 @@ class LatestState:
         self._workdir, self._grid = workdir.resolve(), grid
         options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=True)
         self._manager = ocp.CheckpointManager(epath.Path(self._workdir / "latest"), options=options)
+        self._written = self._manager.latest_step()
 
     @property
     def label(self) -> int | None:
@@ -57,11 +71,14 @@ class LatestState:
         return self._manager.latest_step()
 
     def save(self, label: int, position: dict[str, Any], state: Any) -> None:
-        """Begins to write a state on the grid; `label` rises from one to the next."""
+        """Begins to write a state on the grid, unless that has been done; `label` rises from one to the next."""
+        if label == self._written:
+            return
         # Nested dictionaries, because Orbax keeps no NamedTuples.
         tree = serialization.to_state_dict(self._grid.stacked(state))
         args = ocp.args.Composite(state=ocp.args.StandardSave(tree), position=ocp.args.JsonSave(position))
         self._manager.save(label, args=args, force=True)
+        self._written = label
 
     def restore(self, shapes: Any) -> tuple[dict[str, Any], Any] | None:
         """Where the run was, and the state there on the grid, or None where it has not saved yet.
@@ -98,17 +115,38 @@ class LatestState:
         self._manager.close()
 
 
+_REMEDIES = {
+    "free some space there": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "check its permissions": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "check the disk": (errno.EIO, errno.ENODEV, errno.ESTALE),
+}
+
+
 @contextlib.contextmanager
 def disk_errors(workdir: Path, latest: LatestState) -> Iterator[None]:
-    """Turns a write that failed into a `RunError` that says from where the run then goes on."""
+    """Turns a write that failed into a `RunError` that says why, and from where the run then goes on."""
     try:
         yield
+    except (InputError, RunError):
+        raise
     except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason, remedy = " ".join(str(error).split())[:300], _remedy(error)
         raise RunError(
-            f"{workdir} could not be written ({reason}): free some space there; the same command then goes on from "
-            f"step {latest.label or 0}"
+            f"{workdir} could not be written ({reason}): {remedy}the same command then goes on from step "
+            f"{latest.label or 0}"
         ) from error
+
+
+def _remedy(error: BaseException) -> str:
+    """What helps against what the operating system says, nothing where it says nothing of the kind.
+
+    Orbax passes on the words of the system alone.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    for remedy, numbers in _REMEDIES.items():
+        if number in numbers or any(os.strerror(known) in str(error) for known in numbers):
+            return f"{remedy}; "
+    return ""
 
 
 class RunStates:
@@ -121,7 +159,7 @@ class RunStates:
         self._workdir, self._config, self._grid = workdir.resolve(), config, grid
         self._model = _checkpoint_config(config, seen)
         self._latest = LatestState(workdir, grid)
-        write_config(self._workdir / "best", self._model)
+        write_config(self._workdir / "best", _with_calibration_kept(self._workdir / "best", self._model))
         self._best = model_manager(self._workdir / "best", in_background=True)
 
     def save(self, position: Position, state: MemberState) -> None:
@@ -133,15 +171,22 @@ class RunStates:
         self._guarded(lambda: self._latest.save(position.label, position._asdict(), state))
 
     def save_best(self, epoch: int, state: MemberState) -> None:
-        """Begins to write the best model, found at `epoch`, unless that has been done."""
+        """Begins to write the best model, found at `epoch`, unless that has been done.
+
+        Calibration and threshold of the one before go first: they do not belong to the new one.
+        """
         if epoch not in self._best.all_steps():
+            write_config(self._workdir / "best", self._model)
             args = ocp.args.StandardSave(self._grid.stacked(state.best))
             self._guarded(lambda: self._best.save(epoch, args=args, force=True))
 
     def keep(self, epoch: int, state: MemberState) -> None:
-        """Writes the model as it is now, for good."""
-        variables = self._grid.stacked(state.evaluated)
-        self._guarded(lambda: save_model(self._workdir / f"epoch_{epoch:04d}", variables, self._model, step=epoch))
+        """Writes the model as it is now, for good, unless that has been done by a start that was killed before it
+        saved its state."""
+        folder = self._workdir / f"epoch_{epoch:04d}"
+        if not (folder / str(epoch)).exists():
+            variables = self._grid.stacked(state.evaluated)
+            self._guarded(lambda: _write_whole(folder, variables, self._model, epoch))
 
     def restore(self) -> tuple[Position, MemberState] | None:
         """Where the run was, and the state there, or None where it has not saved yet.
@@ -169,6 +214,33 @@ class RunStates:
     def _guarded(self, write: Any) -> None:
         with disk_errors(self._workdir, self._latest):
             write()
+
+
+def _write_whole(folder: Path, variables: Variables, config: CheckpointConfig, epoch: int) -> None:
+    """A model that appears as a whole; what is left of one that did not goes away. All processes call it together."""
+    partial, first = folder.with_name(f".{folder.name}.partial"), jax.process_index() == 0
+    if first:
+        shutil.rmtree(partial, ignore_errors=True)
+    _meet(f"{folder.name} begins")
+    save_model(partial, variables, config, step=epoch)
+    _meet(f"{folder.name} is written")
+    if first:
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    _meet(f"{folder.name} is there")
+
+
+def _meet(what: str) -> None:
+    """Returns when all processes have come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(f"spotrust_jax: {what}")
+
+
+def _with_calibration_kept(best: Path, model: CheckpointConfig) -> CheckpointConfig:
+    """The configuration of a run's model with what its user has added to the weights that are there."""
+    if not (best / CONFIG_NAME).exists():
+        return model
+    return dataclasses.replace(read_config(best), trained_on=model.trained_on, selected_on=model.selected_on)
 
 
 def _checkpoint_config(config: TrainConfig, seen: Seen) -> CheckpointConfig:

@@ -1,6 +1,7 @@
 """Whole runs on the embedded scenes: going on from anywhere, what is kept, and what ends a run in one line."""
 
 import dataclasses
+import errno
 import json
 import os
 import resource
@@ -13,15 +14,18 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 import spotrust_jax
+from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.checkpoints import read_config, write_config
 from spotrust_jax.config import AugmentationConfig, DataConfig, RunConfig, TrainConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
+from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.training import loop
 from spotrust_jax.training.feed import TrainingFeed
 from spotrust_jax.training.interruption import InterruptedRunError
 from spotrust_jax.training.loop import TrainingDivergedError, train
-from spotrust_jax.training.run_state import Position, RunStates
+from spotrust_jax.training.run_state import LatestState, Position, RunStates, disk_errors
 from spotrust_jax.training.summary import compare, read_summary
 from tests.training.runs import latest
 
@@ -130,6 +134,89 @@ def test_finished_run_is_left_as_it_is(finished, monkeypatch):
     monkeypatch.setattr(loop, "compile_programs", None)
     assert _train(CONFIG, workdir) == progress
     assert (workdir / "summary.json").read_text() == before
+
+
+def test_finished_run_that_is_started_again_keeps_calibration_and_threshold(finished, tmp_path, monkeypatch):
+    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    calibrated = dataclasses.replace(
+        read_config(workdir / "best"),
+        calibration=AffineCalibration(1.5, -0.3),
+        threshold=0.31,
+        threshold_rule="best F1, on 5 photographs",
+    )
+    write_config(workdir / "best", calibrated)
+    monkeypatch.setattr(loop, "compile_programs", None)
+    assert _train(CONFIG, workdir) == finished[1]
+    assert read_config(workdir / "best") == calibrated
+    monkeypatch.undo()
+    # Other weights are not calibrated.
+    monkeypatch.setattr(loop, "_as_score", lambda scores, metric: np.full(1, 2.0))
+    _train(dataclasses.replace(CONFIG, epochs=3), workdir)
+    assert read_config(workdir / "best") == dataclasses.replace(
+        calibrated, calibration=AffineCalibration(), threshold=0.5, threshold_rule="one half"
+    )
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing after it happens."""
+
+
+@pytest.mark.parametrize("moment", ["while it is kept", "after it is kept"])
+def test_run_killed_at_a_model_that_it_keeps_goes_on(finished, tmp_path, monkeypatch, moment):
+    def killed(*arguments, **options):
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        if moment == "while it is kept":
+            # The configuration is there, the weights are not.
+            patch.setattr("spotrust_jax.checkpoints.model_manager", killed)
+        else:
+            patch.setattr(RunStates, "save", lambda self, at, state: killed() if at.epochs == 2 else None)
+        with pytest.raises(KilledError):
+            _train(CONFIG, tmp_path)
+    kept = tmp_path / "epoch_0002"
+    assert kept.exists() == (moment == "after it is kept")
+    assert _train(CONFIG, tmp_path) == finished[1]
+    _assert_same_run(tmp_path, finished[0])
+    models = [spotrust_jax.load(folder / "epoch_0002").variables for folder in (tmp_path, finished[0])]
+    for one, other in zip(*map(jax.tree.leaves, models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not list(tmp_path.glob(".epoch*"))
+
+
+def test_sigterm_in_a_validation_whose_step_is_saved_exits_75(tmp_path, monkeypatch):
+    validation = loop.validation_feed
+
+    def batches(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validation(*arguments)
+
+    monkeypatch.setattr(loop, "validation_feed", batches)
+    # The last step of an epoch is saved before its validation.
+    config = dataclasses.replace(CONFIG, run=dataclasses.replace(CONFIG.run, checkpoint_steps=4))
+    for _ in range(2):  # also where the state was read from there
+        with pytest.raises(InterruptedRunError, match=r"after step 4: .*goes on") as caught:
+            _train(config, tmp_path)
+        assert caught.value.exit_code == 75
+    assert latest(config, tmp_path)[0] == Position(0, 4)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "free some space there; the same command"),
+        (OSError(errno.EACCES, os.strerror(errno.EACCES)), "check its permissions; the same command"),
+        (ValueError("x/0: No space left on device [os_error_code='28']"), "free some space there; the same command"),
+        (ValueError("leaves differ"), r"could not be written \(leaves differ\): the same command"),
+    ],
+)
+def test_what_failed_is_told_as_what_it_is(tmp_path, error, words):
+    states = LatestState(tmp_path, DeviceGrid(1, tuple(jax.devices()[:1])))
+    with pytest.raises(RunError, match=words), disk_errors(tmp_path, states):
+        raise error
+    with pytest.raises(InputError, match=r"^a model already$"), disk_errors(tmp_path, states):
+        raise InputError("a model already")
+    states.close()
 
 
 def test_best_and_kept_models_predict(finished):
