@@ -1,5 +1,6 @@
 """Finds corrosion in the photographs of a folder or bucket, on all devices of a Ray cluster."""
 
+import contextlib
 import os
 import sys
 
@@ -21,11 +22,21 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Do again what an earlier run
 
 def main() -> int:
     _require_ray()
+    from spotrust_jax.inference.records import only_run
+    from spotrust_jax.inference.stores import open_store
+
+    fleet = _fleet()
+    folder = open_store(fleet.output).local
+    # A bucket has no locks.
+    with contextlib.nullcontext() if folder is None else only_run(folder):
+        return _run(fleet)
+
+
+def _run(fleet) -> int:
     from tqdm import tqdm
 
     from spotrust_jax.inference.fleet import photographs_of, run_fleet, write_fleet_summary
 
-    fleet = _fleet()
     count = len(photographs_of(fleet))
     found = run_fleet(fleet, address=_ADDRESS.value, predictors=_PREDICTORS.value, batch_size=_BATCH_SIZE.value)
     rows = sorted(tqdm(found, total=count, unit="photo", mininterval=1.0), key=lambda row: row.photograph)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from spotrust_jax.whole_files import whole_folder
 
 FORMAT = 1
 DESCRIPTION, README, CHECKPOINT = "bundle.json", "README.md", "checkpoint"
-PROGRAM, VARIABLES = "model.stablehlo", "variables.npz"
+PROGRAM, VARIABLES, PHOTOGRAPHS = "model.stablehlo", "variables.npz", "photographs.py"
 
 Noise = Literal["none", "normal", "mask", "kernel", "last_layer"]
 
@@ -130,9 +131,10 @@ def _require_onnx(segmenter: Segmenter) -> None:
 
 
 def _fill(segmenter: Segmenter, folder: Path, *, onnx: bool) -> None:
-    files = [README, CHECKPOINT, PROGRAM, VARIABLES]
+    files = [README, CHECKPOINT, PROGRAM, VARIABLES, PHOTOGRAPHS]
     segmenter.save(folder / CHECKPOINT)
     write_program(segmenter, folder / PROGRAM, folder / VARIABLES)
+    shutil.copyfile(Path(__file__).with_name(PHOTOGRAPHS), folder / PHOTOGRAPHS)
     if onnx:
         from spotrust_jax.export.onnx_files import write_onnx  # noqa: PLC0415  # an extra
 

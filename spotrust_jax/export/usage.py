@@ -21,20 +21,23 @@ numpy and Pillow, in this folder:
 import zlib
 import jax
 import numpy as np
-from PIL import Image
+import photographs
 
 model = jax.export.deserialize(open("model.stablehlo", "rb").read())
 variables = jax.device_put(dict(np.load("variables.npz")))
 run = jax.jit(model.call)  # compiled once for each size
 
-image = np.asarray(Image.open("photograph.jpg").convert("RGB").resize(({side}, {side})))
-key = jax.random.fold_in(jax.random.key(0), np.uint32(zlib.crc32(image)))
-maps = run(variables, image[None], jax.random.key_data(key)[None], np.int32(24))
-mask = maps["probability"][0] >= {threshold}
+image = photographs.read("photograph.jpg")
+seen = photographs.fitted(image, {side})
+key = jax.random.fold_in(jax.random.key(0), np.uint32(zlib.crc32(seen)))
+maps = run(variables, seen[None], jax.random.key_data(key)[None], np.int32(24))
+maps = {{name: photographs.restored(values[0], *image.shape[:2]) for name, values in maps.items()}}
+mask = maps["probability"] >= {threshold}
 ```
 
-- Images are uint8, RGB, as they are: normalisation is in the program. Sides are multiples of 32; keep the photograph's
-  proportions. The model was trained at a long side of {side} pixels.
+- `photographs.py` turns a photograph upright as its EXIF says, takes its colours to sRGB and resizes it as the library
+  does, in nearly its own proportions: the model was trained at a long side of {side} pixels.
+- Images are uint8, RGB: normalisation is in the program. Sides are multiples of 32.
 - Each image has a key of its own, as key data, uint32 [batch, 2]. Made of the seed and of the image's bytes as above,
   it gives the maps that the library gives with that seed.
 - The last argument is the number of passes of each network, at least 1; more make the maps less noisy.
@@ -55,15 +58,16 @@ serves all passes:
 ```python
 import numpy as np
 import onnxruntime
-from PIL import Image
+import photographs
 
 first, second = (onnxruntime.InferenceSession(f"{{name}}_0.onnx") for name in ("features", "decode"))
-image = np.asarray(Image.open("photograph.jpg").convert("RGB").resize(({side}, {side})))
-features = dict(zip([x.name for x in first.get_outputs()], first.run(None, {{"images": image[None]}})))
+image = photographs.read("photograph.jpg")
+seen = photographs.fitted(image, {side})
+features = dict(zip([x.name for x in first.get_outputs()], first.run(None, {{"images": seen[None]}})))
 branches = [features[f"branch_{{index}}"] for index in range(4)]
 {noise}
 (logits,) = second.run(None, {{f"branch_{{index}}": x for index, x in enumerate(branches)}})
-probability = 1 / (1 + np.exp(-logits))  # [batch, height, width]
+probability = 1 / (1 + np.exp(-logits))  # [batch, height, width], at the size of `seen`
 ```
 
 {note} Mean and standard deviation of the probability over passes and networks are the maps above; the log variance is

@@ -29,7 +29,7 @@ def coherent(segmenter: Segmenter) -> Segmenter:
     if segmenter.config.model.variant != "variational":
         return segmenter
     model = dataclasses.replace(segmenter.config.model, estimator="kernel")
-    return dataclasses.replace(segmenter, config=dataclasses.replace(segmenter.config, model=model))
+    return segmenter.with_config(dataclasses.replace(segmenter.config, model=model))
 
 
 def why_no_draws(config: CheckpointConfig) -> str | None:

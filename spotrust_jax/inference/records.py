@@ -116,13 +116,13 @@ def only_run(output: Path, part: str = "") -> Iterator[None]:
     """Keeps other runs out of an output folder while this one writes into it.
 
     Args:
-        output: the folder, which is there.
+        output: the folder, which is made where it is missing.
         part: the shard, such as "1-of-4", where the run is one of several that share the folder.
 
     Raises:
         InputError: where another run has the folder, or this shard of it.
     """
-    (output / FOLDER).mkdir(exist_ok=True)
+    (output / FOLDER).mkdir(parents=True, exist_ok=True)
     # Shards hold the folder together, and each its own part.
     locks = {".lock": fcntl.LOCK_SH, f".lock-{part}": fcntl.LOCK_EX} if part else {".lock": fcntl.LOCK_EX}
     with contextlib.ExitStack() as stack:

@@ -156,6 +156,12 @@ class Segmenter:
         """With the raw probabilities, and the threshold at which the mask stays as it is."""
         return dataclasses.replace(self, config=self.config.uncalibrated)
 
+    def with_config(self, config: CheckpointConfig) -> "Segmenter":
+        """The same variables, which are folded and on the devices only once, under another configuration of them."""
+        other = dataclasses.replace(self, config=config)
+        vars(other)["folded"] = self.folded  # where a cached property is kept
+        return other
+
     def save(self, folder: str | os.PathLike) -> None:
         """Writes a checkpoint that `load` reads."""
         save_model(folder, self.variables, self.config)

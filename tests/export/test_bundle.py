@@ -12,13 +12,15 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 import spotrust_jax
+from spotrust_jax.data.images import read_image
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.export.bundle import read_description, write_bundle
 from spotrust_jax.export.verify import read_photographs, verify
 from spotrust_jax.inference.segmenter import Segmenter
+from tests.data.icc_profiles import DISPLAY_P3, matrix_profile, srgb_decoded
 
 ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 
@@ -35,8 +37,13 @@ def bundle(single, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photograph(tmp_path_factory):
+    """Portrait of 9:16, stored lying on its side, in the colours of another profile than sRGB."""
     path = tmp_path_factory.mktemp("photographs") / "photograph.jpg"
-    Image.fromarray(np.random.default_rng(1).integers(0, 256, (80, 70, 3), np.uint8)).save(path)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    profile = matrix_profile(DISPLAY_P3, srgb_decoded)
+    image = np.random.default_rng(1).integers(0, 256, (9, 16, 3), np.uint8)
+    Image.fromarray(image).resize((160, 90), Image.Resampling.BICUBIC).save(path, exif=exif, icc_profile=profile)
     return path
 
 
@@ -70,9 +77,11 @@ def test_readme_runs_without_the_library_and_gives_its_maps(bundle, single, phot
     code += "np.savez('maps', image=image, mask=mask, **maps)\n"
     _python(code, bundle, compilation_cache)
     with np.load(bundle / "maps.npz") as maps:
-        expected = single.predict(maps["image"], num_samples=NUM_SAMPLES, scale="native")
-        np.testing.assert_allclose(maps["probability"][0], expected.probability, atol=1e-4)
-        np.testing.assert_allclose(maps["epistemic"][0], expected.epistemic, atol=1e-4)
+        np.testing.assert_array_equal(maps["image"], read_image(photograph))
+        expected = single.predict(read_image(photograph), num_samples=NUM_SAMPLES)
+        assert maps["probability"].shape == (160, 90)
+        np.testing.assert_allclose(maps["probability"], expected.probability, atol=1e-4)
+        np.testing.assert_allclose(maps["epistemic"], expected.epistemic, atol=1e-4)
         assert (maps["mask"] == expected.mask()).mean() > 0.999
 
 
@@ -81,7 +90,7 @@ def test_readme_of_onnx_runs(bundle, single, photograph):
     code = re.findall(r"```python\n(.*?)```", (bundle / "README.md").read_text(), re.DOTALL)[1]
     shutil.copy(photograph, bundle)
     code += "assert all(m.shape[2:] == (1, 1) for m in masks)\n"
-    _python(code + "assert probability.shape == (1, 64, 64) and np.isfinite(probability).all()\n", bundle, None)
+    _python(code + "assert probability.shape == (1, 64, 32) and np.isfinite(probability).all()\n", bundle, None)
 
 
 def _python(code, folder, cache):
@@ -103,7 +112,7 @@ def copy(bundle, tmp_path):
     return shutil.copytree(bundle, tmp_path / "copy")
 
 
-@pytest.mark.parametrize("name", ["model.stablehlo", "variables.npz", "checkpoint", "README.md"])
+@pytest.mark.parametrize("name", ["model.stablehlo", "variables.npz", "checkpoint", "README.md", "photographs.py"])
 def test_missing_file(copy, name):
     path = copy / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()

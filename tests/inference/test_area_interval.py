@@ -1,6 +1,7 @@
 """The area's interval against explicit passes of the network as it was trained, with draws of its own."""
 
 import dataclasses
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,11 @@ from spotrust_jax.inference.area_interval import area_interval, coherent, has_co
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.heads import noise_keys
 from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
+from tests.trained_like import trained_like
 
 ANALYSIS = Analysis(None, 4)
 THRESHOLD = 0.5
+VARIATIONAL = ModelConfig("variational", "w18_small_v1", width=4)
 
 
 def segmenter_of(model, members=1):
@@ -69,6 +72,13 @@ def test_interval_is_that_of_two_thousand_kernel_draws(image):
     assert interval.draws == 2000 and interval.low < interval.high
     # Drawn activations average out over the photograph, and would make the interval far too narrow.
     assert explicit_areas(segmenter, image, model, 200).std() < 0.5 * brute.std()
+
+
+def test_weights_are_folded_once_for_all_photographs():
+    segmenter = Segmenter(trained_like(VARIATIONAL), CheckpointConfig(VARIATIONAL, 1, (0.5,) * 3, (0.2,) * 3, 64))
+    for _ in range(2):
+        assert all(map(operator.is_, jax.tree.leaves(coherent(segmenter).folded), jax.tree.leaves(segmenter.folded)))
+    assert coherent(segmenter).config.model.draws_kernels and not segmenter.config.model.draws_kernels
 
 
 def test_channel_masks_are_drawn_for_the_whole_photograph(image):

@@ -80,6 +80,21 @@ def test_photographs_become_maps_and_are_not_done_again(fleet, segmenters, place
     assert len(segmenters[2].calls) == 1
 
 
+@pytest.mark.parametrize("output", [".", "..", "below"])
+def test_output_among_the_photographs(fleet, segmenters, place, output):
+    mixed = dataclasses.replace(fleet, output=str((Path(fleet.input) / output).resolve()))
+    before = photographs_of(mixed)
+    rows = call(mixed)
+    assert len(before) == len(rows) == 3 and Path(mixed.output, "a_mask.png").is_file()
+    assert photographs_of(mixed) == before
+    by_name = {row.photograph: row for row in rows}
+    assert {row.photograph: row for row in call(mixed)} == by_name and not segmenters[1].calls
+    Image.new("RGB", (9, 9)).save(Path(fleet.input, "b.png"))
+    Image.new("RGB", (9, 9)).save(Path(fleet.input, "b_overlay.png"))
+    with pytest.raises(InputError, match=r"b_overlay\.png lies where a picture of .*b\.png is to be written"):
+        photographs_of(dataclasses.replace(fleet, output=fleet.input))
+
+
 def test_summary_is_one_table(fleet):
     rows = [Row("a.png", "a", height=3, width=4, corroded_fraction=0.25), Row("b.png", "b", "failed", "why")]
     write_fleet_summary(fleet, rows)
