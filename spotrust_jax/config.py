@@ -184,7 +184,7 @@ class PretrainConfig:
     # Only the backbone is trained; the other parts are in the checkpoint with their random values.
     model: ModelConfig = ModelConfig("deterministic", "w18_small_v2")
     data: UnlabelledConfig = UnlabelledConfig()
-    # A crop's window has this share of its photograph's area and the crop's proportions.
+    # Crops keep their proportions and show from a tenth of a photograph up to as much of it as they can.
     augmentation: AugmentationConfig = AugmentationConfig((256, 256), scale=(0.1, 1.0), ratio=(1.0, 1.0))
     # File that `spotrust pretrain --save_teacher` wrote; "" takes the weights of the installed package.
     teacher: str = ""

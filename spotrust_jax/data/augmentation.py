@@ -32,7 +32,7 @@ class Augmented(NamedTuple):
     scored: Bool[Array, "*batch h w"]
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """Rows between those of an image: a share of one row below, the rest of the row above."""
 
     above: Int[Array, "count"]
@@ -40,11 +40,11 @@ class _Rows(NamedTuple):
     share: Float[Array, "count"]
 
 
-class _View(NamedTuple):
+class View(NamedTuple):
     """Rows and columns of an image, or of its transpose where `transposed` is there and true."""
 
-    rows: _Rows
-    columns: _Rows
+    rows: Rows
+    columns: Rows
     transposed: Bool[Array, ""] | None = None
 
 
@@ -73,7 +73,7 @@ def _augment_one(
     extent: Int[Array, "2"],
     config: AugmentationConfig,
 ) -> Augmented:
-    view = _random_view(key, extent, config)
+    view = random_view(key, extent, config)
     # Together, so that rows are picked once.
     label = jnp.stack([mask & ~ignored, ~ignored], axis=-1).astype(jnp.uint8)
     seen = _seen(view, jnp.concatenate([image, label], axis=-1))
@@ -89,13 +89,13 @@ def _augment_one(
     return Augmented(image, label, scored)
 
 
-def _random_view(key: Key[Array, ""], shape: Int[Array, "2"], config: AugmentationConfig) -> _View:
+def random_view(key: Key[Array, ""], shape: Int[Array, "2"], config: AugmentationConfig) -> View:
     """A random part of an image of this height and width, by share of its area and by aspect ratio, flipped and turned
     at random."""
     start, extent = random_rectangle(stream(key, "crop"), shape, config)
     quarters = _random_quarters(stream(key, "turn"), config)
 
-    def rows(axis: int, flip: str, turned: Bool[Array, ""]) -> _Rows:
+    def rows(axis: int, flip: str, turned: Bool[Array, ""]) -> Rows:
         count, last = config.crop_size[axis], shape[axis] - 1
         first, step = (jnp.round(_PARTS * value).astype(jnp.int32) for value in (start[axis], extent[axis] / count))
         # The middle of each row of the crop, from that of the photograph's first row on.
@@ -103,10 +103,10 @@ def _random_view(key: Key[Array, ""], shape: Int[Array, "2"], config: Augmentati
         reverse = jax.random.bernoulli(stream(key, flip), config.flip) ^ turned
         position = jnp.clip(jnp.where(reverse, position[::-1], position), 0, last * _PARTS)
         above = position // _PARTS
-        return _Rows(above, jnp.minimum(above + 1, last), (position % _PARTS) / _PARTS)
+        return Rows(above, jnp.minimum(above + 1, last), (position % _PARTS) / _PARTS)
 
     # A quarter turn to the left is the columns in reverse, then the transpose.
-    view = _View(rows(0, "up_down", quarters >= 2), rows(1, "left_right", (quarters == 1) | (quarters == 2)))
+    view = View(rows(0, "up_down", quarters >= 2), rows(1, "left_right", (quarters == 1) | (quarters == 2)))
     return _transposed_if(quarters % 2 == 1, view) if config.turns and _square(config) else view
 
 
@@ -142,19 +142,19 @@ def _square(config: AugmentationConfig) -> bool:
     return config.crop_size[0] == config.crop_size[1]
 
 
-def _transposed_if(condition: Bool[Array, ""], view: _View) -> _View:
+def _transposed_if(condition: Bool[Array, ""], view: View) -> View:
     """The transpose of what is seen is the same view of the image's transpose, rows and columns changing places."""
 
-    def chosen(yes: _Rows, no: _Rows) -> _Rows:
+    def chosen(yes: Rows, no: Rows) -> Rows:
         return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
-    return _View(chosen(view.columns, view.rows), chosen(view.rows, view.columns), condition)
+    return View(chosen(view.columns, view.rows), chosen(view.rows, view.columns), condition)
 
 
-def _seen(view: _View, image: Num[Array, "height width *channel"]) -> Float[Array, "h w *channel"]:
+def _seen(view: View, image: Num[Array, "height width *channel"]) -> Float[Array, "h w *channel"]:
     """Bilinear interpolation at the crossings of rows and columns."""
 
-    def interpolated(image: Num[Array, "..."], rows: _Rows) -> Float[Array, "..."]:
+    def interpolated(image: Num[Array, "..."], rows: Rows) -> Float[Array, "..."]:
         share = rows.share.reshape(-1, *[1] * (image.ndim - 1))
         return (1.0 - share) * image[rows.above] + share * image[rows.below]
 

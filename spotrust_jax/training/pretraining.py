@@ -189,8 +189,7 @@ class _Run:
     def _leave_if_asked(self) -> None:
         if not self._interruption.requested():
             return
-        if self._latest.label != self.position.steps:
-            self._save()
+        self._save()
         with disk_errors(self._workdir, self._latest):
             self._latest.wait()
         raise InterruptedRunError(

@@ -12,6 +12,7 @@ from spotrust_jax.data.photograph_pool import make_pool, random_crops
 PLAIN = AugmentationConfig(
     crop_size=(32, 64),
     scale=(1.0, 1.0),
+    ratio=(1.0, 1.0),
     flip=0.0,
     brightness=0.0,
     contrast=0.0,
@@ -70,6 +71,16 @@ def test_flips_reverse_rows_and_columns():
     views = [image, image[::-1], image[:, ::-1], image[::-1, ::-1]]
     seen = {next(i for i, view in enumerate(views) if np.allclose(255 * crop, view, atol=1e-3)) for crop in crops}
     assert seen == {0, 1, 2, 3}
+
+
+def test_square_crops_are_turned():
+    image = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    crops = _crops(
+        [image, image], [0, 1] * 16, AugmentationConfig(**{**vars(PLAIN), "crop_size": (32, 32), "turns": 1.0})
+    )
+    views = [np.rot90(image, turns) for turns in range(4)]
+    seen = {next(i for i, view in enumerate(views) if np.allclose(255 * crop, view, atol=1e-3)) for crop in crops}
+    assert seen == {1, 2, 3}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 300)])
