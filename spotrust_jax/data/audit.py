@@ -18,6 +18,7 @@ from jaxtyping import Bool, Int64, UInt8, UInt64
 from PIL import Image
 from tqdm import tqdm
 
+from spotrust_jax.data.card import is_text
 from spotrust_jax.data.duplicates import joined_groups, perceptual_hashes, similar_pairs
 from spotrust_jax.data.images import MAX_PIXELS, TooLargeError, orientation, size_text, without_pillow_limit
 from spotrust_jax.data.source import (
@@ -159,7 +160,7 @@ def _inspect(
     def left_out(kind: FindingKind, problem: object) -> Finding:
         return Finding(kind, file, _named_below(str(problem), photograph.image, file, root), True)
 
-    if not photograph.name.isprintable():  # such as a file name in another encoding than UTF-8
+    if not is_text(photograph.name):
         return None, (left_out("unreadable_image", f"its name {photograph.name!r} is no text: rename the file"),)
     try:
         image = photograph.read(max_pixels)

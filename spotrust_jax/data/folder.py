@@ -16,7 +16,7 @@ from spotrust_jax.data.example import Example
 from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, files_below, is_photograph, without_originals
 from spotrust_jax.data.images import mask_limit, read_image, read_mask, size_text
 from spotrust_jax.data.split_names import NO_FOLD, NO_TEST, SPLITS, chosen_splits, is_split, split_named
-from spotrust_jax.data.split_table import TABLE, read_split_table
+from spotrust_jax.data.split_table import TABLE, has_split_table, read_split_table
 from spotrust_jax.errors import InputError
 
 _TRAIN_SHARE = 0.6  # of the paper: 280 images were split 6:4
@@ -102,9 +102,8 @@ def _refuse(error: OSError) -> None:
 
 
 def _entries(path: Path, names: Iterable[str], split: str) -> dict[str, _Entry]:
-    table = path / TABLE
-    if table.exists():
-        return _checked_table(table, set(names))
+    if has_split_table(path):
+        return _checked_table(path / TABLE, set(names))
     if given := _folder_splits(path, names):
         return given
     if split == "test":

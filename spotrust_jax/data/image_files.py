@@ -76,7 +76,7 @@ def files_below(root: Path, wanted: Callable[[str], bool], refused: Callable[[OS
             found += [Path(parent, name) for name in names if real not in seen and wanted(name)]
             seen.add(real)
             links = [Path(parent, name) for name in inner if os.path.islink(os.path.join(parent, name))]
-            folders += [link for link in links if not _leads_up(link, real) and not _leads_up(link, root)]
+            folders += [link for link in links if not leads_up(link, real) and not leads_up(link, root)]
     return sorted(found)
 
 
@@ -92,6 +92,6 @@ def distinct_names(names: Sequence[str], whole: Sequence[str]) -> list[str]:
             chosen[i] = whole[i]
 
 
-def _leads_up(link: Path, folder: str | os.PathLike) -> bool:
+def leads_up(link: Path, folder: str | os.PathLike) -> bool:
     """Whether a link's target is the folder or one above it."""
     return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(link))

@@ -1,6 +1,7 @@
 """The file splits.csv as it is on disk; what its rows may say is up to who reads them, a data set or a source."""
 
 import csv
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,13 @@ class SplitRow(NamedTuple):
     name: str
     split: str
     group: str
+
+
+def has_split_table(folder: Path) -> bool:
+    """Whether a folder has splits.csv; an `InputError` where it cannot be one, so that nothing is divided anew."""
+    if os.path.lexists(folder / TABLE) and not (folder / TABLE).is_file():
+        raise InputError(f"{folder / TABLE} is no file, but a folder, a pipe or a link to nothing: copy or remove it")
+    return (folder / TABLE).is_file()
 
 
 def read_split_table(table: Path, spaces: str | None = None) -> list[SplitRow]:

@@ -245,6 +245,12 @@ def test_tables_that_are_none(tmp_path):
     assert_refused(tmp_path, "train", table, "name,split,group")
     make(tmp_path, table=TABLE.encode("utf-16"))
     assert_refused(tmp_path, "train", table, "UTF-8")
+    (tmp_path / "splits.csv").unlink()
+    (tmp_path / "splits.csv").symlink_to("nowhere.csv")
+    assert_refused(tmp_path, "train", table, "link to nothing")  # and not a division by hash
+    with pytest.raises(InputError, match="link to nothing"):
+        read_source(tmp_path)
+    (tmp_path / "splits.csv").unlink()
     make(tmp_path, table="name,split\n09\n")
     assert_refused(tmp_path, "train", table, "'' for '09'", "use train, validation, test, ")
 

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ class WithoutTensorFlow(PathFinder):
         return None if name.split(".")[0] == "tensorflow" else super().find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTensorFlow
+from functools import partial
 from pathlib import Path
 from spotrust_jax.data.card import DatasetCard
 from spotrust_jax.data.datasets import open_path
@@ -143,6 +145,31 @@ def test_read_by_tfds_itself(written):
     assert info.features["label"].names == ["background", "corrosion"] and info.file_format.value == "array_record"
     by_name = tfds.data_source("corrosion_segmentation/folder", split="test", data_dir=written.parents[2])
     assert [record["name"] for record in by_name] == [b"090", b"a.b, c"]
+
+
+def without_ignored(examples, *arguments):
+    for key, example in examples(*arguments):
+        del example["ignored"]
+        yield key, example
+
+
+def test_what_is_ignored_comes_back(tmp_path, monkeypatch):
+    class Ignoring(Photographs):
+        def __getitem__(self, index):
+            example = super().__getitem__(index)
+            return example._replace(ignored=example.image[..., 1] > 50) if example.name == "b" else example
+
+    a, b = TfdsDataset(write_tfds({"train": Ignoring("ab")}, tmp_path / "now", CARD), "train")
+    assert a.ignored is None
+    np.testing.assert_array_equal(b.ignored, Ignoring("ab")[1].ignored)
+    # A data set of before, when nothing was said of it.
+    monkeypatch.delitem(tfds_builder._FEATURES, "ignored")
+    monkeypatch.setattr(tfds_builder, "_examples", partial(without_ignored, tfds_builder._examples))
+    before = write_tfds({"train": Ignoring("ab")}, tmp_path / "before", CARD)
+    monkeypatch.undo()
+    for example, original in zip(TfdsDataset(before, "train"), Ignoring("ab"), strict=True):
+        assert example.ignored is None
+        np.testing.assert_array_equal(example.mask, original.mask)
 
 
 def test_card_comes_back(written, tmp_path):

@@ -4,9 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from spotrust_jax.data.image_files import IMAGE_EXTENSIONS
 from spotrust_jax.data.images import mask_limit, read_mask, size_text
-from spotrust_jax.data.readers.listing import Reading, files_below, missing_image, name_of, photographs_below, relative
+from spotrust_jax.data.readers.listing import Reading, missing_image, name_of, photographs_below, relative
 from spotrust_jax.data.source import ClassPixels, Finding, Label, LabelMask, UnusableError
 from spotrust_jax.errors import InputError
 
@@ -43,7 +42,7 @@ def with_ignored(root: Path, reading: Reading) -> Reading:
     The mask of `train/images/a.jpg` is `train/ignored/a.png`, that of `images/train/a.jpg` is `ignored/train/a.png`.
     """
     masks = defaultdict(list)
-    for file in files_below(root, IMAGE_EXTENSIONS):
+    for file in photographs_below(root):
         if FOLDER in Path(relative(root, file)).parts[:-1]:
             masks[_name(root, file)].append(file)
     if not masks:

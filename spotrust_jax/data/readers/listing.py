@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.data import image_files
-from spotrust_jax.data.image_files import distinct_names, is_photograph, without_originals
+from spotrust_jax.data.image_files import distinct_names, is_photograph, leads_up, without_originals
 from spotrust_jax.data.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.data.split_names import split_named
 from spotrust_jax.errors import InputError
 
-# How Python holds bytes of file names that are no UTF-8.
-_UNDECODED = re.compile("[\udc80-\udcff]")
+# What a name of one line, which may become a file's on any system, cannot have: control characters, ends of lines,
+# backslashes, and how Python holds bytes that are no UTF-8.
+_NO_TEXT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\\\\\udc80-\udcff]")
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "jpegimages")
 """What folders of photographs are called, in lower case."""
@@ -51,11 +52,11 @@ class Pair(NamedTuple):
 def name_of(root: Path, image: Path) -> str:
     """A photograph's name: its path below the source, without extension and without folders that hold all images.
 
-    Bytes that are no UTF-8 stand as in addresses, `caf%E9`.
+    Bytes that are no UTF-8, ends of lines and backslashes stand as in addresses, `caf%E9`.
     """
     *folders, _ = Path(relative(root, image)).parts
     name = "/".join([*(folder for folder in folders if folder.casefold() not in IMAGE_FOLDERS), image.stem])
-    return composed(_UNDECODED.sub(lambda byte: f"%{ord(byte[0]) & 0xFF:02X}", name))
+    return composed(_NO_TEXT.sub(lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), name))
 
 
 def composed(text: str) -> str:
@@ -100,7 +101,8 @@ def given_splits(root: Path) -> set[str]:
 
 def layouts(root: Path, label_folders: tuple[str, ...]) -> list[Layout]:
     """The folders of images beside one of the label folders, in `root` and in its folders named after splits."""
-    parts = [(root, None)] + [(part, split_named(part.name)) for part in sorted(root.iterdir()) if part.is_dir()]
+    below = [part for part in sorted(root.iterdir()) if part.is_dir() and not leads_up(part, root)]
+    parts = [(root, None)] + [(part, split_named(part.name)) for part in below]
     found = [
         Layout(images, _called(part, label_folders) or part / label_folders[0], split)
         for part, split in parts

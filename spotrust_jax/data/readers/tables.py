@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from spotrust_jax.data.readers.listing import Reading, composed, relative
 from spotrust_jax.data.source import Finding, LabelledPhotograph
 from spotrust_jax.data.split_names import is_split, split_named
-from spotrust_jax.data.split_table import TABLE, SplitRow, read_split_table
+from spotrust_jax.data.split_table import TABLE, SplitRow, has_split_table, read_split_table
 
 _SPACES = " \t"  # others may be part of a name
 
@@ -18,7 +18,7 @@ def with_splits(root: Path, reading: Reading) -> Reading:
     It may name a photograph by its path or, where no other has that, by its file's name. Photographs that it does not
     name once, with a split, are left out. A table that cannot be read is an `InputError`.
     """
-    if not (root / TABLE).is_file():
+    if not has_split_table(root):
         return reading
     present = {photograph.name for photograph in reading.photographs}
     meant = _meaning(present)

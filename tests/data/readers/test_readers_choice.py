@@ -174,6 +174,9 @@ def test_masks_of_ignored_pixels(tmp_path, put, names, found):
     np.testing.assert_array_equal(a.ignored, corner == 255)
     np.testing.assert_array_equal(a.mask, corner == 0)
     assert b.ignored is None
+    (tmp_path / "ignored" / "b.png").symlink_to("nothing.png")  # may not be taken for none
+    assert [record.name for record in audit(read_source(tmp_path, "yolo")).records] == ["train/a"]
+    (tmp_path / "ignored" / "b.png").unlink()
     for content, kind in (
         (lower // 2, "unreadable_label"),
         (lower[:, :4], "size_mismatch"),
@@ -190,10 +193,10 @@ def test_masks_of_ignored_pixels(tmp_path, put, names, found):
 
 def test_names_that_are_no_utf8_are_text_that_can_be_written(tmp_path, put, names):
     for kind, content in (("images", None), ("masks", MASK)):
-        for name in (b"caf\xe9", b"d\xff/x", "é".encode()):
+        for name in (b"caf\xe9", b"d\xff/x", "é".encode(), b"a\\b", b"two\nlines", "3\u202fPM".encode()):
             put(f"{kind}/{os.fsdecode(name)}.png", content)
     source = read_source(tmp_path)
-    assert names(source) == ["caf%E9", "d%FF/x", "é"] and source.findings == ()
+    assert names(source) == ["3\u202fPM", "a%5Cb", "caf%E9", "d%FF/x", "two%0Alines", "é"] and source.findings == ()
     assert [record.name for record in audit(source).records] == names(source)
 
 
@@ -239,6 +242,7 @@ def test_links_run_in_circles_and_lose_nothing(tmp_path, put, names):
         ("images/disk", "../../disk"),
         ("images/twice", "../../disk"),
         ("masks/disk", "../../labels"),
+        ("val", "."),
     ):
         (tmp_path / "set" / link).symlink_to(target)
     (tmp_path / "disk" / "up").symlink_to(tmp_path)
