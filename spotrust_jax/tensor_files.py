@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 
 from spotrust_jax.config import to_dict
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shapes
+from spotrust_jax.models.mismatch import differences
+from spotrust_jax.models.segmenter import ModelConfig, Variables
 from spotrust_jax.whole_files import replacing
 
 # Entries of a file's metadata: the network whose variables it holds, and a hash of their names, shapes and values.
@@ -74,9 +75,11 @@ def read_variables(path: Path, model: ModelConfig) -> Variables:
     found = read_tensors(path)
     if _CONTENTS in found.metadata and found.metadata[_CONTENTS] != _digest(found.tensors):
         raise InputError(f"{path} is damaged (its contents do not have the hash that it names): get it again")
-    # To trace the network for its shapes takes seconds, so a sound file that names this very network is believed.
-    if _CONTENTS not in found.metadata or found.metadata.get(_NETWORK) != _text(model):
-        _check_shapes(path, found.tensors, model)
+    # The shapes of a network take seconds, so a sound file that names this very one is believed.
+    believed = _CONTENTS in found.metadata and found.metadata.get(_NETWORK) == _text(model)
+    if wrong := "" if believed else differences(found.tensors, model):
+        described = f"{model.variant}, {model.preset}"
+        raise InputError(f"{path} holds another network than its config.json describes ({described}): {wrong}")
     return unflatten_dict(found.in_float32, sep="/")
 
 
@@ -101,23 +104,3 @@ def _digest(tensors: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name}{array.shape}{array.dtype}".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
     return digest.hexdigest()
-
-
-def _check_shapes(path: Path, tensors: Mapping[str, np.ndarray], model: ModelConfig) -> None:
-    """Raises an `InputError` that says where the tensors differ from the network's variables."""
-    expected = {name: leaf.shape for name, leaf in flatten_dict(variable_shapes(model), sep="/").items()}
-    found = {name: tensor.shape[1:] for name, tensor in tensors.items()}
-    differences = [
-        *(
-            f"{name} has shape {list(found[name])}, not {list(shape)}"
-            for name, shape in expected.items()
-            if found.get(name, shape) != shape
-        ),
-        *(f"{name} is missing" for name in expected if name not in found),
-        *(f"{name} is unknown" for name in found if name not in expected),
-    ]
-    if differences:
-        raise InputError(
-            f"{path} holds another network than its config.json describes ({model.variant}, {model.preset}): "
-            f"{'; '.join(differences[:3])}{f'; and {len(differences) - 3} more' if len(differences) > 3 else ''}"
-        )

@@ -224,6 +224,27 @@ def test_orbax_checkpoint_without_weights_and_with_others(copied):
     assert "no Orbax checkpoint" in refusal(folder)
 
 
+def _without_head(variables):
+    return {**variables, "params": {name: part for name, part in variables["params"].items() if name != "head"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_without_head, "params/head/logit/bias is missing; params/head/logit/kernel is missing"),
+        (lambda v: {"params": v["params"]}, "batch_stats/aleatoric/stem/unit1/norm/mean is missing"),
+        (lambda v: {"a": np.ones((2, 3), np.float32)}, "is missing; "),
+        (lambda v: trained_like(dataclasses.replace(MODEL, width=8), 2), "has shape ["),
+    ],
+)
+def test_orbax_checkpoint_of_another_network(variables, tmp_path, change, words):
+    save_model(tmp_path / "model", change(variables), CONFIG)
+    segmenter = spotrust_jax.load(tmp_path / "model")
+    with pytest.raises(InputError, match=r"variables do not fit its config\.json: ") as caught:
+        segmenter.predict(np.zeros((64, 64, 3), np.uint8))
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("save", [save_model, save_safetensors])
 def test_values_that_are_not_finite(variables, tmp_path, save):
     broken = jax.tree.map(np.copy, variables)

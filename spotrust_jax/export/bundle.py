@@ -16,6 +16,7 @@ from spotrust_jax.export.stablehlo import KEY_IMPLEMENTATION, PLATFORMS, write_p
 from spotrust_jax.export.usage import usage_text
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.hrnet import COARSEST_CELL
+from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.whole_files import whole_folder
 
@@ -115,7 +116,7 @@ def write_bundle(segmenter: Segmenter, output: str | os.PathLike, *, onnx: bool)
     if onnx:
         _require_onnx(segmenter)
     try:
-        with whole_folder(output) as folder:
+        with whole_folder(output) as folder, mismatch_told(segmenter.variables, segmenter.config.model):
             _fill(segmenter, folder, onnx=onnx)
     except OSError as error:
         reason = error.strerror or error

@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.errors import FlaxError
 from jaxtyping import Array, Int, Key, Num, UInt8
 
 from spotrust_jax import compilation
@@ -27,6 +26,7 @@ from spotrust_jax.inference.prediction import Prediction, stack
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
+from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import Variables, normalize
 from spotrust_jax.pretrained.registry import DEFAULT
 from spotrust_jax.random_streams import content_keys
@@ -127,10 +127,8 @@ class Segmenter:
         Raises:
             InputError: where the variables are not those of the configuration's network.
         """
-        try:
+        with mismatch_told(self.variables, self.config.model):
             folded = fold_norms(jax.tree.map(np.asarray, self.variables))
-        except (KeyError, ValueError) as error:
-            raise InputError(f"the checkpoint's variables do not fit its config.json: {error}") from error
         if len(self.devices) > 1:
             return DeviceGrid(self.config.members, self.devices).spread(folded)
         return jax.device_put(folded, self.devices[0] if self.devices else None)
@@ -197,11 +195,8 @@ class Segmenter:
         with programs(self.config).first(images.shape, num_samples, self.devices, decomposed, area is None) as new:
             if new:
                 compilation.announce(self.config.model, *images.shape[1:3], "predict")
-            try:
+            with mismatch_told(self.variables, self.config.model):
                 probability, epistemic, log_variance, between, parts, areas = jax.device_get(run())
-            except FlaxError as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(f"the checkpoint's variables do not fit its config.json: {reason}") from error
         if not all(np.isfinite(values).all() for values in (probability, epistemic, log_variance)):
             raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
         more = parts._asdict() if decomposed else {}

@@ -16,6 +16,7 @@ from spotrust_jax.last_layer.cells import Cells, cached_cells, require_determini
 from spotrust_jax.last_layer.laplace import curvature, posterior
 from spotrust_jax.last_layer.logit_noise import fit_noisy_logit
 from spotrust_jax.models.last_layer import LARGEST_LOG_VARIANCE
+from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import Variables
 
 Kind = Literal["laplace", "logit_noise"]
@@ -32,7 +33,8 @@ def with_last_layer(segmenter: Segmenter, kind: Kind, dataset: Dataset, most: in
     """
     require_deterministic(segmenter.config)
     fit = {"laplace": _with_laplace, "logit_noise": _with_logit_noise}[kind]
-    members = [_refitted(segmenter.member(index), fit, dataset, most) for index in range(segmenter.config.members)]
+    with mismatch_told(segmenter.variables, segmenter.config.model):
+        members = [_refitted(segmenter.member(index), fit, dataset, most) for index in range(segmenter.config.members)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
     model = dataclasses.replace(segmenter.config.model, variant=kind)
     config = dataclasses.replace(

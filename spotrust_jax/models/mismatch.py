@@ -1,0 +1,40 @@
+"""Where variables are not those of a network; to ask takes seconds, since the network is traced for its shapes."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from flax.traverse_util import flatten_dict
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shapes
+
+_LISTED = 3
+
+
+def differences(tensors: Mapping[str, np.ndarray], model: ModelConfig) -> str:
+    """Where tensors [members, ...], named by their paths in the tree, differ from a network's: "" for nowhere."""
+    expected = {name: leaf.shape for name, leaf in flatten_dict(variable_shapes(model), sep="/").items()}
+    found = {name: tensor.shape[1:] for name, tensor in tensors.items()}
+    lines = [
+        *(
+            f"{name} has shape {list(found[name])}, not {list(shape)}"
+            for name, shape in expected.items()
+            if found.get(name, shape) != shape
+        ),
+        *(f"{name} is missing" for name in expected if name not in found),
+        *(f"{name} is unknown" for name in found if name not in expected),
+    ]
+    return "; ".join([*lines[:_LISTED], *([f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else [])])
+
+
+@contextlib.contextmanager
+def mismatch_told(variables: Variables, model: ModelConfig) -> Iterator[None]:
+    """Around what uses variables [members, ...]: an error becomes an `InputError` where they are another network's."""
+    try:
+        yield
+    except Exception as error:
+        found = differences(flatten_dict(variables, sep="/"), model)
+        if not found:
+            raise
+        raise InputError(f"the checkpoint's variables do not fit its config.json: {found}") from error
