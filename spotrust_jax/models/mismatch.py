@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 
+import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
@@ -12,7 +13,7 @@ from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shape
 _LISTED = 3
 
 
-def differences(tensors: Mapping[str, np.ndarray], model: ModelConfig) -> str:
+def differences(tensors: Mapping[str, np.ndarray | jax.Array], model: ModelConfig) -> str:
     """Where tensors [members, ...], named by their paths in the tree, differ from a network's: "" for nowhere."""
     expected = {name: leaf.shape for name, leaf in flatten_dict(variable_shapes(model), sep="/").items()}
     found = {name: tensor.shape[1:] for name, tensor in tensors.items()}

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 # A network that is compiled in seconds; all else is the paper's.
 SMALL = (
     "--config.model.width=4",
-    "--config.data.image_size={size}",
+    "--config.data.image_size=64",
     "--config.augmentation.crop_size=(64, 64)",
     "--config.epochs=2",
 )
@@ -48,9 +48,8 @@ def test_prepare_train_calibrate_evaluate(photographs, compilation_cache, tmp_pa
 
     data, workdir, best = tmp_path / "DATA", tmp_path / "run", f"--checkpoint={tmp_path}/run/best"
     run("prepare_data", f"--source={photographs}", f"--output={data}")
-    settings = [setting.format(size=_image_size()) for setting in SMALL]
     config = "--config=configs/variational.py:w18_small_v1"
-    run("train", config, f"--config.data.path={data}", f"--workdir={workdir}", *settings)
+    run("train", config, f"--config.data.path={data}", f"--workdir={workdir}", *SMALL)
     printed = run("calibrate", best, f"--data={data}", "--num_samples=2")
     record = json.loads((workdir / "best" / "config.json").read_text())
     trained, selected = (set(record[kind]["names"]) for kind in ("trained_on", "selected_on"))
