@@ -1,0 +1,1 @@
+"""Measurements and trainings that are not part of the package: the study, the shipped detector, device jobs."""

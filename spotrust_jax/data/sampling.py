@@ -1,0 +1,27 @@
+"""In which order training sees its examples: for ever, shuffled by seed, and balanced over the sites they come from."""
+
+from collections.abc import Sequence
+
+import grain
+import numpy as np
+
+
+def training_order(sites: Sequence[str], seed: int, site_power: float = 1.0) -> grain.MapDataset:
+    """Endless order of example numbers.
+
+    Args:
+        sites: where each example comes from.
+        seed: of the order.
+        site_power: sites with n examples have shares in proportion to n ** site_power: with 1 every example comes
+            equally often, with 0 every site does. Within a site every example comes once before any comes again.
+    """
+    if site_power == 1.0:
+        return grain.MapDataset.range(len(sites)).seed(seed).shuffle().repeat()
+    names, site_of = np.unique(np.asarray(sites), return_inverse=True)
+    members = [np.flatnonzero(site_of == number) for number in range(len(names))]
+    orders = [
+        grain.MapDataset.source(examples.tolist()).seed(seed + number).shuffle().repeat()
+        for number, examples in enumerate(members)
+    ]
+    shares = np.array([len(examples) for examples in members], np.float64) ** site_power
+    return grain.MapDataset.mix(orders, weights=(shares / shares.sum()).tolist())
