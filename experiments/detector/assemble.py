@@ -4,7 +4,8 @@ python -m experiments.detector.assemble --photographs=PHOTOGRAPHS --output=runs/
 
 PHOTOGRAPHS holds inspection_photos, corrosion_photos and unlabelled. OUTPUT/data gets images/, masks/ and splits.csv
 with the column `site`; OUTPUT/unlabelled gets the photographs without outlines. Photographs are stored at a long side
-of at most `--long_side` pixels as WebP, so that both folders together are small enough to travel.
+of at most `--long_side` pixels as WebP, those without outlines of three quarters of it, so that both folders together
+are small enough to travel.
 """
 
 import csv
@@ -28,7 +29,7 @@ _QUALITY = flags.DEFINE_integer("quality", 90, "Of WebP.", lower_bound=1, upper_
 _TEST = flags.DEFINE_bool("test", True, "Whether the test parts are written, too.")
 
 # Scenes of each kind, drawn from streams that no split of the survey scenes uses.
-_SCENES = {"survey": 160, "surroundings": 120, "objects": 240}
+_SCENES = {"survey": 120, "surroundings": 100, "objects": 180}
 _DRAW = {"survey": draw_survey_scene, "surroundings": draw_unlike_scene, "objects": draw_object_scene}
 _SEED, _SIZE = 100, 512
 
@@ -80,14 +81,14 @@ def _file(folder: Path, name: str) -> Path:
     return next((folder / "images").glob(f"{name}.*"))
 
 
-def _stored_shape(shape: tuple[int, int]) -> tuple[int, int]:
-    shrunk = min(1.0, _LONG_SIDE.value / max(shape))
+def _stored_shape(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
+    shrunk = min(1.0, long_side / max(shape))
     return tuple(round(side * shrunk) for side in shape)
 
 
-def _write_image(image: np.ndarray, path: Path) -> None:
+def _write_image(image: np.ndarray, path: Path, long_side: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    stored = Image.fromarray(resize_image(image, *_stored_shape(image.shape[:2])))
+    stored = Image.fromarray(resize_image(image, *_stored_shape(image.shape[:2], long_side)))
     stored.save(path, quality=_QUALITY.value, method=6)
 
 
@@ -99,8 +100,8 @@ def main(_: list[str]) -> None:
     for one in labelled(photographs):
         if one.split == "test" and not _TEST.value:
             continue
-        _write_image(one.image, data / "images" / f"{one.name}.webp")
-        mask = resize_mask(one.mask, *_stored_shape(one.mask.shape))
+        _write_image(one.image, data / "images" / f"{one.name}.webp", _LONG_SIDE.value)
+        mask = resize_mask(one.mask, *_stored_shape(one.mask.shape, _LONG_SIDE.value))
         Image.fromarray(mask).save(data / "masks" / f"{one.name}.png", optimize=True)
         rows.append((one.name, one.split, one.group, one.site))
     with (data / "splits.csv").open("w", newline="") as file:
@@ -110,7 +111,7 @@ def main(_: list[str]) -> None:
     for row in _rows(photographs / "unlabelled" / "list.csv"):
         if row["label"] != "no_rust":
             image = read_image(_file(photographs / "unlabelled", row["name"]))
-            _write_image(image, output / "unlabelled" / f"{row['name']}.webp")
+            _write_image(image, output / "unlabelled" / f"{row['name']}.webp", 3 * _LONG_SIDE.value // 4)
     print(f"{len(rows)} labelled photographs and scenes: {data}")
 
 

@@ -1,0 +1,149 @@
+"""Calibrates the trained detector, chooses its threshold, and packages it; then scores it once on the test parts.
+
+python -m experiments.detector.calibrate --checkpoint=runs/detector/ensemble/best --data=runs/detector/data \
+    --no_rust=PHOTOGRAPHS/no_rust --output=runs/detector/scores [--test]
+
+Slope, intercept and threshold are fitted on the validation photographs, which chose nothing else; what they are worth
+on photographs that did not fit them is estimated by leaving out a fifth of the groups at a time. Measured photographs
+are kept in OUTPUT, so a second start predicts nothing again.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+from jaxtyping import Float64
+
+from experiments.detector import measure, scores
+from experiments.detector.measure import Measured, Photograph
+from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.data.images import read_image, read_mask
+from spotrust_jax.inference.segmenter import Segmenter, load
+
+_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Trained model.", required=True)
+_PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of inspection_photos and no_rust.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder for what was measured, and for the scores.", required=True)
+_SCALE = flags.DEFINE_integer("scale", 0, "Long side in pixels of the analysis; 0 is the trained one.")
+_TEST = flags.DEFINE_bool("test", False, "Whether the test parts are scored, too: once, when nothing is to be chosen.")
+
+_FOLDS = 5
+# Of photographs without corrosion: largest share of their area, and of photographs with more than 1%, to be marked.
+_CLEAN_AREA, _CLEAN_PHOTOGRAPHS = 0.015, 0.2
+
+
+def labelled(folder: Path, split: str) -> Iterator[Photograph]:
+    """Photographs of a split of inspection_photos."""
+    for row in _rows(folder / "splits.csv", split):
+        image = read_image(next((folder / "images").glob(f"{row['name']}.*")))
+        mask = read_mask(folder / "masks" / f"{row['name']}.png")
+        yield Photograph(row["name"], row["group"], row["site"], image, mask)
+
+
+def clean(folder: Path, split: str) -> Iterator[Photograph]:
+    """Photographs of a split of no_rust, each a group of its own."""
+    for row in _rows(folder / "splits.csv", split):
+        image = read_image(next((folder / "images").glob(f"{row['name']}.*")))
+        yield Photograph(row["name"], row["name"], "no_rust", image, np.zeros(image.shape[:2], bool))
+
+
+def _rows(table: Path, split: str) -> list[dict[str, str]]:
+    with table.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["split"] == split]
+
+
+def choose_threshold(validation: Measured, without_rust: Measured) -> float:
+    """The raw probability of the best pooled F1, or the lowest above it that keeps false alarms within their bounds."""
+    best = scores.best_threshold(validation, np.ones(len(validation.names)))
+    for threshold in np.linspace(best, 0.99, 200):
+        area = scores.called_area(without_rust, threshold)
+        if area.mean() <= _CLEAN_AREA and (area > 0.01).mean() <= _CLEAN_PHOTOGRAPHS:
+            return float(threshold)
+    return best
+
+
+def out_of_fold(validation: Measured) -> dict[str, float]:
+    """Scores of each fifth of the groups with calibration and threshold of the others, averaged over the fifths."""
+    names, place = np.unique(np.asarray(validation.groups), return_inverse=True)
+    fold = np.random.default_rng(0).permutation(len(names))[place] % _FOLDS
+    found = []
+    for number in range(_FOLDS):
+        rest, part = validation.chosen(fold != number), validation.chosen(fold == number)
+        calibration, every = scores.fit_calibration(rest, _all(rest)), _all(part)
+        found.append(
+            (
+                scores.f1_of(part, scores.best_threshold(rest, _all(rest)))(every),
+                scores.calibration_error_of(part, calibration)(every),
+                scores.brier_skill_of(part, calibration)(every),
+            )
+        )
+    return dict(zip(("f1", "ece_above_0.1", "brier_skill"), np.mean(found, axis=0).tolist(), strict=True))
+
+
+def table(measured: Measured, without_rust: Measured, calibration: AffineCalibration, threshold: float) -> str:
+    """All scores as Markdown, with 95% intervals over groups."""
+    f1 = scores.by_site(measured, lambda part: scores.f1_of(part, threshold))
+    error = scores.by_site(measured, lambda part: scores.calibration_error_of(part, calibration))
+    skill = scores.by_site(measured, lambda part: scores.brier_skill_of(part, calibration))
+    area = scores.called_area(without_rust, threshold)
+    mean = scores.interval(lambda weights: float(weights @ area / weights.sum()), without_rust.groups)
+    marked = scores.interval(lambda weights: float(weights @ (area > 0.01) / weights.sum()), without_rust.groups)
+    counts = {site: len(measured.names) if site == "all" else measured.sites.count(site) for site in f1}
+    rows = [f"| {site} | {counts[site]} | {f1[site]} | {error[site]} | {skill[site]} |" for site in f1]
+    return "\n".join(
+        [
+            "| site | photographs | F1 | calibration error above 0.1 | Brier skill |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            f"Of {len(area)} photographs without rust {mean} of the area is marked, and more than 1% of {marked} of them.",
+        ]
+    )
+
+
+def _all(measured: Measured) -> Float64[np.ndarray, "photographs"]:
+    return np.ones(len(measured.names))
+
+
+def _measured(name: str, segmenter: Segmenter, photographs: Iterator[Photograph], scale: int) -> Measured:
+    path = Path(_OUTPUT.value) / f"{name}_{scale}.npz"
+    if not path.exists():
+        measure.save(measure.measure(segmenter, list(photographs), scale), path)
+    return measure.load(path)
+
+
+def main(_: list[str]) -> None:
+    """Measures, fits, and writes scores.json and tables."""
+    photographs, output = Path(_PHOTOGRAPHS.value), Path(_OUTPUT.value)
+    segmenter = load(_CHECKPOINT.value)
+    scale = _SCALE.value or segmenter.config.inference_size
+
+    def of(split: str) -> tuple[Measured, Measured]:
+        known = _measured(split, segmenter, labelled(photographs / "inspection_photos", split), scale)
+        return known, _measured(f"no_rust_{split}", segmenter, clean(photographs / "no_rust", split), scale)
+
+    validation, without_rust = of("validation")
+    calibration = scores.fit_calibration(validation, _all(validation))
+    threshold = choose_threshold(validation, without_rust)
+    calibrated = float(calibration(np.float64(threshold)))
+    found = {
+        "scale": scale,
+        "slope": calibration.slope,
+        "shift": calibration.shift,
+        "threshold": calibrated,
+        "raw_threshold": threshold,
+        "best_f1_threshold": scores.best_threshold(validation, _all(validation)),
+        "out_of_fold": out_of_fold(validation),
+    }
+    (output / f"calibration_{scale}.json").write_text(json.dumps(found, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+    for split in ("validation", "test") if _TEST.value else ("validation",):
+        text = table(*of(split), calibration, threshold)
+        (output / f"{split}_{scale}.md").write_text(text + "\n")
+        print(f"\n{split}\n\n{text}")
+
+
+if __name__ == "__main__":
+    app.run(main)
