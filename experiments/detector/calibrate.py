@@ -98,7 +98,7 @@ def table(measured: Measured, without_rust: Measured, calibration: AffineCalibra
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Of {len(area)} photographs without rust {mean} of the area is marked, and more than 1% of {marked} of them.",
+            f"Of {len(area)} photographs without rust {mean} of the area is marked, and over 1% of {marked} of them.",
         ]
     )
 

@@ -56,7 +56,7 @@ def measure(segmenter: Segmenter, photographs: Sequence[Photograph], scale: int)
     raw, analysis, rows = segmenter.uncalibrated, Analysis(scale, num_samples=1), []
     for one in tqdm(photographs, unit="photo", mininterval=5.0):
         prediction = predict_photograph(raw, one.image, analysis)
-        rows.append((*_counts(prediction.probability, one.mask), prediction.epistemic.mean(dtype=np.float64)))
+        rows.append((*counts(prediction.probability, one.mask), prediction.epistemic.mean(dtype=np.float64)))
     columns = (np.stack(column) for column in zip(*rows, strict=True))
     names, groups, sites = (tuple(getattr(one, field) for one in photographs) for field in ("name", "group", "site"))
     return Measured(names, groups, sites, *columns)
@@ -75,9 +75,10 @@ def load(path: Path) -> Measured:
         return Measured(names, groups, sites, *(file[name] for name in Measured._fields[3:]))
 
 
-def _counts(
+def counts(
     probability: Float32[np.ndarray, "height width"], mask: Bool[np.ndarray, "height width"]
 ) -> Iterator[Float64[np.ndarray, "bins"]]:
+    """Pixels of a photograph in each bin: background, then corrosion."""
     p = np.clip(probability.ravel().astype(np.float64), 1e-9, 1 - 1e-9)
     place = np.clip(np.digitize(logit(p), EDGES) - 1, 0, len(EDGES) - 2)
     for label in (~mask.ravel(), mask.ravel()):
