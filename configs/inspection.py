@@ -16,6 +16,9 @@ def get_config(argument: str = "ensemble"):
     config.model.dtype = "bfloat16"
     config.members = 3
     config.data.image_size = 512
+    # Channel statistics of the training photographs, the backbone's too.
+    config.data.mean = (0.52, 0.49, 0.44)
+    config.data.deviation = (0.27, 0.27, 0.27)
     # Half of the photographs show one footbridge: sites count by the square root of their number of photographs.
     config.data.site_power = 0.5
     # Magnified 0.6 to 1.9 times, seen from the trained scale.
@@ -35,7 +38,7 @@ def get_config(argument: str = "ensemble"):
     config.batch_size = 24
     config.epochs = 40
     # The last average of the weights is the model; nothing is chosen on the validation photographs, which calibrate it.
-    config.run.validation_epochs = 0
+    config.validation_epochs = 0
     config.run.checkpoint_steps = 0
     config.run.save_epochs = 10
     if argument == "cross_site":

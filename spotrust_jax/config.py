@@ -42,6 +42,9 @@ class DataConfig:
     # Long side in pixels at which photographs are seen in training, validation and prediction, in their own proportions
     # (data/sizes.py). A multiple of 32, or it is taken for the nearest one.
     image_size: int = 640
+    # Photographs of a site (a column of splits.csv) that has n of them are drawn in proportion to n ** site_power: 1
+    # draws every photograph equally often, 0 every site.
+    site_power: float = 1.0
     # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
     scenes_version: Literal["demo-1", "survey-1"] = "demo-1"
     # Numbers of scenes in the training and the validation split.
@@ -126,6 +129,8 @@ class TrainConfig:
     # Pieces that each device's share of a batch goes through the network in, one after the other, to save memory.
     accumulation: int = 1
     epochs: int = 200
+    # Epochs after which the networks are validated; 0 for the last one alone. Only "cosine" does without.
+    validation_epochs: int = 1
     # Score of the validation split by which each member's best model is chosen; of equals the later one is.
     best_metric: Metric = "average_precision"
     # Stochastic passes for each validation image.

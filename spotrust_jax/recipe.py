@@ -19,20 +19,21 @@ class LossConfig:
     """What is minimised: a data loss and, for the variational network, its divergence from the prior.
 
     In all kinds but "logit_noise" the log variance is learnt by attenuation of a loss for each pixel, whose expected
-    logarithm it becomes.
+    logarithm it becomes. In "dice" and "cross_entropy" nothing but the log variance learns from the attenuated loss.
     """
 
     # "attenuated": cross-entropy (the paper's); "focal": the same with hard pixels weighing more; "combo": "attenuated"
     # plus Dice; "dice": Dice alone, while the log variance learns from the cross-entropy; "logit_noise": cross-entropy
-    # of the probability averaged over noise on the logits, whose log variance is the network's second output.
-    kind: Literal["attenuated", "dice", "combo", "focal", "logit_noise"] = "attenuated"
+    # of the probability averaged over noise on the logits, whose log variance is the network's second output;
+    # "cross_entropy": cross-entropy plus Dice, not attenuated.
+    kind: Literal["attenuated", "dice", "combo", "focal", "logit_noise", "cross_entropy"] = "attenuated"
     # Weight of corroded pixels; w raises the optimal logit by log w, so raw probabilities are too high by that much.
     # Dice, which needs no balance of classes, does without it.
     positive_weight: float = 7.035
     # Largest magnitude of the log variance in the loss, and whether it is reached smoothly or by a clamp.
     log_variance_bound: float = 10.0
     log_variance_bounding: Bounding = "smooth"
-    # "combo": weight of the Dice loss against the attenuated cross-entropy.
+    # "combo" and "cross_entropy": weight of the Dice loss against the cross-entropy.
     dice_weight: float = 1.0
     # "focal": exponent of the weight (1 - p of the true class); 0 is "attenuated".
     focal_gamma: float = 2.0

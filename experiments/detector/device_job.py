@@ -3,19 +3,22 @@
 python -m experiments.detector.device_job --data=runs/detector --teacher=teacher.npz --output=OUT --seconds=560
 
 DATA holds what assemble.py and subsets.py wrote. Two backbones are pretrained, one of them on photographs of no site
-alone; then members of the ensemble are trained, then for each site a network on all others, which is fine-tuned to
-10, 25 and 50 photographs of it and compared with one trained from scratch on all of that site's. OUT gets the
-averaged weights of the members (half precision), the pixels of validation and test photographs counted by
-probability, and journal.jsonl.
+alone, unless DATA has pretrained.npz and pretrained_others.npz, which --only_pretraining leaves in OUT. Then members of
+the ensemble are trained, then for each site a network on all others, which is fine-tuned to 10, 25 and 50 photographs
+of it and compared with one trained from scratch on all of that site's. OUT gets the averaged weights of the members
+(half precision), the pixels of validation and test photographs counted by probability, and journal.jsonl.
 """
 
 import concurrent.futures
+import contextlib
 import csv
+import functools
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,14 +26,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from spotrust_jax.configs import inspection
 
+from configs import inspection
 from experiments.detector import measure, resident
-from experiments.detector.subsets import COUNTS, SITES, in_random_order
+from experiments.detector.sites import COUNTS, SITES, in_random_order
 from spotrust_jax.checkpoints import load_model
 from spotrust_jax.config import TrainConfig, from_dict
 from spotrust_jax.data.folder import FolderDataset
-from spotrust_jax.models.segmenter import Variables, build_network, normalize
+from spotrust_jax.models.segmenter import Variables, build_network, normalize, variable_shapes
 from spotrust_jax.training.state import MemberState
 
 _DATA = flags.DEFINE_string("data", None, "Folder with data, unlabelled and subsets.", required=True)
@@ -40,11 +43,12 @@ _SECONDS = flags.DEFINE_integer("seconds", 560, "In which everything is to be do
 _MEMBERS = flags.DEFINE_integer("members", 3, "Of the ensemble.")
 _STEPS = flags.DEFINE_integer("steps", 2500, "Most steps of a member.")
 _PRETRAINING = flags.DEFINE_list("pretraining", [], "More arguments of spotrust pretrain, such as --config.steps=9.")
+_ONLY_PRETRAINING = flags.DEFINE_bool("only_pretraining", False, "Stop with the backbones and the speed of a step.")
 _SMALL = flags.DEFINE_bool("small", False, "A narrow network at 64 pixels, to test the program.")
 
 # Shares of the time after pretraining: the ensemble's members, the networks without one site, and all that follows.
 _ENSEMBLE, _CROSS_SITE = 0.5, 0.3
-_FINE_TUNING_STEPS, _SCRATCH_STEPS, _FINE_TUNING_RATE = 200, 400, 0.3
+_FINE_TUNING_STEPS, _SCRATCH_STEPS, _FINE_TUNING_RATE = 100, 300, 0.3
 _PARTS = ("backbone", "head", "aleatoric")
 _EVALUATED = 8  # photographs at a time
 
@@ -100,60 +104,154 @@ def read_rows(data: Path, names: tuple[str, ...]) -> Rows:
     return Rows(names, *(tuple(rows[name][column] for name in names) for column in ("split", "group", "site")))
 
 
-def pretrain(name: str, paths: list[Path], preset: str) -> Path:
-    """Runs `spotrust pretrain` and returns the folder of its checkpoint."""
+def pretrain(name: str, paths: list[Path], config: TrainConfig, running: list[subprocess.Popen]) -> Path:
+    """Runs `spotrust pretrain`, one of the `running` processes, and returns the folder of its checkpoint."""
     workdir = Path(_DATA.value) / name
-    subprocess.run(
+    process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "launch.pretrain", f"--config=configs/pretrain.py:{preset}"),
+            *(sys.executable, "-m", "launch.pretrain", f"--config=configs/pretrain.py:{config.model.preset}"),
             f"--config.data.paths={tuple(map(str, paths))}",
+            f"--config.data.mean={config.data.mean}",
+            f"--config.data.deviation={config.data.deviation}",
             f"--config.teacher={_TEACHER.value}",
             f"--workdir={workdir}",
             *_PRETRAINING.value,
         ],
-        check=True,
         env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         stdout=(Path(_OUTPUT.value) / f"{name}.log").open("w"),
         stderr=subprocess.STDOUT,
     )
+    running.append(process)
+    if code := process.wait():
+        raise RuntimeError(f"{name} ended with exit code {code}: see {name}.log")
     return workdir / "best"
 
 
+def backbone(name: str, paths: list[Path], config: TrainConfig, running: list[subprocess.Popen]) -> Variables:
+    """The weights that a backbone's pretraining left, or leaves now."""
+    kept = Path(_DATA.value) / f"{name}.npz"
+    if kept.exists():
+        return load_half(kept)
+    weights = jax.tree.map(lambda leaf: leaf[0], load_model(pretrain(name, paths, config, running))[0])
+    save_half(
+        {kind: {"backbone": parts["backbone"]} for kind, parts in weights.items()}, Path(_OUTPUT.value) / kept.name
+    )
+    return weights
+
+
 class Evaluator:
-    """Probabilities of networks on the photographs of the pool, each in its own shape."""
+    """Probabilities of networks on validation and test photographs, each in its own shape.
+
+    Photographs of shapes that no test photograph has are left out: every shape is a program to compile.
+    """
 
     def __init__(self, config: TrainConfig, pool: resident.Pool, rows: Rows):
-        self._pool, self._rows, self._extents = pool, rows, np.asarray(pool.extents)
-        network = build_network(config.model)
+        self._config, self._pool, self._rows = config, pool, rows
+        self._extents, self._masks = np.asarray(pool.extents), np.asarray(pool.masks)
+        tested = self._extents[rows.where(split="test")]
+        self._shapes = {tuple(map(int, shape)) for shape in np.unique(tested, axis=0)}
+        self._programs: dict[tuple[int, int], Callable] = {}
+
+    def compile(self) -> None:
+        """All programs, at the same time."""
+        with concurrent.futures.ThreadPoolExecutor(len(self._shapes)) as threads:
+            self._programs = dict(zip(self._shapes, threads.map(self._compiled, self._shapes), strict=True))
+
+    def __call__(self, variables: Variables, site: str | None) -> measure.Measured:
+        """The pixels counted of the photographs of one site, or of all."""
+        examples = [i for i in range(len(self._rows.names)) if self._is_measured(i, site)]
+        maps = self._maps(jax.device_put(variables), np.array(examples))
+        counted = []
+        for number in examples:
+            height, width = maps[number].shape
+            counted.append([*measure.counts(maps[number], self._masks[number, :height, :width]), 0.0])
+        texts = (self._rows.names, self._rows.groups, self._rows.sites)
+        columns = (tuple(column[i] for i in examples) for column in texts)
+        return measure.Measured(*columns, *map(np.array, zip(*counted, strict=True)))
+
+    def _is_measured(self, number: int, site: str | None) -> bool:
+        row_site, known = self._rows.sites[number], tuple(self._extents[number].tolist()) in self._shapes
+        return known and self._rows.splits[number] != "train" and row_site in SITES and site in (None, row_site)
+
+    def _maps(self, variables: Variables, examples: np.ndarray) -> dict[int, np.ndarray]:
+        found = {}
+        for (height, width), program in self._programs.items():
+            same = examples[(self._extents[examples] == (height, width)).all(axis=1)]
+            for first in range(0, len(same), _EVALUATED):
+                chosen = same[first : first + _EVALUATED]
+                images = self._pool.images[np.resize(chosen, _EVALUATED), :height, :width]
+                found.update(zip(chosen.tolist(), np.asarray(program(variables, images)), strict=False))
+        return found
+
+    def _compiled(self, shape: tuple[int, int]) -> Callable:
+        network, config = build_network(self._config.model), self._config
 
         def probabilities(variables: Variables, images: jax.Array) -> jax.Array:
             normal = normalize(images / 255.0, config.data.mean, config.data.deviation)
             return jax.nn.sigmoid(network.apply(variables, normal, None, False)[0].astype(jnp.float32))
 
-        self._probabilities = jax.jit(probabilities)
+        images = jax.ShapeDtypeStruct((_EVALUATED, *shape, 3), jnp.uint8)
+        return jax.jit(probabilities).lower(variable_shapes(config.model), images).compile()
 
-    def __call__(self, variables: Variables, examples: np.ndarray) -> measure.Measured:
-        """The pixels of these photographs counted."""
-        variables, found = jax.device_put(variables), {}
-        for shape in np.unique(self._extents[examples], axis=0):
-            height, width = map(int, shape)
-            same = examples[(self._extents[examples] == shape).all(axis=1)]
-            for first in range(0, len(same), _EVALUATED):
-                chosen = same[first : first + _EVALUATED]
-                filled = np.resize(chosen, _EVALUATED)
-                maps = np.asarray(self._probabilities(variables, self._pool.images[filled, :height, :width]))
-                for number, one in zip(chosen, maps, strict=False):
-                    found[number] = one
-        masks = np.asarray(self._pool.masks[examples])
-        counted = []
-        for number, mask in zip(examples, masks, strict=True):
-            height, width = found[number].shape
-            counted.append([*measure.counts(found[number], mask[:height, :width]), 0.0])
-        background, corrosion, epistemic = map(np.array, zip(*counted, strict=True))
-        columns = (
-            tuple(np.asarray(c)[examples].tolist()) for c in (self._rows.names, self._rows.groups, self._rows.sites)
-        )
-        return measure.Measured(*columns, background, corrosion, epistemic)
+
+class Job(NamedTuple):
+    """What all trainings share; `seconds` is when the job is to be over."""
+
+    config: TrainConfig
+    pool: resident.Pool
+    rows: Rows
+    program: resident.Program
+    evaluator: Evaluator
+    states: list[MemberState]
+    journal: Journal
+    output: Path
+    seconds: float
+
+    def train(self, name: str, state: MemberState, examples: np.ndarray, **options) -> Variables:
+        """Trains and writes it down."""
+        began, sites = self.journal.seconds, tuple(self.rows.sites[i] for i in examples)
+        trained = resident.train(self.program, state, self.pool, examples, sites, self.config, **options)
+        losses = trained.losses[:: max(1, len(trained.losses) // 8)]
+        self.journal(run=name, steps=options["steps"], losses=losses, took=self.journal.seconds - began)
+        return trained.variables
+
+    def score(self, name: str, variables: Variables, site: str | None = None) -> None:
+        """Measures the validation and test photographs of a site, or of all."""
+        measure.save(self.evaluator(variables, site), self.output / "measured" / f"{name}.npz")
+
+    def has(self, seconds: float) -> bool:
+        """Whether so much time is left."""
+        return self.journal.seconds + seconds < self.seconds
+
+
+def train_members(job: Job, backbone: Variables, steps: int) -> None:
+    """The ensemble, on all sites."""
+    training = job.rows.where(split="train")
+    for member in range(_MEMBERS.value):
+        state = resident.with_weights(job.states[member], backbone, ("backbone",))
+        trained = job.train(f"member_{member}", state, training, steps=steps, seed=member, rate=1.0)
+        save_half(trained, job.output / f"member_{member}.npz")
+        job.score(f"member_{member}", trained)
+
+
+def train_across_sites(job: Job, backbone: Variables, steps: int, seconds_per_step: float) -> None:
+    """For each site a network without it, fine-tuned to a few photographs of it, and one from all of it alone."""
+    training = job.rows.where(split="train")
+    for number, site in enumerate(SITES):
+        fresh = job.states[_MEMBERS.value + number]
+        elsewhere = np.array([i for i in training if job.rows.sites[i] != site])
+        state = resident.with_weights(fresh, backbone, ("backbone",))
+        trained = job.train(f"without_{site}", state, elsewhere, steps=steps, seed=10 + number, rate=1.0)
+        job.score(f"without_{site}", trained, site)
+        here = [{"name": i, "group": job.rows.groups[i]} for i in training if job.rows.sites[i] == site]
+        here = np.array([row["name"] for row in in_random_order(here)])
+        state = resident.with_weights(fresh, trained, _PARTS)
+        runs = [(f"{site}_{count}", state, here[:count], _FINE_TUNING_STEPS, _FINE_TUNING_RATE) for count in COUNTS]
+        for name, start, examples, steps_here, rate in [*runs, (f"{site}_scratch", fresh, here, _SCRATCH_STEPS, 1.0)]:
+            if job.has(1.2 * steps_here * seconds_per_step + 3):
+                job.score(name, job.train(name, start, examples, steps=steps_here, seed=20, rate=rate), site)
+            else:
+                job.journal(left_out=name)
 
 
 def main(_: list[str]) -> None:
@@ -162,90 +260,64 @@ def main(_: list[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     journal, config = Journal(output / "journal.jsonl"), configuration()
     journal(jax=jax.__version__, device=jax.devices()[0].device_kind, preset=config.model.preset)
-    with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        backbones = threads.submit(
-            lambda: [
-                pretrain("pretrained", [data / "data", data / "unlabelled"], config.model.preset),
-                pretrain("pretrained_others", [data / "subsets/others", data / "unlabelled"], config.model.preset),
-            ]
+    running: list[subprocess.Popen] = []
+    with concurrent.futures.ThreadPoolExecutor(5) as threads, _ending(running):
+        folders = {"pretrained": "data", "pretrained_others": "subsets/others"}
+        full, others = (
+            threads.submit(backbone, name, [data / folder, data / "unlabelled"], config, running)
+            for name, folder in folders.items()
         )
-        pool, rows, config = _read(data / "data", config)
+        dataset = FolderDataset(data / "data", "all")
+        pool, rows = resident.load_pool(dataset, config), read_rows(data / "data", dataset.names)
         journal(photographs=len(rows.names))
         drawn = threads.submit(resident.random_states, config, _MEMBERS.value + len(SITES))
+        evaluator = Evaluator(config, pool, rows)
+        compiled = threads.submit(evaluator.compile)
         program = resident.compile_program(config, pool)
         journal(compiled="training")
-        first_states = drawn.result()
-        full, others = (jax.tree.map(lambda leaf: leaf[0], load_model(folder)[0]) for folder in backbones.result())
-        journal(pretrained=True)
-    evaluator = Evaluator(config, pool, rows)
-    chunk = resident.seconds_per_chunk(program, first_states[0], pool, config)
-    left = _SECONDS.value - journal.seconds
-    journal(seconds_per_step=chunk / resident.CHUNK, images_per_second=resident.CHUNK * config.batch_size / chunk)
-
-    def run(name: str, state: MemberState, examples: np.ndarray, **options) -> Variables:
-        began, sites = journal.seconds, tuple(rows.sites[i] for i in examples)
-        trained = resident.train(program, state, pool, examples, sites, config, **options)
-        losses = trained.losses[:: max(1, len(trained.losses) // 8)]
-        journal(run=name, steps=options["steps"], losses=losses, took=journal.seconds - began)
-        return trained.variables
-
-    def score(name: str, variables: Variables, site: str | None) -> None:
-        chosen = [
-            i
-            for i, (split, s) in enumerate(zip(rows.splits, rows.sites, strict=True))
-            if split in ("validation", "test") and (site is None or s == site) and s in SITES
-        ]
-        measure.save(evaluator(variables, np.array(chosen)), output / "measured" / f"{name}.npz")
-
-    training = rows.where(split="train")
-    steps = resident.steps_within(_ENSEMBLE * left / _MEMBERS.value, chunk, _STEPS.value)
-    for member in range(_MEMBERS.value):
-        trained = run(
-            f"member_{member}",
-            resident.with_weights(first_states[member], full, ("backbone",)),
-            training,
-            steps=steps,
-            seed=member,
-            rate=1.0,
-        )
-        save_half(trained, output / f"member_{member}.npz")
-        score(f"member_{member}", trained, None)
-        journal(scored=f"member_{member}")
-
-    steps = resident.steps_within(_CROSS_SITE * left / len(SITES), chunk, _STEPS.value)
-    for number, site in enumerate(SITES):
-        elsewhere = np.array([i for i in training if rows.sites[i] != site])
-        fresh = first_states[_MEMBERS.value + number]
-        begun = resident.with_weights(fresh, others, ("backbone",))
-        trained = run(f"without_{site}", begun, elsewhere, steps=steps, seed=10 + number, rate=1.0)
-        score(f"without_{site}", trained, site)
-        here = [{"name": i, "group": rows.groups[i]} for i in training if rows.sites[i] == site]
-        here = np.array([row["name"] for row in in_random_order(here)])
-        for count in COUNTS:
-            if journal.seconds > _SECONDS.value - 15:
-                journal(left_out=f"{site}_{count}")
-                continue
-            name, few = f"{site}_{count}", here[:count]
-            begun = resident.with_weights(fresh, trained, _PARTS)
-            tuned = run(name, begun, few, steps=_FINE_TUNING_STEPS, seed=20, rate=_FINE_TUNING_RATE)
-            score(name, tuned, site)
-        if journal.seconds < _SECONDS.value - 25:
-            scratch = run(f"{site}_scratch", fresh, here, steps=_SCRATCH_STEPS, seed=30, rate=1.0)
-            score(f"{site}_scratch", scratch, site)
-        journal(site=site)
+        states, _ = drawn.result(), compiled.result()
+        journal(compiled="evaluation")
+        weights = full.result()
+        journal(pretrained="all")
+        chunk = resident.seconds_per_chunk(program, states[0], pool, config)
+        journal(seconds_per_step=chunk / resident.CHUNK, images_per_second=resident.CHUNK * config.batch_size / chunk)
+        if _ONLY_PRETRAINING.value:
+            others.result()
+            return
+        job = Job(config, pool, rows, program, evaluator, states, journal, output, _SECONDS.value)
+        left = _SECONDS.value - journal.seconds
+        train_members(job, weights, resident.steps_within(_ENSEMBLE * left / _MEMBERS.value, chunk, _STEPS.value))
+        steps = resident.steps_within(_CROSS_SITE * left / len(SITES), chunk, _STEPS.value)
+        train_across_sites(job, others.result(), steps, chunk / resident.CHUNK)
     journal(done=True)
 
 
-def _read(data: Path, config: TrainConfig) -> tuple[resident.Pool, Rows, TrainConfig]:
-    dataset = FolderDataset(data, "all")
-    pool = resident.load_pool(dataset, config)
-    return pool, read_rows(data, dataset.names), config
+@contextlib.contextmanager
+def _ending(running: list[subprocess.Popen]) -> Iterator[None]:
+    """Ends processes with the block, which would else wait for them after an error."""
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
 
 
 def save_half(variables: Variables, path: Path) -> None:
     """As float16, by dotted names."""
     leaves = jax.tree_util.tree_leaves_with_path(variables)
     np.savez(path, **{"/".join(k.key for k in keys): np.asarray(leaf, np.float16) for keys, leaf in leaves})
+
+
+def load_half(path: Path) -> Variables:
+    """The reverse, as float32."""
+    variables: Variables = {}
+    with np.load(path) as file:
+        for name in file.files:
+            *parents, leaf = name.split("/")
+            functools.reduce(lambda part, key: part.setdefault(key, {}), parents, variables)[leaf] = np.float32(
+                file[name]
+            )
+    return variables
 
 
 if __name__ == "__main__":

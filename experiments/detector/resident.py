@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float32, Int, Int32, UInt8
-from spotrust_jax.data.sizes import largest_shape
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.resized import ResizedDataset
 from spotrust_jax.data.sampling import training_order
+from spotrust_jax.data.sizes import largest_shape, training_shape
 from spotrust_jax.ensemble import Placement
 from spotrust_jax.models.segmenter import Variables
 from spotrust_jax.training.state import MemberState, initial_state, state_shapes
@@ -43,7 +43,8 @@ class Pool(NamedTuple):
 
 def load_pool(dataset: Dataset, config: TrainConfig) -> Pool:
     """Reads, resizes as training does, and moves to the device."""
-    resized = ResizedDataset(dataset, config.data.image_size, kept_bytes=2**34)
+    shape_of = functools.partial(training_shape, scale=config.data.image_size)
+    resized = ResizedDataset(dataset, shape_of, kept_bytes=2**34)
     side, count = largest_shape(config.data.image_size), len(resized)
     images, masks = np.zeros((count, *side, 3), np.uint8), np.zeros((count, *side), bool)
     extents = np.array(resized.shapes, np.int32)
@@ -131,13 +132,18 @@ def train(
 ) -> Trained:
     """Averaged weights after warm-up and half a cosine over `steps`, a multiple of `CHUNK`; sites are balanced."""
     order = training_order(sites, seed, config.data.site_power)
-    state, means = jax.device_put(state), []
+    state, means = _on_device(state), []
     for first in range(0, steps, CHUNK):
         places = np.array([order[i] for i in range(first * config.batch_size, (first + CHUNK) * config.batch_size)])
         rates = rate * learning_rates(np.arange(first, first + CHUNK), steps)
         state, losses = program(state, pool, examples[places].reshape(CHUNK, -1).astype(np.int32), rates)
         means.append(losses.mean())
     return Trained(jax.device_get(state.average), [float(mean) for mean in means])
+
+
+def _on_device(state: MemberState) -> MemberState:
+    """With leaves of their own: no memory may be given up twice."""
+    return jax.device_put(jax.tree.map(np.array, state))
 
 
 def learning_rates(steps: Int[np.ndarray, "steps"], total: int) -> Float32[np.ndarray, "steps"]:
@@ -155,7 +161,7 @@ def steps_within(seconds: float, seconds_per_chunk: float, most: int) -> int:
 def seconds_per_chunk(program: Program, state: MemberState, pool: Pool, config: TrainConfig) -> float:
     """Measured on examples of no consequence."""
     examples = np.zeros((CHUNK, config.batch_size), np.int32)
-    state, losses = program(jax.device_put(state), pool, examples, np.zeros(CHUNK, np.float32))
+    state, losses = program(_on_device(state), pool, examples, np.zeros(CHUNK, np.float32))
     losses.block_until_ready()
     began = time.monotonic()
     _, losses = program(state, pool, examples, np.zeros(CHUNK, np.float32))

@@ -11,23 +11,12 @@ import csv
 import os
 from pathlib import Path
 
-import numpy as np
 from absl import app, flags
+
+from experiments.detector.sites import COUNTS, SITES, Row, in_random_order
 
 _DATA = flags.DEFINE_string("data", None, "Data set that assemble.py wrote.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
-
-SITES = ("bridge", "captura", "city", "footbridge")
-COUNTS = (10, 25, 50)
-
-Row = dict[str, str]
-
-
-def in_random_order(rows: list[Row], seed: int = 0) -> list[Row]:
-    """Photographs, group by group."""
-    groups = sorted({row["group"] for row in rows})
-    place = dict(zip(groups, np.random.default_rng(seed).permutation(len(groups)).tolist(), strict=True))
-    return sorted(rows, key=lambda row: (place[row["group"]], row["name"]))
 
 
 def write_subset(data: Path, folder: Path, rows: list[Row]) -> None:

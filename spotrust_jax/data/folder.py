@@ -28,7 +28,7 @@ class FolderDataset:
     `path` holds images/ and masks/ with the same paths below them, but for the extensions, and, where pixels are not
     to be scored, ignored/ with masks of these for any of the photographs. Where the user has one, there is splits.csv
     with the columns `name` (that path, as text), `split` and perhaps `group` (what must not be torn apart, the name
-    itself where there is none).
+    itself where there is none) and `site`.
 
     `split` is one of that table's, or "all". Where the table has fold_0, fold_1, ... in place of train and validation,
     "validation" is the one with the number `fold`, and "train" all others. Without splits.csv the folders train, val
@@ -54,6 +54,7 @@ class FolderDataset:
         sizes = Counter(entry.split for entry in self._entries.values())
         splits = chosen_splits(sizes, split, fold, path)
         self.names = tuple(sorted(name for name, entry in self._entries.items() if entry.split in splits))
+        self.sites = tuple(self._entries[name].site for name in self.names)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -81,6 +82,7 @@ class FolderDataset:
 class _Entry(NamedTuple):
     split: str
     group: str
+    site: str = ""
 
 
 def _files_by_name(folder: Path) -> dict[str, Path]:
@@ -140,7 +142,7 @@ def _checked_table(table: Path, names: set[str]) -> dict[str, _Entry]:
             raise InputError(f"{table} has the split {split!r} for {name!r}: {remedy}")
         if name in entries:
             raise InputError(f"{table} names {name!r} twice: remove one of the rows")
-        entries[name] = _Entry(split, group or name)
+        entries[name] = _Entry(split, group or name, row.site.strip())
     if unknown := entries.keys() - names:
         remedy = "add the photographs or remove the rows (names have no extension, and keep their leading zeros)"
         raise InputError(f"{table} names {_listed(unknown)}, not found in {table.parent / 'images'}: {remedy}")

@@ -16,6 +16,7 @@ from absl import flags
 from jaxtyping import Bool, Int32, Int64, UInt8
 
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.sampling import sites_of, training_order
 from spotrust_jax.errors import InputError
 
 _Item = TypeVar("_Item")
@@ -49,6 +50,7 @@ def training_batches(
     size: tuple[int, int],
     first: int = 0,
     rows: Int64[np.ndarray, "rows"] | None = None,
+    site_power: float = 1.0,
     num_workers: int = 0,
 ) -> Iterator[Batch]:
     """Endless batches from number `first` on: every epoch in an order of its own, batches running over its end.
@@ -58,7 +60,7 @@ def training_batches(
     processes read ahead, beside a few threads in each; without any, the threads do so here.
     """
     rows = _places(rows, batch_size)
-    order = grain.MapDataset.range(len(dataset)).seed(seed).shuffle().repeat().batch(batch_size)
+    order = training_order(sites_of(dataset), seed, site_power).batch(batch_size)
     read = functools.partial(_read_rows, dataset, rows, size)
     batches = _read_ahead(order.map_with_index(read)[first:])
     return _closing(_in_workers(batches, num_workers) if num_workers else batches)

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from spotrust_jax.data.example import Dataset, Example
 from spotrust_jax.data.images import resize_image, resize_label
+from spotrust_jax.data.sampling import sites_of
 
 ShapeOf = Callable[[int, int], tuple[int, int]]
 
@@ -25,7 +26,7 @@ class ResizedDataset:
     """
 
     def __init__(self, dataset: Dataset, shape_of: ShapeOf, kept_bytes: int = KEPT_BYTES):
-        self.names = dataset.names
+        self.names, self.sites = dataset.names, sites_of(dataset)
         self._dataset, self._shape_of, self._room = dataset, shape_of, kept_bytes
         self._kept: dict[int, Example] = {}
 

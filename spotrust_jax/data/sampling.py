@@ -1,9 +1,22 @@
 """In which order training sees its examples: for ever, shuffled by seed, and balanced over the sites they come from."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import grain
 import numpy as np
+
+from spotrust_jax.data.example import Dataset
+
+
+@runtime_checkable
+class _KnowsSites(Protocol):
+    sites: Sequence[str]
+
+
+def sites_of(dataset: Dataset) -> Sequence[str]:
+    """Where each example of a data set comes from: one site for all where it does not say."""
+    return dataset.sites if isinstance(dataset, _KnowsSites) else ("",) * len(dataset)
 
 
 def training_order(sites: Sequence[str], seed: int, site_power: float = 1.0) -> grain.MapDataset:

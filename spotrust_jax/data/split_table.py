@@ -17,6 +17,7 @@ class SplitRow(NamedTuple):
     name: str
     split: str
     group: str
+    site: str = ""
 
 
 def has_split_table(folder: Path) -> bool:

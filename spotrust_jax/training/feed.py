@@ -85,6 +85,7 @@ class TrainingFeed:
                 size=largest_shape(config.data.image_size),
                 first=first,
                 rows=rows,
+                site_power=config.data.site_power,
                 num_workers=config.data.num_workers,
             )
             for member, rows in grid.rows(config.batch_size).items()

@@ -176,9 +176,14 @@ class _Run:
 
     def judge_epoch(self) -> None:
         """Validates, advances the schedules, and writes down what came out."""
-        scores, panels = self._validate()
+        scores, panels = self._validate() if self._is_validated() else ({}, [])
         before = self._watched
-        judged = (_as_score(scores, self._config.best_metric), scores[self._config.plateau.metric])
+        # No score is better than any other.
+        unknown = np.full(self._config.members, np.nan, np.float32)
+        judged = (
+            _as_score(scores, self._config.best_metric) if scores else unknown,
+            scores.get(self._config.plateau.metric, unknown),
+        )
         self._state = self._programs.finish(self._state, self._grid.spread(judged))
         self._watched = self._watch()
         self._feed.stopped = self._watched.stopped
@@ -201,6 +206,11 @@ class _Run:
             leaves = jax.tree.leaves(state_shapes(self._config).variables["params"])
             parameters = sum(leaf.size for leaf in leaves) // self._config.members
             write_summary(self._workdir, self._position.steps, self._best_rows(), parameters)
+
+    def _is_validated(self) -> bool:
+        """Whether the epoch that has just been trained is."""
+        every, epoch = self._config.validation_epochs, self._position.epochs + 1
+        return epoch == self._config.epochs or _is_due(every, epoch)
 
     def _validate(self) -> tuple[dict[str, Float[np.ndarray, "members"]], list[Picture]]:
         return validate(
@@ -225,8 +235,8 @@ class _Run:
         }
         self._journal.epoch(self._position.epochs, self._position.steps, rows, running)
         self._journal.panels(self._position.steps, panels)
-        loss, precision = rows["loss"][running].mean(), scores["average_precision"][running].mean()
-        self._bar.set_postfix(loss=f"{loss:.3f}", average_precision=f"{precision:.3f}")
+        shown = {"loss": rows["loss"]} | {name: scores[name] for name in scores if name == "average_precision"}
+        self._bar.set_postfix({name: f"{values[running].mean():.3f}" for name, values in shown.items()})
 
     def _best_rows(self) -> list[dict[str, Any]]:
         """Each member's line in the journal of the epoch after which its best model was kept."""

@@ -45,6 +45,12 @@ def data_loss(
             # Dice says nothing of single pixels: the log variance learns from the cross-entropy, the logits do not.
             cross_entropy = weighted_cross_entropy(stop_gradient(logits), labels, weight)
             return _mean_dice(logits, labels, scored) + attenuated(cross_entropy, log_variance, **range_)
+        case "cross_entropy":
+            # What is hard keeps its weight: attenuation would let the network leave it out.
+            cross_entropy = weighted_cross_entropy(logits, labels, weight)
+            learnt = attenuated(stop_gradient(cross_entropy), log_variance, **range_)
+            dice = config.dice_weight * _mean_dice(logits, labels, scored)
+            return mean_of_scored(cross_entropy, scored) + dice + learnt
         case "logit_noise":
             return logit_noise_cross_entropy(
                 logits, log_variance, labels, keys, positive_weight=weight, noise_samples=config.noise_samples, **range_
