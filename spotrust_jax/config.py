@@ -149,6 +149,11 @@ class TrainConfig:
             )
         if self.accumulation < 1:
             raise InputError(f"accumulation is {self.accumulation}: give at least 1")
+        if self.schedule.kind == "plateau" and self.validation_epochs != 1:
+            raise InputError(
+                f"validation_epochs is {self.validation_epochs}, but the plateau rule needs every epoch's score: leave "
+                f"it at 1, or set schedule.kind to cosine"
+            )
         if self.schedule.kind == "cosine" and self.schedule.warmup_epochs >= self.epochs:
             raise InputError(
                 f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g} of {self.epochs} epochs: leave some for "

@@ -20,7 +20,7 @@ from spotrust_jax.random_streams import fold_indices
 from spotrust_jax.recipe import LossConfig
 from spotrust_jax.training.objective import data_loss
 
-KINDS = ("attenuated", "dice", "combo", "focal", "logit_noise")
+KINDS = ("attenuated", "dice", "combo", "focal", "logit_noise", "cross_entropy")
 KEYS = fold_indices(jax.random.key(0), jnp.arange(2))
 EVALUATE = jax.jit(jax.value_and_grad(data_loss, argnums=(0, 1)), static_argnums=4)
 SETTINGS = {"positive_weight": 7.035, "bound": 10.0, "bounding": "smooth"}
@@ -118,6 +118,21 @@ def test_combo_adds_dice_and_focal_is_attenuated():
     with jax.numpy_dtype_promotion("strict"):
         np.testing.assert_allclose(data_loss(*arrays, KEYS, LossConfig("combo", dice_weight=0.7)), combo, rtol=1e-5)
         np.testing.assert_allclose(data_loss(*arrays, KEYS, LossConfig("focal", focal_gamma=1.5)), focal, rtol=1e-5)
+
+
+def test_cross_entropy_is_not_attenuated_and_the_log_variance_learns_beside_it():
+    logits, log_variance, labels = _maps()
+    arrays, s = _float32(logits, log_variance, labels), 10 * np.tanh(log_variance / 10)
+    cross_entropy = np.where(labels == 1, 7.035 * np.log1p(np.exp(-logits)), np.log1p(np.exp(logits)))
+    expected = np.mean(cross_entropy + 0.5 * (np.exp(-s) * cross_entropy + s)) + 0.7 * _dice(logits, labels).mean()
+    value, (by_logits, by_s) = EVALUATE(*arrays, KEYS, LossConfig("cross_entropy", dice_weight=0.7))
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    # Gradients of the weighted cross-entropy's mean, by hand, and of Dice.
+    p, weight = _logistic(logits), np.where(labels == 1, 7.035, 1.0)
+    by_dice = jax.grad(lambda logits: dice_loss(logits, arrays[2]).mean())(arrays[0])
+    np.testing.assert_allclose(by_logits, weight * (p - labels) / p.size + 0.7 * by_dice, rtol=1e-4, atol=1e-8)
+    _, (_, as_attenuated) = EVALUATE(*arrays, KEYS, LossConfig("attenuated"))
+    np.testing.assert_allclose(by_s, as_attenuated, rtol=1e-5, atol=1e-9)
 
 
 def test_under_dice_the_log_variance_learns_from_the_cross_entropy_and_the_logits_do_not():

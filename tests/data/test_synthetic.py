@@ -11,6 +11,7 @@ from spotrust_jax.data.synthetic import (
     draw_survey_scene,
     draw_unlike_scene,
 )
+from spotrust_jax.data.synthetic.objects import draw_object_scene
 from spotrust_jax.errors import InputError
 
 SIZE = 96
@@ -146,3 +147,15 @@ def test_unknown_split_empty_count_and_tiny_size():
         SurveySceneDataset("train", 0)
     with pytest.raises(InputError, match="8 pixels"):
         SurveySceneDataset("train", 1, 8)
+
+
+def test_scenes_of_objects_have_warm_colours_and_no_corrosion():
+    """A detector that went by colour alone would find corrosion in most of them."""
+    drawn = [draw_object_scene(SURVEY_SCENES, 0, index, SIZE) for index in range(40)]
+    assert not any(mask.any() for _, mask in drawn)
+    again, _ = draw_object_scene(SURVEY_SCENES, 0, 7, SIZE)
+    np.testing.assert_array_equal(again, drawn[7][0])
+    red, green, blue = np.stack([image for image, _ in drawn]).astype(int).transpose(3, 0, 1, 2)
+    rusty = (red > green + 25) & (green >= blue)
+    assert (rusty.mean(axis=(1, 2)) > 0.1).mean() > 0.4
+    assert len({image.tobytes() for image, _ in drawn}) == 40

@@ -21,6 +21,7 @@ from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.recipe import ScheduleConfig
 from spotrust_jax.training import loop
 from spotrust_jax.training.feed import TrainingFeed
 from spotrust_jax.training.interruption import InterruptedRunError
@@ -41,6 +42,10 @@ CONFIG = TrainConfig(
     epochs=2,
     validation_samples=2,
 )
+
+
+# Two epochs' worth of steps is enough where nothing is measured.
+_FEW = dataclasses.replace(CONFIG.data, scenes=(4, 2))
 
 
 def _train(config, workdir):
@@ -69,6 +74,18 @@ def _assert_same_run(workdir, expected):
     for one, other in zip(jax.tree.leaves(best), jax.tree.leaves(expected_best), strict=True):
         np.testing.assert_array_equal(one, other)
     assert _journal(workdir) == _journal(expected)
+
+
+@pytest.mark.parametrize(("every", "validated"), [(0, [3]), (2, [2, 3])])
+def test_epochs_are_validated_as_often_as_asked_and_the_last_always(tmp_path, every, validated):
+    schedule = ScheduleConfig("cosine")
+    config = dataclasses.replace(CONFIG, schedule=schedule, epochs=3, validation_epochs=every, data=_FEW)
+    progress = _train(config, tmp_path)
+    rows = _journal(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["epoch"] for row in rows if "validation_average_precision" in row] == validated
+    best = max(row.get("validation_average_precision", 0) for row in rows)
+    assert progress.best_score == pytest.approx((best,), abs=1e-6)
 
 
 def test_longer_run_goes_on_where_a_shorter_one_ended(finished, tmp_path):
