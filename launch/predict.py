@@ -17,7 +17,7 @@ from . import analysis_flags, checkpoint_flags, mask_flags, picture_flags, progr
 
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the maps.", required=True)
-_GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Folder of masks, with the photographs' stems.")
+_GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Folder of masks, placed and named as the photographs are.")
 _MAX_MAP_PIXELS = flags.DEFINE_integer(
     "max_map_pixels",
     None,

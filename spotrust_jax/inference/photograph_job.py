@@ -143,20 +143,23 @@ def write(
 
 def possible_files(output: Path, photograph: Photograph) -> list[Path]:
     """All files that any run may write of a photograph."""
-    endings = [*map_endings(), *extra_endings()]
-    maps_and_pictures = [beside(output / photograph.stem, ending) for ending in endings]
+    maps_and_pictures = [beside(output / photograph.stem, ending) for ending in _endings()]
     return [*maps_and_pictures, *survey_files(output, str(photograph.stem))]
 
 
 def require_apart(photographs: Sequence[Photograph], output: Path) -> None:
     """Raises an `InputError` where a photograph would be lost under a picture of another one."""
     places = {os.path.realpath(photograph.path): photograph.path for photograph in photographs}
-    folder = Path(os.path.realpath(output))
+    folder, endings = os.path.realpath(output), _endings()
     for photograph in photographs:
-        for file in possible_files(folder, photograph):
-            if str(file) in places:
-                lost = f"photograph {places[str(file)]} lies where a picture of {photograph.path} is to be written"
-                raise InputError(f"{lost}: give another --output")
+        stem = f"{folder}/{photograph.stem}"
+        for lost in filter(None, (places.get(stem + ending) for ending in endings)):
+            where = f"lies where a picture of {photograph.path} is to be written"
+            raise InputError(f"photograph {lost} {where}: give another --output")
+
+
+def _endings() -> list[str]:
+    return [*map_endings(), *extra_endings()]
 
 
 def failed(photograph: Photograph, error: Exception) -> Row:

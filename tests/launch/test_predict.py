@@ -90,9 +90,8 @@ def test_output_among_the_photographs(run, tmp_path):
     (tmp_path / "in").mkdir()
     photograph((40, 60)).save(tmp_path / "in" / "one.png")
     photograph((40, 60), seed=1).save(tmp_path / "in" / "two.png")
-    starts = [("in", "in", "2 of 2"), ("in", "in", "2 of 2"), ("in", ".", "2 of 2"), ("in/one.png", "in", "1 of 1")]
-    for source, output, counted in starts:
-        result = run(f"--input={tmp_path}/{source}", f"--output={tmp_path}/{output}", "--num_samples=2")
+    for source, counted in (("in", "2 of 2"), ("in/one.png", "1 of 1"), ("in", "2 of 2")):
+        result = run(f"--input={tmp_path}/{source}", f"--output={tmp_path}/in", "--num_samples=2")
         assert result.returncode == 0, result.stderr
         assert f"{counted} photographs analysed" in result.stdout
 
