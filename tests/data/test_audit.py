@@ -6,6 +6,7 @@ import os
 import random
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,6 +198,61 @@ def test_class_balance(tmp_path):
     assert [photo["corroded_fraction"] for photo in values["photographs"]] == [0.5, 0.25, 0, 1]
     problems = {finding.file: finding.message for finding in audited.findings}
     assert "no corroded pixel" in problems["validation"] and "nothing but corrosion" in problems["test"]
+
+
+def test_what_labels_were_taken_as_is_said(tmp_path):
+    """Two photographs of 96 x 72: rust of 10 x 10, overlapped by paint of 20 x 10, and nothing."""
+    corners = np.array([[0, 0], [10, 0], [10, 10], [0, 10]])
+    shapes = [("rust", corners), ("paint", corners * [2, 1]), ("no rust", corners + 50)]
+    annotations = [
+        {"image_id": 1, "category_id": 1 + number, "segmentation": [points.ravel().tolist()]}
+        for number, (_, points) in enumerate(shapes)
+    ]
+    categories = [{"id": 1 + number, "name": name} for number, (name, _) in enumerate(shapes)]
+    categories.append({"id": 9, "name": "never drawn"})
+    for name in ("a", "b"):
+        photograph(ord(name)).save(tmp_path / f"{name}.png")
+    images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}]
+    document = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "c.json").write_text(json.dumps(document))
+    audited = audit(read_source(tmp_path))
+    expected = [
+        ("rust (1)", "corrosion", 100),
+        ("without a label", "background", 2 * 96 * 72 - 200 - 100),
+        ("paint (2)", "background", 200),
+        ("no rust (3)", "background", 100),
+        ("never drawn (9)", "background", 0),
+    ]
+    assert list(audited.classes) == expected
+    classes = json.loads(as_json(audited))["classes"]
+    assert [(each["name"], each["taken_as"], each["pixels"]) for each in classes] == expected
+    lines = [line.split() for line in describe(audited).splitlines()]
+    for name, taken_as, pixels in expected:
+        assert [*name.split(), taken_as, f"{pixels:,}", f"{pixels / (2 * 96 * 72):.2%}"] in lines
+
+
+@pytest.mark.parametrize("source", ["data", "in", "."])
+def test_messages_keep_the_letters_of_paths(tmp_path, monkeypatch, source):
+    """The source's name also occurs within names below it, and begins one of them."""
+    names = ("metadata/1", "data/2", "in/train/3", "main/data/4")
+    root = tmp_path / source
+    for kind, content in (("images", b"no image"), ("masks", encoded(label()))):
+        for name in names:
+            path = root / kind / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    (root / "images" / "metadata" / "5.png").write_bytes(encoded(photograph(0)))
+    (root / "images" / "data" / "6.png").write_bytes(encoded(photograph(0)))
+    (root / "masks" / "data" / "6.png").write_bytes(b"no mask")
+    monkeypatch.chdir(tmp_path)
+    for path in (Path(source), root):
+        audited = audit(read_source(path, "folder"))
+        text = describe(audited)
+        assert "  images/metadata/5.png has no mask masks/metadata/5: label it" in text
+        for name in names:
+            assert f"  photograph images/{name}.png is damaged" in text
+        assert "  images/data/6.png: mask masks/data/6.png is damaged" in text
+        assert all(f"photograph {f.file} is" in f.message for f in audited.findings if f.kind == "unreadable_image")
 
 
 class _Label:

@@ -215,7 +215,8 @@ def _joined(drawings: Sequence[Drawing], height: int, width: int, file: str) -> 
             case RunLengths() | Brush():
                 if drawing[:2] != (height, width):
                     raise _other_size(file, drawing[:2], (height, width))
-                mask |= decoded(drawing, file) if isinstance(drawing, RunLengths) else painted(drawing, file)
+                is_painted = isinstance(drawing, Brush)
+                mask |= painted(drawing.runs, height, width, file) if is_painted else decoded(drawing, file)
     return mask
 
 

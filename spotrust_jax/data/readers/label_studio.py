@@ -1,5 +1,6 @@
 """Label Studio's JSON: tasks with polygons, rectangles, ellipses and what a brush painted."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,8 +18,11 @@ from spotrust_jax.errors import InputError
 
 LOOKED_FOR = "a .json file of Label Studio"
 
-_GEOMETRY = ("points", "rle", "width", "radiusX", "imageDataURL", "vertices")
-"""Each of them makes a result a region rather than a statement about the whole photograph."""
+_GEOMETRY = ("points", "rle", "width", "radiusX")
+"""What values of regions have one of; a result without it may repeat the classes of another of its id."""
+
+_NO_REGIONS = ("choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy", "textarea")
+"""Types of results that are said of the whole photograph."""
 
 
 def found(root: Path) -> bool:
@@ -99,23 +103,27 @@ def _size(text: str, results: list[dict]) -> tuple[int, int] | None:
 
 def _annotations(text: str, results: list[dict]) -> Iterator[Annotation]:
     """A region may have its shape and its classes in two results of one id."""
-    labels = {}
-    for result in results:
-        value = result.get("value")
-        if isinstance(value, dict) and isinstance(result.get("id"), str):
-            labels.setdefault(result["id"], []).extend(_labels(value))
-    drawn = set()
-    for result in results:
-        value, number = result.get("value"), result.get("id")
-        number = number if isinstance(number, str) else None
-        if not isinstance(value, dict) or not any(field in value for field in _GEOMETRY) or number in drawn:
+    regions = [result for result in results if result.get("type") not in _NO_REGIONS]
+    labels, drawn = defaultdict(list), set()
+    for result in regions:
+        if not isinstance(result.get("value"), dict):
+            raise UnusableError("unreadable_label", f"{text} has a region without its value: export it again")
+        labels[_number(result)] += _labels(result["value"])
+    for result in regions:
+        value, number = result["value"], _number(result)
+        if number in drawn or ("labels" in value and not any(field in value for field in _GEOMETRY)):
             continue
-        own = _labels(value) if number is None else labels[number]
-        if number is not None:
-            drawn.add(number)
+        own = labels[number] if number else _labels(value)
+        drawn |= {number} - {None}
         if not own:
             raise UnusableError("unknown_class", f"{text} has a region without a class: give it one in Label Studio")
         yield Annotation(tuple(dict.fromkeys(own)), _drawing(result, value))
+
+
+def _number(result: dict) -> str | None:
+    """What two results of one region have in common."""
+    number = result.get("id")
+    return number if isinstance(number, str) and number else None
 
 
 def _labels(value: dict) -> list[ClassLabel]:

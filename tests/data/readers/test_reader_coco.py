@@ -1,5 +1,7 @@
 """COCO's JSON: layouts, classes, segmentations, and everything that can be wrong with them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -172,3 +174,56 @@ def test_photographs_that_are_all_absent(tmp_path, put, found):
     source = read_source(tmp_path)
     assert source.photographs == ()
     assert found(source.findings) == [("missing_image", "a.jpg", True), ("missing_image", "b.jpg", True)]
+
+
+@pytest.mark.parametrize(("listed", "named"), [(10, "10"), ("10", 10), (10.0, 10), (10, 10.0), ("a", "a")])
+def test_identifiers_as_text_and_float(tmp_path, put, listed, named):
+    put("a.jpg")
+    whole = document("a.jpg")
+    whole["images"][0]["id"] = listed
+    whole["annotations"][0] |= {"image_id": named, "category_id": "2"}
+    put("c.json", whole)
+    source = read_source(tmp_path)
+    assert source.findings == ()
+    np.testing.assert_array_equal(masks(source)["a"], SQUARE)
+
+
+@pytest.mark.parametrize("change", [{"image_id": None}, {"image_id": [10]}, {"image_id": True}, {"image_id": 11.5}])
+def test_annotations_that_cannot_be_assigned(tmp_path, put, names, change):
+    """They may belong to any photograph without one."""
+    for name in ("a", "b"):
+        put(f"{name}.jpg")
+    whole = document("a.jpg", "b.jpg")
+    whole["annotations"].append(whole["annotations"][0] | change)
+    put("c.json", whole)
+    source = read_source(tmp_path)
+    left_out = {finding.file for finding in source.findings if finding.left_out}
+    assert "b.jpg" in left_out and "b" not in names(source)
+
+
+def test_two_images_of_one_identifier(tmp_path, put, found):
+    for name in ("a", "b"):
+        put(f"{name}.jpg")
+    whole = document("a.jpg", "b.jpg")
+    whole["images"][1]["id"] = "10"
+    put("c.json", whole)
+    assert found(read_source(tmp_path).findings) == [("table", "a.jpg", True), ("table", "b.jpg", True)]
+
+
+@pytest.mark.parametrize("value", ["[" * 500 + "]" * 500, "9" * 5000, "1e400", "NaN", '"' + "x" * 100_000 + '"'])
+@pytest.mark.parametrize("key", ["category_id", "segmentation", "image_id"])
+def test_values_of_any_size(tmp_path, put, key, value):
+    put("a.jpg")
+    put("good.jpg")
+    whole = json.dumps(document("good.jpg", "a.jpg"))
+    annotation = '{"image_id": 11, "category_id": 2, "segmentation": [[0, 0, 3, 0, 3, 3]]}'
+    bad = json.loads(annotation) | {key: "VALUE"}
+    put("c.json", whole.replace('"annotations": [', f'"annotations": [{json.dumps(bad)}, ').replace('"VALUE"', value))
+    try:
+        source = read_source(tmp_path)
+    except InputError as error:
+        assert len(str(error)) < 500 and "\n" not in str(error)
+        return
+    left_out = [finding for finding in source.findings if finding.left_out]
+    assert [finding.file for finding in left_out if finding.file == "a.jpg"]
+    assert all(len(finding.message) < 500 for finding in source.findings)

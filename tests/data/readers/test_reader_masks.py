@@ -278,3 +278,118 @@ def test_tables_named_after_splits(tmp_path, put):
         put(f"{table}.tsv", f"Image\tMask\n{name}.jpg\t{name}.png\n")
     source = read_source(tmp_path)
     assert [photograph.split for photograph in source.photographs] == ["train", "validation", "test"]
+
+
+def with_void(inside=1, border=255):
+    """Corrosion of 15 pixels within a border of 20."""
+    values = np.full((6, 8), border, np.uint8)
+    values[1:4, 2:7] = inside
+    values[5], values[:, 0], values[:, -1] = 0, 0, 0
+    return values
+
+
+def test_void_is_never_corrosion(tmp_path, put):
+    """0/1/255 masks, as Pascal VOC and mmsegmentation write them."""
+    put("images/a.jpg")
+    put("masks/a.png", with_void())
+    for classes in ((), ("corrosion",)):  # the value 1 has no name
+        assert refusal(tmp_path, *classes).kind == "palette"
+        assert "{0, 1, 255}, expected {0, 255}" in str(refusal(tmp_path, *classes))
+    read = label(tmp_path, "1")
+    np.testing.assert_array_equal(read.mask, CORROSION)
+    np.testing.assert_array_equal(read.ignored, with_void() == 255)
+    assert read.classes == (
+        ("value 0", "background", (with_void() == 0).sum()),
+        ("value 1", "corrosion", 15),
+        ("void", "ignored", (with_void() == 255).sum()),
+    )
+    read = label(tmp_path, "1", "255")
+    np.testing.assert_array_equal(read.mask, with_void() > 0)
+    assert read.ignored is None
+    put("masks/a.png", CORROSION.astype(np.uint8) * 255)
+    assert "255 may be corrosion or void" in str(refusal(tmp_path, "1"))
+    np.testing.assert_array_equal(label(tmp_path, "0").mask, ~CORROSION)
+
+
+@pytest.mark.parametrize("images", ["JPEGImages", "images"])
+def test_cvat_and_voc(tmp_path, put, images):
+    put("SegmentationObject/a.png", with_void())
+    (tmp_path / "SegmentationClass").mkdir()
+    for name in "abc":
+        put(f"{images}/{name}.jpg")
+        palette = Image.fromarray(with_void())
+        palette.putpalette([0, 0, 0, 128, 0, 0] + [1] * (3 * 253) + [224, 224, 192])
+        palette.save(tmp_path / "SegmentationClass" / f"{name}.png")
+    put("labelmap.txt", "# label:color_rgb:parts:actions\nbackground:0,0,0::\nrust:128,0,0::\n")
+    put("ImageSets/Segmentation/train.txt", "a\n")
+    put("ImageSets/Segmentation/val.txt", "b\nc\n")
+    put("ImageSets/Segmentation/trainval.txt", "a\nb\nc\n")
+    source = read_source(tmp_path)
+    assert (source.format, source.findings) == ("folder", ())
+    assert [photograph.split for photograph in source.photographs] == ["train", "validation", "validation"]
+    for photograph in source.photographs:
+        read = photograph.label.read(6, 8)
+        np.testing.assert_array_equal(read.mask, CORROSION)
+        np.testing.assert_array_equal(read.ignored, with_void() == 255)
+
+
+def test_numbers_of_the_rows_of_a_labelmap(tmp_path, put):
+    put("images/a.jpg")
+    put("labelmap.txt", "background:0,0,0::\npaint:2,2,2::\nrust:128,0,0::\n")
+    put("masks/a.png", with_void(inside=2))
+    assert "may have colours of labelmap.txt or the numbers" not in str(label(tmp_path))
+    np.testing.assert_array_equal(label(tmp_path).mask, CORROSION)
+    put("masks/a.png", CORROSION.astype(np.uint8) * 2)  # paint by its colour, rust by its number
+    assert "may have colours of labelmap.txt or the numbers" in str(refusal(tmp_path))
+    put("masks/a.png", with_void(inside=7))
+    assert refusal(tmp_path).kind == "palette"
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("Images/a.jpg", "Masks/a.png"),
+        ("image/a.jpg", "mask/a.png"),
+        ("img_dir/train/a.jpg", "ann_dir/train/a.png"),
+        ("images/a.jpg", "masks/a_mask.png"),
+    ],
+)
+def test_names_of_folders_and_masks(tmp_path, put, image, mask):
+    put(image)
+    put(mask, CORROSION)
+    source = read_source(tmp_path)
+    assert (source.format, source.findings) == ("folder", ())
+    np.testing.assert_array_equal(source.photographs[0].label.read(6, 8).mask, CORROSION)
+
+
+def test_roboflow(tmp_path, put, names, found):
+    for part in ("train", "valid"):
+        put(f"{part}/a.jpg")
+        put(f"{part}/a_mask.png", CORROSION.astype(np.uint8) * 2)
+        put(f"{part}/_classes.csv", "Pixel Value, Class\n0, background\n1, paint\n2, Rust\n")
+    put("train/odd.jpg")
+    put("train/odd_mask.png", CORROSION.astype(np.uint8) * 9)
+    put("train/alone.jpg")
+    put("valid/lost_mask.png", CORROSION.astype(np.uint8))
+    put("test/_classes.csv", "0, background\nx, rust\n")
+    source = read_source(tmp_path)
+    assert source.format == "roboflow"
+    assert found(source.findings) == [
+        ("unreadable_label", "test/_classes.csv", True),
+        ("missing_mask", "train/alone.jpg", True),
+        ("missing_image", "valid/lost_mask.png", True),
+    ]
+    assert [(each.name, each.split) for each in source.photographs] == [
+        ("train/a", "train"),
+        ("train/odd", "train"),
+        ("valid/a", "validation"),
+    ]
+    first, odd, _ = (photograph.label for photograph in source.photographs)
+    np.testing.assert_array_equal(first.read(6, 8).mask, CORROSION)
+    assert {(name, taken_as) for name, taken_as, _ in first.read(6, 8).classes} == {
+        ("background (0)", "background"),
+        ("paint (1)", "background"),
+        ("Rust (2)", "corrosion"),
+    }
+    with pytest.raises(UnusableError, match=r"train/odd_mask.png has values \{0, 9\}, expected \{0, 1, 2\}"):
+        odd.read(6, 8)

@@ -1,5 +1,7 @@
 """YOLO's text: layouts, data.yaml, classes, and everything that can be wrong with them."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,52 @@ def test_descriptions_that_cannot_be_used(tmp_path, put, text):
     with pytest.raises(InputError, match=r"data\.yaml") as caught:
         read_source(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB + "names: *i\n",
+        "names: &a [*a]\n",
+        "names: " + "[" * 20_000 + "\n",
+        "names: [" + "x, " * 600_000 + "]\n",
+        "names: [[rust]]\n",
+        "names: {a: rust}\n",
+        "names: {99999999999: rust}\n",
+        "names: [null]\n",
+        "? [names]\n: x\n",
+        "names: !!python/object/apply:os.system [echo]\n",
+    ],
+)
+def test_descriptions_that_are_made_to_harm(tmp_path, put, text):
+    """In a moment and in one line; the first stands for 43 million names."""
+    put("images/a.jpg")
+    put("labels/a.txt", ROW)
+    put("data.yaml", text)
+    started = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        read_source(tmp_path)
+    assert time.monotonic() - started < 10
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_numbers_without_end(tmp_path, put, found):
+    put("images/a.jpg")
+    put("labels/classes.txt", "rust\n")
+    put("labels/a.txt", "9" * 5000 + " 0 0 1 0 1 1\n")
+    assert found(read_source(tmp_path).findings) == [("unreadable_label", "labels/a.txt", True)]
+
+
+def test_class_names_beside_the_folders(tmp_path, put):
+    """As Label Studio exports YOLO."""
+    put("images/a.jpg")
+    put("labels/a.txt", ROW)
+    put("classes.txt", "NoCorrosion\nrust\n")
+    assert not mask(read_source(tmp_path)).any()
+    put("classes.txt", "rust\nNoCorrosion\n")
+    np.testing.assert_array_equal(mask(read_source(tmp_path)), SQUARE)
