@@ -3,6 +3,7 @@
 import functools
 import io
 import os
+import struct
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -17,9 +18,33 @@ _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
+def _adobe_rgb() -> bytes:
+    """A profile of Adobe RGB: primaries as CIE XYZ for the white D50, and the curve's exponent (ICC.1:2001-04)."""
+    xyz = {
+        b"wtpt": (0.9505, 1.0, 1.0891),
+        b"rXYZ": (0.60974, 0.31111, 0.01947),
+        b"gXYZ": (0.20528, 0.62567, 0.06087),
+        b"bXYZ": (0.14919, 0.06322, 0.74457),
+    }
+    data = {name: b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * x) for x in of)) for name, of in xyz.items()}
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(256 * 2.19921875)) + bytes(2)
+    data |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+    sizes = [len(content) for content in data.values()]
+    starts = [128 + 4 + 12 * len(data) + sum(sizes[:place]) for place in range(len(sizes))]
+    table = b"".join(struct.pack(">4sII", *entry) for entry in zip(data, starts, sizes, strict=True))
+    white = struct.pack(">3i", *(round(65536 * x) for x in (0.9642, 1.0, 0.8249)))
+    header = (
+        struct.pack(">I4xI", starts[-1] + sizes[-1], 0x02100000) + b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    )
+    return (header + white).ljust(128, b"\0") + struct.pack(">I", len(data)) + table + b"".join(data.values())
+
+
+_ADOBE_RGB = _adobe_rgb()
+
+
 def to_rgb(image: Image.Image, path: str | os.PathLike) -> Image.Image:
     """Any photograph as 8-bit RGB in sRGB, as `images.read_image` describes; `path` is for its errors."""
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") or (_ADOBE_RGB if _says_adobe_rgb(image) else None)
     if image.mode == "F" or image.mode.startswith("I"):
         image = Image.fromarray(_levels(image, path))
     if not image.has_transparency_data:
@@ -49,6 +74,14 @@ def eight_bits(
     if shares:
         return np.round(levels * 255).astype(np.uint8)
     return ((levels.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+
+
+def _says_adobe_rgb(image: Image.Image) -> bool:
+    """Whether a camera says so in its EXIF data, as they do instead of embedding the profile (DCF 2.0)."""
+    try:
+        return image.getexif().get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex) == "R03"
+    except Exception:  # on damaged metadata Pillow raises nearly anything
+        return False
 
 
 def _levels(image: Image.Image, path: str | os.PathLike) -> UInt8[np.ndarray, "height width"]:

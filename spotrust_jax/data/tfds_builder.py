@@ -90,7 +90,7 @@ def write_tfds(
     """
     check_writable(splits, card)
     if not is_text(str(output)):
-        raise InputError(f"output {output} has a name that is not Unicode text: choose another for a tfds data set")
+        raise InputError(f"output {output} is no Unicode text, as tfds needs it: choose another folder, or --to=folder")
     builder = CorrosionSegmentation(splits, card, config=config, data_dir=output)
     folder = Path(builder.data_dir)
     if folder.exists():

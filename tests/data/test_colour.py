@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from spotrust_jax.data.images import read_image, read_mask
 from spotrust_jax.data.large_images import read_large_image
@@ -42,6 +42,19 @@ def test_one_rust_in_three_spaces(tmp_path, space, stored):
 def test_all_colours(tmp_path, space):
     shown = read(tmp_path / "a.png", GRID, icc_profile=matrix_profile(space))
     np.testing.assert_allclose(shown, in_srgb(GRID, *SPACES[space]), atol=1.5)
+
+
+@pytest.mark.parametrize("index", ["R03", "R98"])
+def test_cameras_say_adobe_rgb_in_exif(tmp_path, index):
+    """Cameras that are set to it embed no profile, and write the colour space "uncalibrated" and the index R03."""
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ColorSpace: 65535, ExifTags.IFD.Interop: {1: index}}
+    shown = read(tmp_path / "a.png", GRID, exif=exif)
+    expected = in_srgb(GRID, *SPACES["Adobe RGB"]) if index == "R03" else GRID
+    np.testing.assert_allclose(shown, expected, atol=1.5 if index == "R03" else 0)
+    # A profile goes before it.
+    shown = read(tmp_path / "b.png", GRID, exif=exif, icc_profile=matrix_profile("Display P3"))
+    np.testing.assert_allclose(shown, in_srgb(GRID, *SPACES["Display P3"]), atol=1.5)
 
 
 def test_srgb_stays_as_it_is(tmp_path):

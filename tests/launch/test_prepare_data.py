@@ -314,3 +314,12 @@ def test_nothing_is_wrong_with_the_real_photographs(corrosion_photos, format, cl
     fractions = {row["name"]: float(row["corrosion_fraction"]) for row in table}
     for record in audited.records:
         np.testing.assert_allclose(record.corroded_fraction, fractions[record.name], atol=tolerance)
+
+
+def test_output_that_tfds_cannot_name_is_one_line(source, tmp_path):
+    output = tmp_path / os.fsdecode(b"caf\xe9")
+    done = run(f"--source={source}", f"--output={output}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "is no Unicode text" in done.stderr and "--to=folder" in done.stderr
+    assert run(f"--source={source}", f"--output={output}", "--to=folder").returncode == 0
+    assert_prepared(output, NAMES)
