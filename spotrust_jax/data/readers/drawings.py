@@ -142,13 +142,15 @@ class DrawnLabel:
         mask, labelled, counts = np.zeros((height, width), bool), np.zeros((height, width), bool), []
         for label in self.existing:
             drawings = [each.drawing for each in self.annotations if label in each.labels]
-            if label in self.corrosion:
-                pixels = _joined(drawings, height, width, self.file)
-                mask |= pixels
-            else:
-                pixels = _drawable(drawings, height, width, self.file)
-            labelled |= pixels
             taken_as = "corrosion" if label in self.corrosion else "background"
+            if not drawings:
+                counts.append(ClassPixels(str(label), taken_as, 0))
+                continue
+            join = _joined if taken_as == "corrosion" else _drawable
+            pixels = join(drawings, height, width, self.file)
+            if taken_as == "corrosion":
+                mask |= pixels
+            labelled |= pixels
             counts.append(ClassPixels(str(label), taken_as, int(np.count_nonzero(pixels))))
         if not mask.any() and any(isinstance(drawing, Outline | Circle) for drawing in corroded):
             reason = f"has corrosion that covers no pixel of {width} x {height}"

@@ -26,6 +26,9 @@ from spotrust_jax.data.split_names import split_named
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
+# Folders of pictures that are no photographs, in lower case.
+_NO_PHOTOGRAPHS = (*MASK_FOLDERS, "segmentationobject", "ignored")
+
 # Photographs by the names of their files, and by these without extension, both in lower case.
 _ByName = tuple[dict[str, list[Path]], dict[str, list[Path]]]
 
@@ -52,7 +55,7 @@ def photographs_meant(root: Path, wishes: Sequence[Wanted]) -> list[Path | Unusa
     by_name: _ByName = (defaultdict(list), defaultdict(list))
     for image in photographs_below(root):
         folders = {folder.casefold() for folder in Path(relative(root, image)).parts[:-1]}
-        if os.path.abspath(image) not in taken and not folders.intersection((*MASK_FOLDERS, "segmentationobject")):
+        if os.path.abspath(image) not in taken and not folders.intersection(_NO_PHOTOGRAPHS):
             by_name[0][_folded(image.name)].append(image)
             by_name[1][_folded(image.stem)].append(image)
     return [

@@ -37,7 +37,8 @@ def meant(root, *texts, folder="."):
 def test_one_photograph_of_a_name(tmp_path, put, text):
     put("set/images/a b.jpg")
     put("set/images/other.jpg")
-    put("set/masks/a b.png")  # no photograph
+    for folder in ("masks", "SegmentationObject", "ignored"):
+        put(f"set/{folder}/a b.png")  # no photograph
     put("a b.jpg")
     assert meant(tmp_path / "set", text) == ["images/a b.jpg"]
 
