@@ -293,7 +293,7 @@ def test_what_is_no_model(tmp_path, half):
     (tmp_path / "config.json").unlink()
     assert "alone.safetensors has no config.json beside it" in refusal(tmp_path / "alone.safetensors")
     assert "is not a checkpoint" in refusal(tmp_path / "text.txt")
-    assert "is not there: check the path" in refusal(tmp_path / "nothing")
+    assert "is not there; check the path" in refusal(tmp_path / "nothing")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert "is not there" in refusal(tmp_path / "loop")
     assert "is not there" in refusal(tmp_path / ("x" * 300))

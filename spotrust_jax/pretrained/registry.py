@@ -66,7 +66,7 @@ def _unknown(checkpoint: str) -> str:
             f"name another model"
         )
     if os.path.basename(checkpoint) != checkpoint:
-        return f"{checkpoint} is not there: check the path"
+        return f"{checkpoint} is not a checkpoint: it has no {CONFIG_NAME}, since it is not there; check the path"
     known = ", ".join(names()) or "none"
     return f"no model is called {checkpoint!r}, nor is a folder (models of the package: {known}): check the name"
 
