@@ -11,16 +11,22 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ml_collections import ConfigDict
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import LAST_LAYER, ModelConfig
+from spotrust_jax.ranges import Count, NotNegative, Positive, Probability, Range, Ranged, Several
 from spotrust_jax.recipe import FineTuningConfig, LossConfig, Metric, OptimizerConfig, PlateauConfig, ScheduleConfig
 
 # Three numbers, or none of them where the data set's own are meant.
 Channels = tuple[float, float, float] | tuple[()]
+Mean = Annotated[Channels, Range(0, 1, what="three numbers")]
+Deviation = Annotated[Channels, Range(0, 1, above=True, what="three numbers")]
+
+# Those of members lie a million apart, and all are of 32 bits.
+Seed = Annotated[int, Range(0, 2**31 - 1, what="a whole number")]
 
 # Wrong values as errors show them: a damaged file may hold anything.
 _SHOWN = reprlib.Repr()
@@ -28,7 +34,7 @@ _SHOWN.maxstring = _SHOWN.maxother = 80
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Ranged, section="data"):
     """Where the labelled photographs come from, and how they reach the network."""
 
     # "folder": photographs under `path`; "scenes": the embedded synthetic scenes.
@@ -36,81 +42,67 @@ class DataConfig:
     # A folder with images/, masks/ and, optionally, splits.csv, or one that launch.prepare_data wrote for tfds.
     path: str = ""
     # Number of the fold that validates while the others train; -1 where the data set is not divided into folds.
-    fold: int = -1
+    fold: Annotated[int, Range(-1, what="a whole number")] = -1
     # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
     fold_of_member: bool = False
     # Long side in pixels at which photographs are seen in training, validation and prediction, in their own proportions
     # (data/sizes.py). A multiple of 32, or it is taken for the nearest one.
-    image_size: int = 640
+    image_size: Annotated[int, Range(32, 8192, what="pixels")] = 640
     # Photographs of a site (a column of splits.csv) that has n of them are drawn in proportion to n ** site_power: 1
     # draws every photograph equally often, 0 every site.
-    site_power: float = 1.0
+    site_power: Annotated[float, Range(0, 1)] = 1.0
     # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
     scenes_version: Literal["demo-1", "survey-1"] = "demo-1"
     # Numbers of scenes in the training and the validation split.
-    scenes: tuple[int, int] = (256, 64)
+    scenes: Annotated[tuple[int, int], Range(1, what="whole numbers")] = (256, 64)
     # Channel statistics that images in [0, 1] are normalised by; () takes those of the training split. (The paper's
     # photographs have 0.5993, 0.5458, 0.5339 and 0.1923, 0.2072, 0.2216.)
-    mean: Channels = ()
-    deviation: Channels = ()
+    mean: Mean = ()
+    deviation: Deviation = ()
     # Processes that read training batches ahead; 0 leaves it to threads. The batches do not depend on it.
-    num_workers: int = 0
+    num_workers: Several = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class AugmentationConfig:
+class AugmentationConfig(Ranged, section="augmentation"):
     """Random changes to training images; each applies to the mask as well where it moves pixels."""
 
     # (height, width) that crops are resized to.
-    crop_size: tuple[int, int] = (480, 480)
+    crop_size: Annotated[tuple[int, int], Range(32, 8192, what="pixels")] = (480, 480)
     # Range of the crop's share of the photograph's area, and of its aspect ratio as a multiple of crop_size's: by so
     # much it is stretched. Where such a crop does not fit into the photograph, it shrinks as a whole.
-    scale: tuple[float, float] = (0.5, 1.0)
-    ratio: tuple[float, float] = (0.75, 4 / 3)
+    scale: Annotated[tuple[float, float], Range(0, 1, above=True, rising=True)] = (0.5, 1.0)
+    ratio: Annotated[tuple[float, float], Range(0, above=True, rising=True)] = (0.75, 4 / 3)
     # Probability of each of the two flips, and of a turn by 90, 180 or 270 degrees (by 180 if the crop is not square).
-    flip: float = 0.5
-    turns: float = 0.0
+    flip: Probability = 0.5
+    turns: Probability = 0.0
     # Largest relative change of brightness, contrast and saturation, and largest turn of the hue circle.
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.2
-    hue: float = 0.05
+    brightness: Annotated[float, Range(0, 1)] = 0.3
+    contrast: Annotated[float, Range(0, 1)] = 0.3
+    saturation: Annotated[float, Range(0, 1)] = 0.2
+    hue: Annotated[float, Range(0, 0.5)] = 0.05
     # Probability of losing all colour, and of a Gaussian blur with a standard deviation in a range of pixels.
-    greyscale: float = 0.1
-    blur: float = 0.3
-    blur_sigma: tuple[float, float] = (0.1, 2.0)
-
-    def __post_init__(self) -> None:
-        for name in ("flip", "turns", "greyscale", "blur"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"augmentation.{name} is {getattr(self, name)}: give a probability from 0 to 1")
-        for name in ("scale", "ratio", "blur_sigma"):
-            smallest, largest = getattr(self, name)
-            if not 0 < smallest <= largest:
-                raise InputError(f"augmentation.{name} is {(smallest, largest)}: give a smallest and a largest above 0")
+    greyscale: Probability = 0.1
+    blur: Probability = 0.3
+    blur_sigma: Annotated[tuple[float, float], Range(0, 32, above=True, rising=True)] = (0.1, 2.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Ranged, section="run"):
     """What a run keeps and shows on its way; none of it changes the weights."""
 
     # Steps after which the state is saved within an epoch as well; 0 saves at the end of epochs only.
-    checkpoint_steps: int = 500
+    checkpoint_steps: Several = 500
     # Epochs after which the state is saved; 0 saves at the end alone, where it always is.
-    save_epochs: int = 1
+    save_epochs: Several = 1
     # Epochs after which the model is kept for good as WORKDIR/epoch_NUMBER, beside the best; 0 for none.
-    keep_epochs: int = 0
+    keep_epochs: Several = 0
     # Epochs after which TensorBoard gets pictures of validation photographs with their maps; 0 for none.
-    panel_epochs: int = 5
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if value < 0:
-                raise InputError(f"run.{name} is {value}: give a number from 0 up")
+    panel_epochs: Several = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Ranged):
     """One experiment."""
 
     model: ModelConfig = ModelConfig()
@@ -123,32 +115,31 @@ class TrainConfig:
     fine_tuning: FineTuningConfig = FineTuningConfig()
     run: RunConfig = RunConfig()
     # Networks trained from different initialisations; more than one make an ensemble.
-    members: int = 1
+    members: Annotated[int, Range(1, 1000, what="a whole number")] = 1
     # Examples of one step, over all devices, for each member.
-    batch_size: int = 4
+    batch_size: Count = 4
     # Pieces that each device's share of a batch goes through the network in, one after the other, to save memory.
-    accumulation: int = 1
-    epochs: int = 200
+    accumulation: Count = 1
+    epochs: Count = 200
     # Epochs after which the networks are validated; 0 for the last one alone. Only "cosine" does without.
-    validation_epochs: int = 1
+    validation_epochs: Several = 1
     # Score of the validation split by which each member's best model is chosen; of equals the later one is.
     best_metric: Metric = "average_precision"
     # Stochastic passes for each validation image.
-    validation_samples: int = 4
-    seed: int = 0
+    validation_samples: Count = 4
+    seed: Seed = 0
     # Compute residual blocks again in the backward pass: less memory, more time.
     rematerialize: bool = False
     # Batch norm by the running statistics, which stay as they are: for batches of one image.
     frozen_norm: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.model.variant in LAST_LAYER:
             raise InputError(
                 f"model.variant {self.model.variant!r} is not trained: train a deterministic network, then fit its "
                 f"last layer with launch.last_layer"
             )
-        if self.accumulation < 1:
-            raise InputError(f"accumulation is {self.accumulation}: give at least 1")
         if self.schedule.kind == "plateau" and self.validation_epochs != 1:
             raise InputError(
                 f"validation_epochs is {self.validation_epochs}, but the plateau rule needs every epoch's score: leave "
@@ -162,33 +153,25 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class UnlabelledConfig:
+class UnlabelledConfig(Ranged, section="data"):
     """Photographs without labels, and how they are kept."""
 
     # Folder of photographs at any depth, or several separated by commas; of data sets with images/ and splits.csv only
     # what trains is taken.
     path: str = ""
     # Synthetic survey scenes beside them.
-    scenes: int = 0
+    scenes: Several = 0
     # Photographs with a longer side, in pixels, are made smaller when they are read.
-    long_side: int = 512
+    long_side: Annotated[int, Range(32, 8192, what="pixels")] = 512
     # Share of the photographs that is never trained on, on which the loss is measured.
-    held_out: float = 0.05
+    held_out: Annotated[float, Range(0, 1, above=True, below=True)] = 0.05
     # Channel statistics that images in [0, 1] are normalised by; () takes those of the photographs.
-    mean: Channels = ()
-    deviation: Channels = ()
-
-    def __post_init__(self) -> None:
-        if self.scenes < 0:
-            raise InputError(f"data.scenes is {self.scenes}: give a number from 0 up")
-        if self.long_side < 32:
-            raise InputError(f"data.long_side is {self.long_side}: give at least 32 pixels")
-        if not 0 < self.held_out < 1:
-            raise InputError(f"data.held_out is {self.held_out}: give a share between 0 and 1")
+    mean: Mean = ()
+    deviation: Deviation = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class PretrainConfig:
+class PretrainConfig(Ranged):
     """Distillation of a teacher's features into the backbone, on photographs without labels."""
 
     # Only the backbone is trained; the other parts are in the checkpoint with their random values.
@@ -199,24 +182,20 @@ class PretrainConfig:
     # File that `spotrust pretrain --save_teacher` wrote; "" takes the weights of the installed package.
     teacher: str = ""
     # Crops of one step, over all devices.
-    batch_size: int = 64
-    steps: int = 3000
+    batch_size: Count = 64
+    steps: Count = 3000
     # AdamW: highest rate, steps in which it is reached, from which it falls to 0 in half a cosine, and weight decay.
-    learning_rate: float = 2e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.05
+    learning_rate: Positive = 2e-3
+    warmup_steps: Several = 100
+    weight_decay: NotNegative = 0.05
     # Steps after which the held-out loss is measured and the state is saved.
-    evaluation_steps: int = 250
-    seed: int = 0
+    evaluation_steps: Count = 250
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "steps", "evaluation_steps", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} is {getattr(self, name)}: give a positive number")
-        if not 0 <= self.warmup_steps < self.steps:
+        super().__post_init__()
+        if not self.warmup_steps < self.steps:
             raise InputError(f"warmup_steps is {self.warmup_steps} of {self.steps} steps: leave some for the cosine")
-        if not self.weight_decay >= 0:
-            raise InputError(f"weight_decay is {self.weight_decay}: give a number from 0 up")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

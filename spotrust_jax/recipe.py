@@ -4,10 +4,11 @@ The defaults are the paper's; docs/recipes.md has them in one table, with their 
 """
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
+from spotrust_jax.ranges import BelowOne, Count, NotNegative, Positive, Range, Ranged, Several
 
 Metric = Literal["average_precision", "f1_best_threshold", "f1_corrosion", "iou_corrosion", "accuracy", "loss"]
 """A score of the validation split, over all its scored pixels: average precision and the best F1 over all thresholds,
@@ -15,7 +16,7 @@ F1, intersection over union and accuracy at the raw probability one half, and th
 
 
 @dataclasses.dataclass(frozen=True)
-class LossConfig:
+class LossConfig(Ranged, section="loss"):
     """What is minimised: a data loss and, for the variational network, its divergence from the prior.
 
     In all kinds but "logit_noise" the log variance is learnt by attenuation of a loss for each pixel, whose expected
@@ -29,91 +30,69 @@ class LossConfig:
     kind: Literal["attenuated", "dice", "combo", "focal", "logit_noise", "cross_entropy"] = "attenuated"
     # Weight of corroded pixels; w raises the optimal logit by log w, so raw probabilities are too high by that much.
     # Dice, which needs no balance of classes, does without it.
-    positive_weight: float = 7.035
+    positive_weight: Positive = 7.035
     # Largest magnitude of the log variance in the loss, and whether it is reached smoothly or by a clamp.
-    log_variance_bound: float = 10.0
+    log_variance_bound: Annotated[float, Range(0, 80, above=True)] = 10.0
     log_variance_bounding: Bounding = "smooth"
     # "combo" and "cross_entropy": weight of the Dice loss against the cross-entropy.
-    dice_weight: float = 1.0
+    dice_weight: NotNegative = 1.0
     # "focal": exponent of the weight (1 - p of the true class); 0 is "attenuated".
-    focal_gamma: float = 2.0
+    focal_gamma: NotNegative = 2.0
     # "logit_noise": draws that the probability is averaged over.
-    noise_samples: int = 10
+    noise_samples: Count = 10
     # Tempering of the KL term; 1 is the evidence lower bound.
-    kl_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("positive_weight", "log_variance_bound", "noise_samples"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"loss.{name} is {getattr(self, name)}: give a positive number")
-        for name in ("dice_weight", "focal_gamma", "kl_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"loss.{name} is {getattr(self, name)}: give a number from 0 up")
+    kl_weight: NotNegative = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(Ranged, section="optimizer"):
     """How gradients become changes of the weights."""
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = 0.003
+    learning_rate: Positive = 0.003
     # "adam" and "adamw": added to the root of the second moment.
-    eps: float = 1e-8
+    eps: Positive = 1e-8
     # "adamw": decay of the kernels of plain convolutions; norms, biases and Bayesian layers have none.
-    weight_decay: float = 0.01
+    weight_decay: NotNegative = 0.01
     # "sgd": share of the last update that is repeated.
-    momentum: float = 0.0
+    momentum: BelowOne = 0.0
     # Share that the moving average of the weights keeps at each step, such as 0.999; 0 keeps no average. Validation and
     # `best` use the average.
-    ema_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0:
-            raise InputError(f"optimizer.learning_rate is {self.learning_rate}: give a positive number")
-        if not self.weight_decay >= 0:
-            raise InputError(f"optimizer.weight_decay is {self.weight_decay}: give a number from 0 up")
-        for name in ("momentum", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"optimizer.{name} is {getattr(self, name)}: give a number from 0 to below 1")
+    ema_decay: BelowOne = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ScheduleConfig:
+class ScheduleConfig(Ranged, section="schedule"):
     """How the learning rate changes from step to step."""
 
     # "plateau": cut when the validation metric stops improving (section plateau); "cosine": half a cosine from the
     # initial rate to the minimum over all epochs, without an early stop.
     kind: Literal["plateau", "cosine"] = "plateau"
     # Epochs at the start over which the rate rises from 0, in a straight line.
-    warmup_epochs: float = 0.0
+    warmup_epochs: NotNegative = 0.0
     # "cosine": rate at the end.
-    minimum_rate: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("warmup_epochs", "minimum_rate"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"schedule.{name} is {getattr(self, name)}: give a number from 0 up")
+    minimum_rate: NotNegative = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
-class PlateauConfig:
+class PlateauConfig(Ranged, section="plateau"):
     """Learning rate cut when the validation metric stops improving, and the early stop; `schedule.kind` "plateau"."""
 
     # Metric of the validation split; higher is better, but for "loss".
     metric: Metric = "accuracy"
-    factor: float = 0.9
+    factor: Annotated[float, Range(0, 1, above=True, below=True)] = 0.9
     # Epochs without improvement that are let pass before a cut.
-    patience: int = 2
+    patience: Several = 2
     # An improvement is one by this share of the best value ("relative") or by this much ("absolute").
-    threshold: float = 0.1
+    threshold: NotNegative = 0.1
     threshold_mode: Literal["relative", "absolute"] = "relative"
-    minimum_rate: float = 1e-4
+    minimum_rate: NotNegative = 1e-4
     # Stop after this many epochs at the minimum rate without any improvement; 0 never stops early.
-    stop_after: int = 5
+    stop_after: Several = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class FineTuningConfig:
+class FineTuningConfig(Ranged, section="fine_tuning"):
     """Weights that training starts from."""
 
     # Model whose backbone is taken: name, folder such as RUN/best, or .safetensors file; "" starts from random weights.
@@ -126,15 +105,12 @@ class FineTuningConfig:
     # Mean of the variational layers' prior: "zero", or "checkpoint" for the checkpoint's posterior means.
     prior: Literal["zero", "checkpoint"] = "zero"
     # Learning rate of the backbone as a multiple of the other parts'.
-    backbone_rate: float = 1.0
+    backbone_rate: Positive = 1.0
     # Epochs at the start in which the backbone, its batch statistics and its moments stay as they are.
-    freeze_epochs: int = 0
+    freeze_epochs: Several = 0
 
     def __post_init__(self) -> None:
-        if not self.backbone_rate > 0:
-            raise InputError(f"fine_tuning.backbone_rate is {self.backbone_rate}: give a positive number")
-        if self.freeze_epochs < 0:
-            raise InputError(f"fine_tuning.freeze_epochs is {self.freeze_epochs}: give a number from 0 up")
+        super().__post_init__()
         asked = [name for name in ("head", "bayesian", "aleatoric", "freeze_epochs") if getattr(self, name)]
         asked += ["prior"] if self.prior == "checkpoint" else []
         if asked and not self.checkpoint:

@@ -5,7 +5,7 @@ The ensemble is no variant here: its members are deterministic (or stochastic) n
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -30,6 +30,7 @@ from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.resize import Interpolation, resize
 from spotrust_jax.random_streams import fold_each
+from spotrust_jax.ranges import BelowOne, Positive, Range, Ranged
 
 Variant = Literal["deterministic", "variational", "dropout", "laplace", "logit_noise"]
 
@@ -40,7 +41,7 @@ Variables = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Ranged, section="model"):
     """Which network.
 
     Attributes:
@@ -59,22 +60,19 @@ class ModelConfig:
 
     variant: Variant = "variational"
     preset: str = "w48"
-    width: int = 0
-    final_kernel: int = 1
+    width: Annotated[int, Range(0, 4096, what="channels")] = 0
+    final_kernel: Annotated[int, Range(1, 3, what="pixels")] = 1
     estimator: Estimator = "local_reparameterization"
-    prior_deviation: float = 0.1
-    dropout_rate: float = 0.5
+    prior_deviation: Positive = 0.1
+    dropout_rate: BelowOne = 0.5
     dropout_mask: DropoutMask = "element"
     dtype: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         architecture(self.preset, width=self.width, final_kernel=self.final_kernel)
-        if not self.prior_deviation > 0:
-            raise InputError(f"model.prior_deviation is {self.prior_deviation}: give a positive number")
+        super().__post_init__()
         if self.variant in LAST_LAYER and self.final_kernel != 1:
             raise InputError(f"model.final_kernel is {self.final_kernel}: variant {self.variant} is for 1 alone")
-        if not 0 <= self.dropout_rate < 1:
-            raise InputError(f"model.dropout_rate is {self.dropout_rate}: give a number from 0 to below 1")
 
     @property
     def stochastic(self) -> bool:

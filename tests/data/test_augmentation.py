@@ -66,9 +66,9 @@ def test_no_change_is_the_identity(scenes):
     np.testing.assert_array_equal(labels, scenes[1])
 
 
-@pytest.mark.parametrize(("shape", "quarters"), [((SIDE, SIDE), (1, 2, 3)), ((24, SIDE), (2,))])
+@pytest.mark.parametrize(("shape", "quarters"), [((SIDE, SIDE), (1, 2, 3)), ((40, SIDE), (2,))])
 def test_flips_and_turns_are_numpys_as_often_as_asked(scenes, shape, quarters):
-    originals, masks = (array[:, : shape[0]] for array in scenes)
+    originals, masks = (np.concatenate([array, array], axis=1)[:, : shape[0]] for array in scenes)
     images, labels = _augment(originals, masks, flip=0.5, turns=0.6, crop_size=shape)
     found = {}
     for image, label, original, mask in zip(images, labels, originals / 255.0, masks, strict=True):

@@ -271,6 +271,8 @@ def test_photographs_that_the_model_knows_are_refused(run, data, trained, tmp_pa
     [
         ("train", ["--config=configs/nothing.py", "--workdir=x"], "configs/nothing.py does not exist"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--config.model.presett=w18"], "did you mean preset"),
+        ("train", ["--config=configs/demo.py", "--workdir=x", "--config.batch_size=0"], "from 1 up"),
+        ("train", ["--config=configs/demo.py", "--workdir=x", "--config.plateau.factor=1.5"], "above 0 and below 1"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--config.model.preset=w19"], "w18_small_v1"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=tpu"], "tpu is not on this machine"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=cpu", "--nonsense"], "nonsense"),
