@@ -143,6 +143,28 @@ def test_cells_have_the_share_of_corrosion(trained, scenes):
     assert len(cached_cells(trained, scenes, 100).labels) == 100
 
 
+def test_cells_that_are_ignored_teach_nothing(trained, scenes):
+    """A quarter of every scene is ignored, and corroded in the mask: only the other cells are there."""
+
+    def partly(example):
+        ignored = np.zeros(example.mask.shape, bool)
+        ignored[:16, :] = True
+        return example._replace(mask=example.mask | ignored, ignored=ignored)
+
+    known = [partly(example) for example in scenes]
+    found = cached_cells(trained, Listed(known), 10**6)
+    assert len(found.labels) == len(known) * 16 * 12
+    np.testing.assert_allclose(found.labels.mean(), np.mean([one.mask[16:].mean() for one in known]), atol=1e-6)
+
+
+class Listed(list):
+    """Examples as a data set."""
+
+    @property
+    def names(self):
+        return tuple(example.name for example in self)
+
+
 def test_only_deterministic_networks_are_fitted(trained, scenes):
     config = dataclasses.replace(trained.config, model=ModelConfig("dropout", "w18_small_v1", width=4))
     with pytest.raises(InputError, match="deterministic"):

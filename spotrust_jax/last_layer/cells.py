@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.images import resize_mask
+from spotrust_jax.data.images import resize_label
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import default_analysis
 from spotrust_jax.inference.photographs import fit_image
@@ -52,8 +52,10 @@ def cached_cells(segmenter: Segmenter, dataset: Dataset, most: int, seed: int = 
     for example in tqdm(dataset, desc="features", unit="photo", mininterval=1.0):
         shape = analysis.shape(*example.mask.shape)
         activations = _activations(segmenter, fit_image(example.image, shape))
-        labels = _shares(resize_mask(example.mask, *shape))
-        kept = generator.permutation(labels.size)[:each]
+        mask, ignored = resize_label(example.mask, example.ignored, *shape)
+        labels, known = _shares(mask), np.ones(mask.shape, bool) if ignored is None else ~ignored
+        # Nothing is learnt from a cell of which a part is ignored.
+        kept = generator.permutation(np.flatnonzero(_shares(known) == 1))[:each]
         parts.append(Cells(activations[kept], labels[kept]))
     return Cells(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
