@@ -19,6 +19,7 @@ from jaxtyping import Float64
 
 from experiments.detector import measure, scores
 from experiments.detector.measure import Measured, Photograph
+from experiments.detector.scores import Interval
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.data.images import read_image, read_mask
 from spotrust_jax.inference.segmenter import Segmenter, load
@@ -54,14 +55,13 @@ def _rows(table: Path, split: str) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["split"] == split]
 
 
-def choose_threshold(validation: Measured, without_rust: Measured) -> float:
-    """The raw probability of the best pooled F1, or the lowest above it that keeps false alarms within their bounds."""
-    best = scores.best_threshold(validation, np.ones(len(validation.names)))
+def cautious_threshold(without_rust: Measured, best: float) -> float:
+    """The lowest raw probability above the `best` that keeps false alarms within their bounds."""
     for threshold in np.linspace(best, 0.99, 200):
         area = scores.called_area(without_rust, threshold)
         if area.mean() <= _CLEAN_AREA and (area > 0.01).mean() <= _CLEAN_PHOTOGRAPHS:
             return float(threshold)
-    return best
+    return 0.99
 
 
 def out_of_fold(validation: Measured) -> dict[str, float]:
@@ -82,23 +82,47 @@ def out_of_fold(validation: Measured) -> dict[str, float]:
     return dict(zip(("f1", "ece_above_0.1", "brier_skill"), np.mean(found, axis=0).tolist(), strict=True))
 
 
-def table(measured: Measured, without_rust: Measured, calibration: AffineCalibration, threshold: float) -> str:
-    """All scores as Markdown, with 95% intervals over groups."""
-    f1 = scores.by_site(measured, lambda part: scores.f1_of(part, threshold))
-    error = scores.by_site(measured, lambda part: scores.calibration_error_of(part, calibration))
-    skill = scores.by_site(measured, lambda part: scores.brier_skill_of(part, calibration))
+def scored(
+    measured: Measured, without_rust: Measured, calibration: AffineCalibration, threshold: float
+) -> dict[str, dict[str, Interval]]:
+    """Every score by what it is of, with its 95% interval over groups."""
     area = scores.called_area(without_rust, threshold)
-    mean = scores.interval(lambda weights: float(weights @ area / weights.sum()), without_rust.groups)
-    marked = scores.interval(lambda weights: float(weights @ (area > 0.01) / weights.sum()), without_rust.groups)
+    share_of = {"area marked": area, "photographs with over 1% marked": (area > 0.01).astype(float)}
+    false_alarms = {
+        name: scores.interval(lambda weights, v=values: float(weights @ v / weights.sum()), without_rust.groups)
+        for name, values in share_of.items()
+    }
+    statistics = {
+        "F1": lambda part: scores.f1_of(part, threshold),
+        "calibration error above 0.1": lambda part: scores.calibration_error_of(part, calibration),
+        "Brier skill": lambda part: scores.brier_skill_of(part, calibration),
+    }
+    of_sites = {name: scores.by_site(measured, statistic) for name, statistic in statistics.items()}
+    return {**of_sites, **{name: {"no_rust": value} for name, value in false_alarms.items()}}
+
+
+def as_records(found: dict[str, dict[str, Interval]]) -> list[dict]:
+    """Scores as a model's card has them."""
+    return [
+        {"measure": measure, "on": f"test, {on}", **value._asdict()}
+        for measure, values in found.items()
+        for on, value in values.items()
+    ]
+
+
+def table(found: dict[str, dict[str, Interval]], measured: Measured, without_rust: Measured) -> str:
+    """Scores as Markdown."""
+    f1, error, skill, (mean,), (marked,) = (tuple(v.values()) if "no_rust" in v else v for v in found.values())
     counts = {site: len(measured.names) if site == "all" else measured.sites.count(site) for site in f1}
     rows = [f"| {site} | {counts[site]} | {f1[site]} | {error[site]} | {skill[site]} |" for site in f1]
+    photographs = len(without_rust.names)
     return "\n".join(
         [
             "| site | photographs | F1 | calibration error above 0.1 | Brier skill |",
             "|---|---|---|---|---|",
             *rows,
             "",
-            f"Of {len(area)} photographs without rust {mean} of the area is marked, and over 1% of {marked} of them.",
+            f"Of {photographs} photographs without rust {mean} of the area is marked, and over 1% of {marked} of them.",
         ]
     )
 
@@ -126,23 +150,27 @@ def main(_: list[str]) -> None:
 
     validation, without_rust = of("validation")
     calibration = scores.fit_calibration(validation, _all(validation))
-    threshold = choose_threshold(validation, without_rust)
-    calibrated = float(calibration(np.float64(threshold)))
+    best = scores.best_threshold(validation, _all(validation))
+    thresholds = {"best_f1": best, "cautious": cautious_threshold(without_rust, best)}
+    groups = len(set(validation.groups))
     found = {
         "scale": scale,
         "slope": calibration.slope,
         "shift": calibration.shift,
-        "threshold": calibrated,
-        "raw_threshold": threshold,
-        "best_f1_threshold": scores.best_threshold(validation, _all(validation)),
+        "threshold": float(calibration(np.float64(best))),
+        "cautious_threshold": float(calibration(np.float64(thresholds["cautious"]))),
+        "rule": f"best F1, on {len(validation.names)} photographs in {groups} groups",
         "out_of_fold": out_of_fold(validation),
     }
     (output / f"calibration_{scale}.json").write_text(json.dumps(found, indent=2) + "\n")
     print(json.dumps(found, indent=2))
     for split in ("validation", "test") if _TEST.value else ("validation",):
-        text = table(*of(split), calibration, threshold)
-        (output / f"{split}_{scale}.md").write_text(text + "\n")
-        print(f"\n{split}\n\n{text}")
+        for rule, threshold in thresholds.items():
+            result = scored(*of(split), calibration, threshold)
+            text = table(result, *of(split))
+            (output / f"{split}_{rule}_{scale}.md").write_text(text + "\n")
+            (output / f"{split}_{rule}_{scale}.json").write_text(json.dumps(as_records(result), indent=2) + "\n")
+            print(f"\n{split}, threshold {rule} {calibration(np.float64(threshold)):.3f}\n\n{text}")
 
 
 if __name__ == "__main__":

