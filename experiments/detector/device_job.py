@@ -12,7 +12,6 @@ of it and compared with one trained from scratch on all of that site's. OUT gets
 import concurrent.futures
 import contextlib
 import csv
-import functools
 import json
 import os
 import subprocess
@@ -29,6 +28,7 @@ from absl import app, flags
 
 from configs import inspection
 from experiments.detector import measure, resident
+from experiments.detector.half_weights import load_half, save_half
 from experiments.detector.sites import COUNTS, SITES, in_random_order
 from spotrust_jax.checkpoints import load_model
 from spotrust_jax.config import TrainConfig, from_dict
@@ -300,24 +300,6 @@ def _ending(running: list[subprocess.Popen]) -> Iterator[None]:
     finally:
         for process in running:
             process.kill()
-
-
-def save_half(variables: Variables, path: Path) -> None:
-    """As float16, by dotted names."""
-    leaves = jax.tree_util.tree_leaves_with_path(variables)
-    np.savez(path, **{"/".join(k.key for k in keys): np.asarray(leaf, np.float16) for keys, leaf in leaves})
-
-
-def load_half(path: Path) -> Variables:
-    """The reverse, as float32."""
-    variables: Variables = {}
-    with np.load(path) as file:
-        for name in file.files:
-            *parents, leaf = name.split("/")
-            functools.reduce(lambda part, key: part.setdefault(key, {}), parents, variables)[leaf] = np.float32(
-                file[name]
-            )
-    return variables
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from experiments.detector.device_job import load_half
+from experiments.detector.half_weights import load_half
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, save_safetensors
 from spotrust_jax.data.images import read_image
@@ -25,6 +25,9 @@ from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.models.segmenter import ModelConfig
 
 _MEMBERS = flags.DEFINE_list("members", None, "Averaged weights of the members.", required=True)
+_PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of the folders of photographs.", required=True)
+_SCORES = flags.DEFINE_string("scores", None, "What calibrate.py wrote.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder of the model, by its name.", required=True)
 
 _SOURCES = (
     "inspection_photos, bridges: Corrosion Condition State set, Bianchi and Hebdon, Virginia Tech 2021, doi "
@@ -89,11 +92,7 @@ def configuration(photographs: Path, found: dict, card: ModelCard) -> Checkpoint
 
 def main(_: list[str]) -> None:
     """Writes the folder of the model."""
-    # Flags of the same names, defined where photographs are measured.
-    from experiments.detector import calibrate  # noqa: F401, PLC0415 (defines --photographs and --output)
-
-    values = flags.FLAGS
-    output, photographs, folder = Path(values.output), Path(values.photographs), Path(values.scores)
+    output, photographs, folder = Path(_OUTPUT.value), Path(_PHOTOGRAPHS.value), Path(_SCORES.value)
     found = json.loads((folder / "calibration_512.json").read_text())
     scores = tuple(Score(**score) for score in json.loads((folder / "test_best_f1_512.json").read_text()))
     card = ModelCard(output.name, "1.0", "CC BY 4.0", _SOURCES, scores)
