@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import safetensors
 from flax.traverse_util import flatten_dict, unflatten_dict
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from spotrust_jax.config import to_dict
 from spotrust_jax.errors import InputError
@@ -63,7 +63,8 @@ def write_variables(path: Path, variables: Variables, model: ModelConfig) -> Non
     tensors = {name: _half(name, np.asarray(leaf)) for name, leaf in flatten_dict(variables, sep="/").items()}
     metadata = {_NETWORK: _text(model), _CONTENTS: _digest(tensors)}
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata=metadata)
+        # save_file would leave a file that nobody else on the machine may read.
+        partial.write_bytes(save(tensors, metadata=metadata))
 
 
 def read_variables(path: Path, model: ModelConfig) -> Variables:

@@ -130,6 +130,10 @@ def test_values_that_half_precision_does_not_hold(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_weights_may_be_read_by_whoever_may_read_the_configuration(half):
+    assert (half / "model.safetensors").stat().st_mode == (half / "config.json").stat().st_mode
+
+
 def test_no_model_is_written_over_another(half, orbax, variables):
     for folder in (half, orbax):
         with pytest.raises(InputError, match="has a model already: give another folder"):

@@ -22,6 +22,7 @@ from experiments.detector.measure import Measured, Photograph
 from experiments.detector.scores import Interval
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.data.images import read_image, read_mask
+from spotrust_jax.data.seen import photograph_hash
 from spotrust_jax.inference.segmenter import Segmenter, load
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Trained model.", required=True)
@@ -43,10 +44,17 @@ def labelled(folder: Path, split: str) -> Iterator[Photograph]:
         yield Photograph(row["name"], row["group"], row["site"], image, mask)
 
 
-def clean(folder: Path, split: str) -> Iterator[Photograph]:
-    """Photographs of a split of no_rust, each a group of its own."""
+def clean(photographs: Path, split: str) -> Iterator[Photograph]:
+    """Photographs of a split of no_rust, each a group of its own, without those that `unlabelled` has as well.
+
+    Sixteen of the 240 are in both, to the pixel, and so among the negatives that the detector was trained on.
+    """
+    folder = photographs / "no_rust"
+    known = {photograph_hash(read_image(file)) for file in (photographs / "unlabelled" / "images").iterdir()}
     for row in _rows(folder / "splits.csv", split):
         image = read_image(next((folder / "images").glob(f"{row['name']}.*")))
+        if photograph_hash(image) in known:
+            continue
         yield Photograph(row["name"], row["name"], "no_rust", image, np.zeros(image.shape[:2], bool))
 
 
@@ -146,7 +154,7 @@ def main(_: list[str]) -> None:
 
     def of(split: str) -> tuple[Measured, Measured]:
         known = _measured(split, segmenter, labelled(photographs / "inspection_photos", split), scale)
-        return known, _measured(f"no_rust_{split}", segmenter, clean(photographs / "no_rust", split), scale)
+        return known, _measured(f"no_rust_{split}", segmenter, clean(photographs, split), scale)
 
     validation, without_rust = of("validation")
     calibration = scores.fit_calibration(validation, _all(validation))

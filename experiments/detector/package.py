@@ -70,9 +70,10 @@ def configuration(photographs: Path, found: dict, card: ModelCard) -> Checkpoint
         | photographs_of(unlabelled, _names(unlabelled / "list.csv", "label", "rust", "no_rust"), "unlabelled")
     )
     validation = _names(inspection / "splits.csv", "split", "validation")
-    calibrated = photographs_of(inspection, validation, "inspection_photos") | photographs_of(
-        clean, _names(clean / "splits.csv", "split", "validation"), "no_rust"
-    )
+    without_rust = photographs_of(clean, _names(clean / "splits.csv", "split", "validation"), "no_rust")
+    known = set(trained.hashes)
+    unknown = SeenPhotographs(*zip(*((name, h) for name, h in without_rust if h not in known), strict=True))
+    calibrated = photographs_of(inspection, validation, "inspection_photos") | unknown
     return CheckpointConfig(
         model=ModelConfig("deterministic", "w18_small_v2"),
         members=len(_MEMBERS.value),
