@@ -7,7 +7,8 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ class _Run:
     ):
         self._workdir, self._config, self._grid, self._inputs = workdir, config, grid, inputs
         self._step = over_members(pretrain_step(config, grid.placement, counts[0]), grid, donate=True)
-        self._evaluate = over_members(evaluation_step(config, grid.placement, *counts), grid)
+        self._counts = counts
         self._evaluations = -(-counts[1] // config.batch_size)
         self._interruption = stack.enter_context(Interruption())
         self._latest = LatestState(workdir, grid)
@@ -120,6 +121,23 @@ class _Run:
 
     def to_the_end(self) -> None:
         """What is left of the run."""
+        if self.position.steps == self._config.steps:
+            return
+        with ThreadPoolExecutor(1) as background:
+            # While the first steps are taken, or the step is compiled.
+            self._evaluate = background.submit(self._compile_evaluation)
+            self._take_steps()
+        with disk_errors(self._workdir, self._latest):
+            self._latest.wait()
+            self._best.wait_until_finished()
+
+    def _compile_evaluation(self) -> Callable:
+        evaluate = over_members(evaluation_step(self._config, self._grid.placement, *self._counts), self._grid)
+        arguments = (self._state, (self._inputs, self._grid.spread(np.zeros(1, np.int32))))
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
+        return evaluate.lower(*shapes).compile()
+
+    def _take_steps(self) -> None:
         config, losses = self._config, []
         while self.position.steps < config.steps:
             self._state, loss = self._step(self._state, self._inputs)
@@ -133,9 +151,6 @@ class _Run:
                 self._judge()
                 self._save()
             self._leave_if_asked()
-        with disk_errors(self._workdir, self._latest):
-            self._latest.wait()
-            self._best.wait_until_finished()
 
     @property
     def _evaluation_number(self) -> int:
@@ -173,7 +188,8 @@ class _Run:
     def _held_out_losses(self) -> Float[np.ndarray, "stride"]:
         """By stride, over as many crops as show each held-out photograph at least once."""
         numbers = [self._grid.spread(np.array([number], np.int32)) for number in range(self._evaluations)]
-        losses = [self._grid.gather(self._evaluate(self._state, (self._inputs, number)))[0] for number in numbers]
+        evaluate = self._evaluate.result()
+        losses = [self._grid.gather(evaluate(self._state, (self._inputs, number)))[0] for number in numbers]
         return np.mean(losses, axis=0)
 
     def _save_best(self) -> None:

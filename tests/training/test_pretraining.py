@@ -102,9 +102,11 @@ def test_an_interrupted_run_ends_as_the_whole_one(config, teacher, finished, tmp
 
     def counting(function, grid, **options):
         compiled, calls = over(function, grid, **options), iter(range(1, 100))
+        if function is not made[-1]:
+            return compiled
 
         def call(*arguments):
-            if function is made[-1] and next(calls) == 7:
+            if next(calls) == 7:
                 os.kill(os.getpid(), signal.SIGTERM)
             return compiled(*arguments)
 
