@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 # Seconds on two cores of 2026, for a network without residual blocks and for each of its blocks. Neither the width nor
 # the size of the images matters: XLA compiles operations, not pixels. docs/training_speed.md has what was measured.
-_SECONDS = {"predict": (3.0, 0.11), "train": (28.0, 0.2), "validate": (3.0, 0.11)}
+_SECONDS = {"predict": (3.0, 0.11), "train": (30.0, 0.2), "validate": (3.0, 0.11)}
 
 
 def announce(model: ModelConfig, height: int, width: int, program: Literal["predict", "train", "validate"]) -> None:

@@ -135,7 +135,7 @@ def _read_json(path: Path) -> Mapping[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"hypes file {path} cannot be read ({error.strerror}): check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"hypes file {path} is not JSON ({error}): give the file that belongs to the weights"
         ) from error

@@ -207,6 +207,15 @@ def swallows():
 def compiled_code():
     ctypes.CDLL(None).sleep(60)
 
+class Finalised:
+    def __del__(self):
+        time.sleep(60)
+
+def finaliser():
+    Finalised()
+    while True:
+        time.sleep(0.01)
+
 def fails_instead():
     try:
         time.sleep(60)
@@ -219,7 +228,9 @@ program.run(main)
 """
 
 
-@pytest.mark.parametrize(("main", "most"), [("swallows", 7), ("compiled_code", 7), ("fails_instead", 1.5)])
+@pytest.mark.parametrize(
+    ("main", "most"), [("swallows", 7), ("compiled_code", 7), ("finaliser", 4), ("fails_instead", 4)]
+)
 def test_ctrl_c_cannot_get_lost(main, most):
     code, printed, seconds = interrupted([sys.executable, "-c", PROGRAM, main], 0.5)
     assert (code, printed) == (130, "error: interrupted\n")

@@ -156,3 +156,10 @@ def test_contradicting_or_missing_flags(arguments, named):
 def test_statistics_must_be_three_numbers(texts):
     with pytest.raises(InputError, match="--mean"):
         choose_hypes(None, "w48", "dropout", mean=texts)
+
+
+def test_json_of_endless_depth_is_one_line(tmp_path):
+    path = tmp_path / "hypes.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is not JSON"):
+        read_hypes(path)

@@ -4,9 +4,11 @@ SIGTERM, after which training saves, is in training/interruption.py.
 """
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -55,11 +57,13 @@ def closing_in_time() -> Iterator[CtrlC]:
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     thread = threading.Thread(target=_end_in_time, args=(reader, ctrl_c), daemon=True)
     thread.start()
+    hook, sys.unraisablehook = sys.unraisablehook, _interrupt_again
     signal.signal(signal.SIGINT, _interrupt)
     try:
         yield ctrl_c
     finally:
         signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = hook
         signal.set_wakeup_fd(wakeup)
         if not ctrl_c.pressed:  # else the thread sees to it that the process ends
             os.close(writer)
@@ -83,6 +87,20 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         _end(number, frame)
     # Not signal.default_int_handler, which asyncio would replace by one that cancels tasks.
     raise KeyboardInterrupt
+
+
+def _interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
+    """Raises what Python drops where it cannot raise: in a finaliser, or in jax's callback of the garbage collector."""
+    if not issubclass(ignored.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
+        return
+    # Not from here, where it would be dropped again.
+    threading.Timer(0.05, _raise_in_main_thread).start()
+
+
+def _raise_in_main_thread() -> None:
+    thread = ctypes.c_ulong(threading.main_thread().ident)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(KeyboardInterrupt))
 
 
 def _is_importing(frame: FrameType | None) -> bool:

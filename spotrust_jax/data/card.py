@@ -99,7 +99,7 @@ def read_card(folder: Path) -> DatasetCard | None:
         return None
     try:
         values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error}): prepare the data set again, or remove the file") from error
     return card_from_dict(values, path)
 

@@ -51,7 +51,7 @@ def checked_in(notes: Path) -> frozenset[str]:
         )
     except FileNotFoundError:
         raise InputError(f"notes {notes} do not exist: save them in the report") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"notes {notes} are not those of a report ({error!r}): save them again") from error
 
 

@@ -54,7 +54,14 @@ class Records:
             row = Row(**record["row"])
             # A folder may come from anybody, and what the row names is read.
             return dataclasses.replace(row, photograph=str(photograph.path), outputs=str(photograph.stem))
-        except (OSError, ValueError, KeyError, TypeError):  # no record, or one that something has damaged
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ):  # no record, or one that something has damaged
             return None
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.errors import InputError
 from spotrust_jax.inference.area_interval import AreaInterval, why_no_draws
 from spotrust_jax.inference.files import on_disk, windows
 from spotrust_jax.inference.geography import read_place
@@ -133,8 +134,12 @@ def thumbnail_part(output: Path, outputs: str) -> Path:
 
 def read_regions(output: Path, outputs: str) -> tuple[list[Region], list[str]]:
     """The regions of a photograph and their run lengths."""
-    part = json.loads(regions_part(output, outputs).read_text(encoding="utf-8"))
-    return [Region(*values) for values in part["regions"]], part["runs"]
+    path = regions_part(output, outputs)
+    try:
+        part = json.loads(path.read_text(encoding="utf-8"))
+        return [Region(*values) for values in part["regions"]], part["runs"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} of an earlier run is damaged ({error!r}): run again with --overwrite") from error
 
 
 def _regions(result: Result, smallest: int, output: Path) -> Regions:

@@ -33,7 +33,7 @@ def read_record(text: str) -> Sizes:
     """The files that a record names, none where it is damaged."""
     try:
         return dict(json.loads(text)["files"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

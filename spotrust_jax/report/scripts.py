@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from spotrust_jax.errors import InputError
 from spotrust_jax.whole_files import write_text
 
 FOLDER = ".report"
@@ -34,4 +35,7 @@ def write_detail(path: Path, detail: dict[str, Any]) -> None:
 
 def detail_json(path: Path) -> str:
     """The part alone, as JSON that can stand in a script element."""
-    return path.read_text(encoding="utf-8").removeprefix(_OPENING).removesuffix(_CLOSING)
+    try:
+        return path.read_text(encoding="utf-8").removeprefix(_OPENING).removesuffix(_CLOSING)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} of an earlier run is damaged ({error}): run again with --overwrite") from error

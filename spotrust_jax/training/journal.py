@@ -62,6 +62,6 @@ def read_journal(workdir: Path) -> list[dict[str, Any]]:
     """The lines of WORKDIR/metrics.jsonl, without one that a killed process left half written."""
     path, rows = workdir / JOURNAL_NAME, []
     for line in path.read_text().splitlines() if path.is_file() else []:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             rows.append(json.loads(line))
     return rows

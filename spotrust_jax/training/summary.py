@@ -79,7 +79,7 @@ def read_summary(workdir: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         read_run_config(workdir)
         raise InputError(f"the run in {workdir} is not finished: start it again to go on with it") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): start the run again to write it anew") from error
 
 

@@ -104,7 +104,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     try:
         return json.loads(path.read_text())
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}): remove the directory, or give another --workdir") from error
 
 

@@ -1,0 +1,48 @@
+"""`calibrate` and `evaluate` of a model that has learnt nothing say so."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from spotrust_jax.checkpoints import CheckpointConfig, save_model
+from spotrust_jax.models.segmenter import ModelConfig
+from tests.mutations.programs import call
+from tests.trained_like import trained_like
+from tests.training.small_network import use_it
+
+
+@pytest.fixture
+def model_and_data(tmp_path, monkeypatch):
+    """Random weights, and noise of which a random half is called corroded."""
+    use_it(monkeypatch.setattr)
+    model = ModelConfig("deterministic", "w18_small_v1", width=4)
+    config = CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, 64)
+    save_model(tmp_path / "model", trained_like(model), config)
+    random = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    for number in range(6):
+        Image.fromarray(random.integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / f"data/images/{number}.png")
+        Image.fromarray((random.random((64, 64)) < 0.5).astype(np.uint8) * 255).save(
+            tmp_path / f"data/masks/{number}.png"
+        )
+    with (tmp_path / "data" / "splits.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("name", "split", "group"), *((n, "validation", n) for n in range(6))])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("program", "more", "begin"),
+    [
+        ("calibrate", [], "warning: this model knows nothing"),
+        ("evaluate", ["--output=scores", "--figures=0"], "warning: model: this model knows nothing"),
+    ],
+)
+def test_a_model_without_skill_is_said_to_know_nothing(program, more, begin, model_and_data):
+    arguments = ["--checkpoint=model", "--data=data", "--split=validation", "--num_samples=1", *more]
+    outcome = call(program, arguments, model_and_data)
+    assert outcome.code == 0, outcome
+    said = [line for line in outcome.stderr.splitlines() if "knows nothing" in line]
+    assert len(said) == 1 and said[0].startswith(begin) and "over 6 photographs, 0.5 is chance" in said[0]
