@@ -110,7 +110,7 @@ def pretrain(name: str, paths: list[Path], config: TrainConfig, running: list[su
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "launch.pretrain", f"--config=configs/pretrain.py:{config.model.preset}"),
-            f"--config.data.paths={tuple(map(str, paths))}",
+            f"--config.data.path={','.join(map(str, paths))}",
             f"--config.data.mean={config.data.mean}",
             f"--config.data.deviation={config.data.deviation}",
             f"--config.teacher={_TEACHER.value}",
