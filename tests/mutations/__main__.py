@@ -4,6 +4,7 @@ Prints each case in which something did not hold, with the command; `--keep` kee
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -42,7 +43,8 @@ def main() -> int:
                 print(f"  {case.damaged}: spotrust {case.program} {' '.join(map(repr, case.arguments))}"[:1000])
                 print("\n".join(f"    {line[:300]}" for line in outcome.stderr.splitlines()[-12:]))
                 if options.keep:
-                    shutil.copytree(folder, options.keep / folder.name, symlinks=True, dirs_exist_ok=True)
+                    with contextlib.suppress(shutil.Error):  # pipes are not copied
+                        shutil.copytree(folder, options.keep / folder.name, symlinks=True, dirs_exist_ok=True)
                     (options.keep / f"{folder.name}.log").write_text(outcome.stderr)
             print(f"\r{number}", end="", flush=True, file=sys.stderr)
             shutil.rmtree(folder.parent)
