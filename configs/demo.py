@@ -1,4 +1,4 @@
-"""Variational w18_small_v1 on the embedded scenes at 128 x 128: what the quickstart runs, on two CPU cores.
+"""Variational w18_small_v1 on the embedded scenes at 128 x 128: what `spotrust demo` trains, on two CPU cores.
 
 python -m launch.train --config=configs/demo.py --workdir=runs/demo
 """

@@ -1,44 +1,68 @@
-"""Draws a contact sheet of the synthetic survey scenes.
+"""Draws synthetic survey scenes, as photographs with their masks or as one picture.
 
-Scenes with their masks, and below them scenes of other things.
+spotrust draw_scenes --output=SCENES --count=12    # a data set: SCENES/images, SCENES/masks
+spotrust draw_scenes --output=scenes.png           # some with their masks, and below them some without steel
 """
 
 from pathlib import Path
 
 from absl import flags
 
+from spotrust_jax.errors import InputError
+
 from . import program
 
-_OUTPUT = flags.DEFINE_string("output", "scenes.png", "Picture to write, PNG.")
+_OUTPUT = flags.DEFINE_string("output", "scenes.png", "Picture to write, PNG, or with --count a folder.")
 _FIRST = flags.DEFINE_integer("first", 0, "Number of the first scene.", lower_bound=0)
+_COUNT = flags.DEFINE_integer("count", None, "Write so many scenes of the test split as photographs.", lower_bound=1)
 
 # Scenes side by side, each beside its mask; rows of them; and rows without masks of scenes unlike them.
 _COLUMNS, _ROWS, _UNLIKE_ROWS = 4, 6, 2
 _SIZE, _SHOWN = 256, 150
 
+# Pixels of a side of a photograph.
+_PHOTOGRAPH_SIZE = 512
+
 
 def main() -> int:
+    output = Path(_OUTPUT.value)
+    if _COUNT.value is None:
+        _draw_sheet(output, _FIRST.value)
+    else:
+        _write_photographs(output, _FIRST.value, _COUNT.value)
+    return 0
+
+
+def _write_photographs(folder: Path, first: int, count: int) -> None:
+    from spotrust_jax.data.card import DatasetCard
+    from spotrust_jax.data.folder_writer import write_folder
+    from spotrust_jax.data.synthetic import SurveySceneDataset
+
+    if folder.is_file() or folder.suffix.lower() == ".png":
+        raise InputError(f"--output={folder}: with --count give a folder")
+    scenes = SurveySceneDataset("test", count, _PHOTOGRAPH_SIZE, first=first)
+    write_folder({"test": scenes}, folder, DatasetCard("survey_scenes", "Drawn scenes of steel structures"))
+    print(f"{count} scenes: {folder / 'images'}, corroded parts white: {folder / 'masks'}")
+
+
+def _draw_sheet(path: Path, first: int) -> None:
     import numpy as np
     from PIL import Image
 
     from spotrust_jax.data.synthetic import SurveySceneDataset
-    from spotrust_jax.errors import InputError
     from spotrust_jax.maps import mask_picture
 
-    path = Path(_OUTPUT.value)
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
-        raise InputError(f"--output={path}: give a name that ends in .png, in a folder that exists")
-    first, count, unlike = _FIRST.value, _COLUMNS * _ROWS, 2 * _COLUMNS * _UNLIKE_ROWS
-    scenes = SurveySceneDataset("train", first + count, _SIZE)
-    others = SurveySceneDataset("unlike_validation", first + unlike, _SIZE)
-    pictures = [p for i in range(first, first + count) for p in (scenes[i].image, mask_picture(scenes[i].mask))]
-    pictures += [others[i].image for i in range(first, first + unlike)]
+        raise InputError(f"--output={path}: give a name that ends in .png, in a folder that exists, or add --count")
+    scenes = SurveySceneDataset("train", _COLUMNS * _ROWS, _SIZE, first=first)
+    others = SurveySceneDataset("unlike_validation", 2 * _COLUMNS * _UNLIKE_ROWS, _SIZE, first=first)
+    pictures = [picture for scene in scenes for picture in (scene.image, mask_picture(scene.mask))]
+    pictures += [scene.image for scene in others]
     shown, smoothly = (_SHOWN, _SHOWN), Image.Resampling.BOX
     small = [np.asarray(Image.fromarray(picture).resize(shown, smoothly)) for picture in pictures]
     rows = [np.concatenate(small[i : i + 2 * _COLUMNS], axis=1) for i in range(0, len(small), 2 * _COLUMNS)]
     Image.fromarray(np.concatenate(rows)).quantize(128).save(path, optimize=True)
-    print(f"{count} scenes with their masks, corroded cyan, and {unlike} without corrosion: {path}")
-    return 0
+    print(f"{len(scenes)} scenes with their masks, corroded cyan, and {len(others)} without corrosion: {path}")
 
 
 def run() -> None:

@@ -1,5 +1,6 @@
 """Trains what a config file describes, or goes on where it stopped.
 
+    spotrust train --config.data.path=DATA --workdir=runs/fine_tuned    # from the shipped detector
     spotrust train --config=configs/variational.py --config.data.path=DATA --workdir=runs/variational
 
 --config.FIELD=VALUE changes any field of spotrust_jax/config.py. The same command resumes. Asked to stop (SIGTERM, or a
@@ -18,8 +19,10 @@ from spotrust_jax.command_line import config_file
 from . import distributed, program
 
 config_file.replace_tuples()
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, configs/NAME.py[:argument].", lock_config=True)
-flags.mark_flag_as_required("config")
+_DEFAULT_CONFIG = "configs/fine_tune.py"
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, f"Config file, configs/NAME.py[:argument]; {_DEFAULT_CONFIG} where none is given.", lock_config=True
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metrics.", required=True)
 _STRICT_BATCH = flags.DEFINE_bool("strict_batch", False, "Whether to refuse a batch that devices cannot split evenly.")
 
@@ -61,7 +64,7 @@ def _with_whole_shares(config, devices: int):
 
 def complete_arguments(arguments: list[str]) -> list[str]:
     """Checks what --config names before it is loaded; `configs/NAME.py` is found in the installed package, too."""
-    return config_file.complete(arguments, Path(__file__).resolve().parent.parent)
+    return config_file.complete(arguments, Path(__file__).resolve().parent.parent, default=_DEFAULT_CONFIG)
 
 
 def run() -> None:

@@ -36,15 +36,16 @@ def replace_tuples() -> None:
     config_flags.register_flag_parser_for_type(tuple, _TupleParser())
 
 
-def complete(arguments: list[str], installed: Path, kind: str = "TrainConfig") -> list[str]:
+def complete(arguments: list[str], installed: Path, kind: str = "TrainConfig", default: str = "") -> list[str]:
     """The command line with --config=FILE for what may be in the folder `installed`.
 
-    `kind` is the class of `spotrust_jax.config` that has the fields.
+    `kind` is the class of `spotrust_jax.config` that has the fields. Where no file is named, `default` in that folder
+    is taken, unless it is empty.
 
     Raises:
         InputError: where the file is not there or cannot be loaded, or --config.FIELD is no field.
     """
-    completed, rest = arguments[:1], arguments[1:]
+    completed, rest, named = arguments[:1], arguments[1:], False
     while rest:
         argument, *rest = rest
         name, equals, value = argument.lstrip("-").partition("=")
@@ -52,7 +53,11 @@ def complete(arguments: list[str], installed: Path, kind: str = "TrainConfig") -
             value, *rest = rest
         if name.startswith("config."):
             _require_field(name, kind)
+        named |= name == "config"
         completed.append(f"--config={_loadable(value, installed)}" if name == "config" else argument)
+    if default and not named:
+        # Before the fields, which are known by it alone.
+        completed.insert(1, f"--config={installed / default}")
     return completed
 
 

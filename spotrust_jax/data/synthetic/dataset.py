@@ -13,22 +13,27 @@ SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2, "unlike_validation": 3, "
 class SurveySceneDataset:
     """Scenes `train_0000`, `train_0001`, ... of one split, each its own group, drawn whenever one is asked for.
 
-    The first scenes of a split are the same whatever the count. The splits `unlike_validation` and `unlike_test` show
-    no steel, and nothing in them is corroded: what a network finds there, and how sure it is, measures how it
-    behaves out of distribution.
+    The number of the first one may be given; a scene is the same whatever the count. The splits `unlike_validation` and
+    `unlike_test` show no steel, and nothing in them is corroded: what a network finds there, and how sure it is,
+    measures how it behaves out of distribution.
 
     Raises:
-        InputError: for a split that does not exist, a count below one, or a size below 32 pixels.
+        InputError: for a split that does not exist, a count below one, a first below zero, or a size below 32 pixels.
     """
 
-    def __init__(self, split: str, count: int, size: int = 256, config: SurveyConfig = SURVEY_SCENES):
+    def __init__(
+        self, split: str, count: int, size: int = 256, config: SurveyConfig = SURVEY_SCENES, *, first: int = 0
+    ):
         if split not in SPLIT_SEEDS:
             raise InputError(f"survey scenes have no split {split!r}: choose one of {', '.join(SPLIT_SEEDS)}")
         if count < 1:
             raise InputError(f"{count} scenes were asked for in split {split}: give a count of at least 1")
+        if first < 0:
+            raise InputError(f"scenes from number {first} on were asked for: give a number from 0 up")
         if size < 32:
             raise InputError(f"scenes of {size} pixels were asked for: give a size of at least 32")
-        self.names = tuple(f"{split}_{index:04d}" for index in range(count))
+        self.names = tuple(f"{split}_{index:04d}" for index in range(first, first + count))
+        self._first = first
         self._config = config
         self._size = size
         self._seed = SPLIT_SEEDS[split]
@@ -39,7 +44,7 @@ class SurveySceneDataset:
 
     def __getitem__(self, index: int) -> Example:
         index = range(len(self))[index]
-        image, mask = self._draw(self._config, self._seed, index, self._size)
+        image, mask = self._draw(self._config, self._seed, self._first + index, self._size)
         return Example(self.names[index], image, mask, self.names[index])
 
     def __iter__(self) -> Iterator[Example]:
