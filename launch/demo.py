@@ -29,7 +29,6 @@ def main() -> int:
     from spotrust_jax.inference.folder import analyse_photograph
     from spotrust_jax.inference.photograph_job import Job
     from spotrust_jax.inference.photographs import list_photographs
-    from spotrust_jax.inference.showcase import write_showcase
     from spotrust_jax.inference.summary import write_summary
     from spotrust_jax.inference.truths import Truths
     from spotrust_jax.training.loop import train
@@ -46,18 +45,33 @@ def main() -> int:
     job = Job(maps, analysis, segmenter.config.threshold, Truths(scenes / "masks"))
     rows = [analyse_photograph(segmenter, p, job) for p in photographs]
     write_summary(maps, rows)
-    shown = FolderDataset(scenes, "test")
-    write_showcase(workdir / "showcase.png", segmenter, analysis, [_enlarged(shown[i]) for i in _SHOWN])
+    _write_showcase(workdir / "showcase.png", segmenter, analysis, FolderDataset(scenes, "test"))
     print(f"maps of {len(rows)} scenes: {maps}; some of them side by side: {workdir / 'showcase.png'}")
     return 0
 
 
-def _enlarged(example):
-    """At twice the size, so that the writing is readable."""
-    from spotrust_jax.data.images import resize_image, resize_mask
+def _write_showcase(path: Path, segmenter, analysis, dataset) -> None:
+    """A few scenes in a row each, at twice their size so that the writing is readable."""
+    import numpy as np
 
-    size = [2 * side for side in example.mask.shape]
-    return example._replace(image=resize_image(example.image, *size), mask=resize_mask(example.mask, *size))
+    from spotrust_jax import maps
+    from spotrust_jax.data.images import resize_image, resize_mask
+    from spotrust_jax.inference.analysis import predict_photograph
+    from spotrust_jax.inference.outputs import map_pictures
+
+    rows = []
+    for index in _SHOWN:
+        example = dataset[index]
+        size = [2 * side for side in example.mask.shape]
+        image, truth = resize_image(example.image, *size), resize_mask(example.mask, *size)
+        prediction = predict_photograph(segmenter, image, analysis)
+        pictures = map_pictures(image, prediction, segmenter.config.threshold, truth)
+        shown = {"scene": image, "truth": maps.mask_picture(truth), **pictures}
+        del shown["overlay"]
+        rows.append(maps.panel(list(shown.values()), list(shown)))
+    width = max(row.shape[1] for row in rows)
+    rows = [np.pad(row, ((0, 8), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    maps.save_picture(np.concatenate(rows), path)
 
 
 def run() -> None:

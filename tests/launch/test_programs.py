@@ -381,3 +381,50 @@ for crop in ((64, 64), (64, 96), (128, 32)):
     assert fits == "None"
     assert wide.startswith("augmentation.crop_size (64, 96) is larger than data.image_size 64: ")
     assert high.startswith("augmentation.crop_size (128, 32) is larger")
+
+
+def test_training_without_a_config_file_is_fine_tuning():
+    fields = ["--config.epochs=3", "--config.fine_tuning.checkpoint=models/own"]
+    code = (
+        "import sys; from launch import train; from absl import flags\n"
+        "flags.FLAGS(train.complete_arguments(sys.argv))\n"
+        "config = train._CONFIG.value; print(config.epochs, config.members, config.fine_tuning.checkpoint)"
+    )
+    command = [sys.executable, "-c", code, *fields, "--workdir=x"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert result.stdout == "3 3 models/own\n", result.stderr
+
+
+def test_drawn_scenes_are_a_data_set(run, tmp_path):
+    from spotrust_jax.data.folder import FolderDataset
+    from spotrust_jax.data.synthetic import SurveySceneDataset
+
+    done = run("draw_scenes", f"--output={tmp_path}/scenes", "--first=3", "--count=2")
+    assert done.returncode == 0, done.stderr
+    written, drawn = FolderDataset(tmp_path / "scenes", "test"), SurveySceneDataset("test", 5, 512)
+    assert written.names == ("test_0003", "test_0004")
+    for number, example in enumerate(written, start=3):
+        np.testing.assert_array_equal(example.image, drawn[number].image)
+        np.testing.assert_array_equal(example.mask, drawn[number].mask)
+    for arguments, words in (
+        ([f"--output={tmp_path}/a.png", "--count=2"], "with --count give a folder"),
+        ([f"--output={tmp_path}/a"], "or add --count"),
+    ):
+        refused = run("draw_scenes", *arguments)
+        assert refused.returncode == 2 and words in refused.stderr and refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no such folder"], "error: no such folder is not there: check the path"),
+        (["a.jpg", "b.jpg"], "error: 2 arguments were given"),
+    ],
+)
+def test_quickstart_looks_at_its_arguments_before_it_installs(arguments, words, tmp_path):
+    script = tmp_path / "repository" / "launch" / "quickstart.sh"
+    script.parent.mkdir(parents=True)
+    shutil.copy(REPOSITORY / "launch" / "quickstart.sh", script)
+    done = subprocess.run(["bash", script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1
+    assert [path.name for path in (tmp_path / "repository").iterdir()] == ["launch"]

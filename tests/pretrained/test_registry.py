@@ -7,16 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import spotrust_jax
+from configs import fine_tune
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, load_model, read_config, save_safetensors
+from spotrust_jax.config import TrainConfig, from_dict
+from spotrust_jax.data.card import DatasetCard
+from spotrust_jax.data.folder_writer import write_folder
+from spotrust_jax.data.synthetic import SurveySceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.pretrained import registry
 from spotrust_jax.pretrained.listing import list_models
+from spotrust_jax.training.fine_tuning import check_start
 from tests.compilation import xla_flags
 from tests.trained_like import trained_like
 
@@ -132,7 +139,7 @@ def test_the_package_is_not_calibrated_in_place(shipped, compilation_cache, tmp_
 
 
 def test_bad_names_are_one_line_and_code_two(shipped, compilation_cache, tmp_path):
-    arguments = (f"--input={REPOSITORY / 'docs/demo.png'}", f"--output={tmp_path}/out")
+    arguments = (f"--input={REPOSITORY / 'docs/scenes.png'}", f"--output={tmp_path}/out")
     for program, more, words in (
         ("predict", [*arguments, "--checkpoint=inspection-9"], "package: inspection-1, other"),
         ("export", [f"--output={tmp_path}/bundle", "--checkpoint=inspection-9"], "package: inspection-1, other"),
@@ -143,3 +150,51 @@ def test_bad_names_are_one_line_and_code_two(shipped, compilation_cache, tmp_pat
         assert done.stderr.count("\n") == 1
     done = start("predict", tmp_path, compilation_cache, *arguments)
     assert done.returncode == 2 and "this installation has no model inspection-1" in done.stderr
+
+
+def test_training_goes_on_from_the_default(shipped, compilation_cache, tmp_path):
+    data, workdir, rate = tmp_path / "data", tmp_path / "run", 1e-4
+    splits = {"train": SurveySceneDataset("train", 4, 64), "validation": SurveySceneDataset("validation", 2, 64)}
+    write_folder(splits, data, DatasetCard("scenes"))
+    small = ("preset=w18_small_v1", "width=4")
+    done = start(
+        "train",
+        shipped,
+        compilation_cache,
+        *(f"--config.model.{field}" for field in small),
+        "--config.members=2",
+        f"--config.data.path={data}",
+        "--config.data.image_size=64",
+        "--config.augmentation.crop_size=(64, 64)",
+        "--config.batch_size=2",
+        "--config.epochs=2",
+        f"--config.optimizer.learning_rate={rate}",
+        f"--workdir={workdir}",
+    )
+    assert done.returncode == 0, done.stderr
+    (before, _), (after, config) = load_model(shipped / "inspection-1"), load_model(workdir / "best")
+    assert config.members == 2 and len(config.trained_on.names) == 4
+    # Adam moves a weight by little more than its rate in each of four steps, so no part began anew.
+    leaves = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before["params"], after["params"]))
+    assert 0 < max(leaves) < 8 * rate
+
+
+def test_training_without_the_default_is_one_line_and_code_two(compilation_cache, tmp_path):
+    data = tmp_path / "data"
+    write_folder(
+        {"train": SurveySceneDataset("train", 8, 64), "validation": SurveySceneDataset("validation", 1, 64)},
+        data,
+        DatasetCard("scenes"),
+    )
+    done = start("train", tmp_path, compilation_cache, f"--config.data.path={data}", f"--workdir={tmp_path}/run")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "this installation has no model inspection-1" in done.stderr
+
+
+def test_training_by_default_fits_the_detector_that_is_shipped():
+    config, shipped = from_dict(TrainConfig, fine_tune.get_config().to_dict()), read_config("inspection-1")
+    assert check_start(config) == shipped
+    assert config.fine_tuning.head and config.fine_tuning.aleatoric
+    assert config.members == shipped.members and config.data.image_size == shipped.inference_size
+    assert (config.model.variant, config.loss.kind) == (shipped.model.variant, "cross_entropy")
+    assert config.loss.positive_weight == shipped.positive_weight
