@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -149,6 +150,33 @@ def test_bad_names_are_one_line_and_code_two(shipped, compilation_cache, tmp_pat
         assert done.stderr.count("\n") == 1
     done = start("predict", tmp_path, compilation_cache, *arguments)
     assert done.returncode == 2 and "this installation has no model inspection-1" in done.stderr
+
+
+def test_training_goes_on_from_the_default(shipped, compilation_cache, tmp_path):
+    data, workdir, rate = tmp_path / "data", tmp_path / "run", 1e-4
+    splits = {"train": SurveySceneDataset("train", 4, 64), "validation": SurveySceneDataset("validation", 2, 64)}
+    write_folder(splits, data, DatasetCard("scenes"))
+    small = ("preset=w18_small_v1", "width=4")
+    done = start(
+        "train",
+        shipped,
+        compilation_cache,
+        *(f"--config.model.{field}" for field in small),
+        "--config.members=2",
+        f"--config.data.path={data}",
+        "--config.data.image_size=64",
+        "--config.augmentation.crop_size=(64, 64)",
+        "--config.batch_size=2",
+        "--config.epochs=2",
+        f"--config.optimizer.learning_rate={rate}",
+        f"--workdir={workdir}",
+    )
+    assert done.returncode == 0, done.stderr
+    (before, _), (after, config) = load_model(shipped / "inspection-1"), load_model(workdir / "best")
+    assert config.members == 2 and len(config.trained_on.names) == 4
+    # Adam moves a weight by little more than its rate in each of four steps, so no part began anew.
+    leaves = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before["params"], after["params"]))
+    assert 0 < max(leaves) < 8 * rate
 
 
 def test_training_without_the_default_is_one_line_and_code_two(compilation_cache, tmp_path):
