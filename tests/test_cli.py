@@ -168,10 +168,20 @@ def test_public_names_are_listed():
         assert getattr(spotrust_jax, name) is not None
 
 
+def heeds_interrupts():
+    """A shell starts what runs in its background, such as these tests, deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted(command, seconds, **environment):
     """Exit code, what was printed, and how long the process took to end after Ctrl-C."""
     process = subprocess.Popen(
-        command, cwd=REPOSITORY, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=heeds_interrupts,
     )
     try:
         time.sleep(seconds)
@@ -239,7 +249,8 @@ def test_ctrl_c_cannot_get_lost(main, most):
 
 
 def test_second_ctrl_c_does_not_wait():
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, "swallows"], stderr=subprocess.PIPE, cwd=REPOSITORY)
+    command = [sys.executable, "-c", PROGRAM, "swallows"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=REPOSITORY, preexec_fn=heeds_interrupts)
     time.sleep(0.5)
     start = time.monotonic()
     for _ in range(2):

@@ -20,8 +20,8 @@ from spotrust_jax.training.feed import ScaledData
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
 
 
-class BeginsToCompileError(Exception):
-    """Raised where XLA would begin."""
+class BeginsToCompileError(BaseException):
+    """Raised where XLA would begin; no `Exception`, which would be looked into for weights that do not fit."""
 
 
 def begins(*arguments, **options):

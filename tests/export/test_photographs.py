@@ -5,8 +5,9 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from spotrust_jax.data.images import read_image
+from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.export import photographs
-from spotrust_jax.inference.photographs import fit_image, inference_shape, restore_map
+from spotrust_jax.inference.photographs import fit_image, restore_map
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RNG = np.random.default_rng(0)
