@@ -23,6 +23,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.plain_files import special_file
 from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
 from spotrust_jax.tensor_files import read_variables, write_variables
 from spotrust_jax.whole_files import write_text
@@ -174,8 +175,21 @@ def write_config(folder: str | os.PathLike, config: CheckpointConfig) -> None:
         write_text(folder / CONFIG_NAME, json.dumps(to_dict(config), indent=2) + "\n")
 
 
+def require_plain_files(folder: Path) -> None:
+    """Raises an `InputError` for a pipe or a device in a folder of checkpoints: Orbax would wait for its contents."""
+    if found := special_file(folder):
+        raise InputError(
+            f"{found} is a pipe or a device, no file: the checkpoint is damaged, remove it or give another"
+        )
+
+
 def model_manager(folder: str | os.PathLike, *, in_background: bool = False) -> Any:
-    """Orbax's `CheckpointManager` of a folder with one model: `StandardSave` gives it variables [members, ...]."""
+    """Orbax's `CheckpointManager` of a folder with one model: `StandardSave` gives it variables [members, ...].
+
+    Raises:
+        InputError: where a pipe or a device is in the folder.
+    """
+    require_plain_files(Path(folder))
     import orbax.checkpoint as ocp  # noqa: PLC0415
     from etils import epath  # noqa: PLC0415
 

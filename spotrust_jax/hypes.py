@@ -15,6 +15,7 @@ from typing import Any
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.presets import PRESETS, Architecture
 from spotrust_jax.models.segmenter import ModelConfig, Variant
+from spotrust_jax.plain_files import read_text
 
 Triple = tuple[float, float, float]
 
@@ -132,7 +133,7 @@ def check_deviation(deviation: Triple, name: str) -> Triple:
 
 def _read_json(path: Path) -> Mapping[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
     except OSError as error:
         raise InputError(f"hypes file {path} cannot be read ({error.strerror}): check the path") from error
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """Models on disk: what comes back of half precision, and damage of every kind, told in one line."""
 
 import dataclasses
+import gc
 import json
 import math
 import os
@@ -25,8 +26,14 @@ from spotrust_jax.checkpoints import (
     save_model,
     save_safetensors,
 )
+from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
+from spotrust_jax.hypes import read_hypes
+from spotrust_jax.inference.labelme_files import checked_in, read_run
+from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.models.teacher import load_teacher
+from spotrust_jax.training.run_state import LatestState
 from tests.trained_like import trained_like
 
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
@@ -213,10 +220,64 @@ HALVED = lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size /
         _overwrite("0/default", shutil.rmtree),
     ],
 )
-def test_damaged_orbax_checkpoint(copied, damage):
+def test_damaged_orbax_checkpoint(copied, damage, caplog, capfd):
     folder = copied("orbax")
     damage(folder)
     assert f"checkpoint {folder} is damaged and cannot be restored" in refusal(folder)
+    gc.collect()  # by which asyncio tells of what nobody awaited
+    assert "Traceback" not in caplog.text and "asyncio" not in {record.name for record in caplog.records}
+    assert capfd.readouterr() == ("", "")
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("special", [_pipe, _device])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("orbax", "0/default/_METADATA"),
+        ("orbax", "0/default/manifest.ocdbt"),
+        ("orbax", "0/_CHECKPOINT_METADATA"),
+        ("half", "model.safetensors"),
+    ],
+)
+def test_what_can_be_read_for_ever_is_refused(copied, kind, name, special):
+    path = copied(kind) / name
+    path.unlink()
+    special(path)
+    assert f"{path} is a pipe or a device, no file: " in refusal(path.parents[len(Path(name).parts) - 1])
+
+
+@pytest.mark.parametrize("name", ["0/default/_METADATA", "0/default/manifest.ocdbt"])
+def test_folder_in_place_of_a_file(copied, name):
+    folder = copied("orbax")
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    assert "is damaged and cannot be restored" in refusal(folder)
+
+
+def test_files_of_other_kinds_may_be_pipes_as_well(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "summary.json")
+    (tmp_path / "run" / "latest" / "3").mkdir(parents=True)
+    os.mkfifo(tmp_path / "run" / "latest" / "3" / "_CHECKPOINT_METADATA")
+    readers = {
+        "hypes": lambda: read_hypes(tmp_path / "pipe"),
+        "notes": lambda: checked_in(tmp_path / "pipe"),
+        "summary": lambda: read_run(tmp_path),
+        "teacher": lambda: load_teacher(tmp_path / "pipe"),
+        "state of a run": lambda: LatestState(tmp_path / "run", DeviceGrid(1, jax.local_devices()[:1])),
+    }
+    for read in readers.values():
+        with pytest.raises(InputError, match="a pipe or a device, no file") as caught:
+            read()
+        assert "\n" not in str(caught.value)
 
 
 def test_orbax_checkpoint_without_weights_and_with_others(copied):
@@ -244,7 +305,7 @@ def _without_head(variables):
 def test_orbax_checkpoint_of_another_network(variables, tmp_path, change, words):
     save_model(tmp_path / "model", change(variables), CONFIG)
     segmenter = spotrust_jax.load(tmp_path / "model")
-    with pytest.raises(InputError, match=r"variables do not fit its config\.json: ") as caught:
+    with pytest.raises(MismatchError, match=r"variables do not fit its config\.json: ") as caught:
         segmenter.predict(np.zeros((64, 64, 3), np.uint8))
     assert words in str(caught.value) and "\n" not in str(caught.value)
 

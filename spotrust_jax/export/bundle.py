@@ -18,6 +18,7 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.plain_files import special_file
 from spotrust_jax.whole_files import whole_folder
 
 FORMAT = 1
@@ -155,6 +156,8 @@ def read_description(folder: str | os.PathLike) -> Description:
     if not path.is_file():
         raise InputError(f"{folder} is no bundle: it has no {DESCRIPTION}; give a folder that launch.export wrote")
     description = read_config_file(Description, path, what="bundle", version=FORMAT)
+    if found := special_file(Path(folder)):
+        raise InputError(f"{found} is a pipe or a device, no file: export again")
     for name in description.files:
         if not os.path.exists(Path(folder) / name):
             raise InputError(f"bundle {folder} has no {name}, which its {DESCRIPTION} names: export again")

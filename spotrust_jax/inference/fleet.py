@@ -7,6 +7,7 @@ bucket.
 import contextlib
 import dataclasses
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -20,12 +21,13 @@ import pyarrow.parquet as pq
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.folder import analyse_photographs
-from spotrust_jax.inference.photograph_job import Job, possible_files, require_apart
+from spotrust_jax.inference.photograph_job import Job, failed, possible_files, require_apart
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.records import FileState, Records
 from spotrust_jax.inference.segmenter import load
 from spotrust_jax.inference.stores import Store, open_store
 from spotrust_jax.inference.summary import Row, write_summary
+from spotrust_jax.models.mismatch import MismatchError
 
 _ARROW = {str: pa.string(), int | None: pa.int64(), float | None: pa.float64()}
 
@@ -94,8 +96,11 @@ class Predictor:
         here = [self._fetched(photograph, scratch) for photograph in left]
         if self._output.local is None:
             self._claim(left, job, scratch / "claims")
-        for item in analyse_photographs([self._segmenter], here, job, overwrite=True):
-            yield _named(item.row, here[item.index], left[item.index])
+        try:
+            for item in analyse_photographs([self._segmenter], here, job, overwrite=True):
+                yield _named(item.row, here[item.index], left[item.index])
+        except MismatchError as error:  # as a row, since Ray would add its own pages to an error
+            yield from (failed(photograph, error) for photograph in left)
         if self._output.local is None:
             self._output.send(output)
 
@@ -199,5 +204,6 @@ def _placement(cluster: dict[str, float], machines: list[dict[str, float]]) -> t
 
 def _named(row: Row, here: Photograph, there: Photograph) -> Row:
     """The row under the photograph's own name instead of that of its copy."""
-    message = row.message.replace(str(here.path), str(there.path))
+    # Not where it is but the beginning of another path.
+    message = re.sub(rf"{re.escape(str(here.path))}(?![\w/])", lambda found: str(there.path), row.message)
     return dataclasses.replace(row, photograph=str(there.path), message=message)

@@ -15,6 +15,7 @@ from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.records import Records
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.summary import Row
+from spotrust_jax.models.mismatch import MismatchError
 
 # Pixels of the photographs that are in memory at a time, for each device and once more.
 _PIXELS_IN_FLIGHT = 50_000_000
@@ -48,6 +49,9 @@ def analyse_photographs(
         photographs: what to analyse.
         job: how, and where the maps go.
         overwrite: whether to do again what is done.
+
+    Raises:
+        MismatchError: at the first photograph, where the model's variables are not those of its network.
     """
     job.output.mkdir(parents=True, exist_ok=True)
     records = job.records(segmenters[0])
@@ -86,6 +90,7 @@ class _Stages:
         self._readers, self._writers = ThreadPoolExecutor(helpers), ThreadPoolExecutor(helpers)
         self._computers = ThreadPoolExecutor(len(segmenters))
         self._stopped = threading.Event()
+        self._mismatch: MismatchError | None = None
 
     def start(self, photograph: Photograph) -> Future:
         """Begins with a photograph; the future's result is its row."""
@@ -107,13 +112,19 @@ class _Stages:
         read_in = loaded.result()
         segmenter = self._free.get()
         try:
+            self._go_on()
             return predict(segmenter, read_in, self._job, self._go_on)
+        except MismatchError as error:
+            self._mismatch = error
+            raise
         finally:
             self._free.put(segmenter)
 
     def _write(self, photograph: Photograph, loaded: "Future[Loaded]", result: "Future[Result]") -> Row:
         try:
             return write(loaded.result(), result.result(), photograph, self._job, self._records, self._config)
+        except MismatchError:
+            raise
         except InputError as error:
             return failed(photograph, error)
         except OSError as error:
@@ -121,6 +132,8 @@ class _Stages:
             return failed(photograph, InputError(f"maps of {photograph.path} cannot be written ({error}): {remedy}"))
 
     def _go_on(self) -> None:
+        if self._mismatch:
+            raise self._mismatch
         if self._stopped.is_set():
             raise InterruptedAnalysisError
 

@@ -18,6 +18,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.outlines import Outline, Ring, outlines
 from spotrust_jax.inference.outputs import beside
 from spotrust_jax.inference.summary import Row
+from spotrust_jax.plain_files import read_text
 from spotrust_jax.whole_files import replacing, write_text
 
 LABEL = "corrosion"
@@ -31,7 +32,7 @@ def read_run(folder: Path) -> list[Row]:
     """The lines of the summary that `launch.predict` wrote into a folder."""
     path = folder / "summary.json"
     try:
-        rows = [Row(**record) for record in json.loads(path.read_text(encoding="utf-8"))]
+        rows = [Row(**record) for record in json.loads(read_text(path))]
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: give the --output folder of launch.predict") from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -46,9 +47,7 @@ def read_run(folder: Path) -> list[Row]:
 def checked_in(notes: Path) -> frozenset[str]:
     """Stems of the maps of photographs that the notes of a report mark as checked."""
     try:
-        return frozenset(
-            item["outputs"] for item in json.loads(notes.read_text(encoding="utf-8"))["notes"] if item["checked"]
-        )
+        return frozenset(item["outputs"] for item in json.loads(read_text(notes))["notes"] if item["checked"])
     except FileNotFoundError:
         raise InputError(f"notes {notes} do not exist: save them in the report") from None
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from spotrust_jax import maps
+from spotrust_jax.byte_sizes import in_words
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.images import count_pixels, mask_limit, read_image, read_mask, size_text
 from spotrust_jax.errors import InputError
@@ -29,13 +30,13 @@ from spotrust_jax.inference.summary import Row, describe
 from spotrust_jax.inference.survey import Survey, survey_files, write_survey
 from spotrust_jax.inference.tiling import Allocate, in_memory
 from spotrust_jax.inference.truths import Truths
+from spotrust_jax.models.mismatch import MismatchError
 
 LARGE = 32_000_000
 """Pixels from which a photograph and its maps lie on disk while they are worked on."""
 
 # Bytes for each pixel that pictures and maps take on disk, roughly: noisy maps and photographs hardly shrink.
 _WRITTEN = 14
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,10 @@ def read(photograph: Photograph, job: Job) -> Loaded:
 
 
 def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Callable[[], None]) -> Result:
-    """The maps; where a device has too little memory an `InputError` says what helps."""
+    """The maps; where a device has too little memory an `InputError` says what helps.
+
+    A `MismatchError` is not of this photograph, but of the model.
+    """
     height, width = loaded.image.shape[:2]
     large = height * width > LARGE
     allocate = functools.partial(on_disk, job.output) if large else in_memory
@@ -111,6 +115,8 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
         counted = job.threshold if job.survey is not None and has_coherent_passes(segmenter.config) else None
         prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted)
         areas = _drawn_areas(segmenter, loaded, job, allocate, between_tiles)
+    except MismatchError:
+        raise
     except InputError as error:
         raise InputError(f"photograph {loaded.row.photograph} cannot be analysed: {error}") from error
     except jax.errors.JaxRuntimeError as error:
@@ -189,15 +195,9 @@ def _require_space(photograph: Photograph, pixels: int, job: Job) -> None:
     free = shutil.disk_usage(job.output).free
     if needed > free:
         raise InputError(
-            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {_in_words(needed)}, and "
-            f"{job.output} has {_in_words(free)} free: make room, or choose another --output"
+            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {in_words(needed)}, and "
+            f"{job.output} has {in_words(free)} free: make room, or choose another --output"
         )
-
-
-def _in_words(size: int) -> str:
-    """Bytes in the largest unit of which there is one."""
-    unit, name = next(((unit, name) for unit, name in _UNITS if size >= unit), (1, "bytes"))
-    return f"{size / unit:.{0 if unit == 1 else 1}f} {name}"
 
 
 def _read_truth(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:

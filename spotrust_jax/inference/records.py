@@ -19,6 +19,7 @@ from spotrust_jax.inference.outputs import beside
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.summary import Row
 from spotrust_jax.inference.written import FOLDER, read_record
+from spotrust_jax.plain_files import read_text
 from spotrust_jax.whole_files import write_text
 
 # Changes when the same settings give other files.
@@ -93,7 +94,7 @@ class Records:
 
     def text(self, path: Path) -> str:
         """Of a record; an `OSError` where there is none."""
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
 
     def _settle(self, path: Path) -> None:
         """Keeps of a record's files those that are there."""

@@ -22,6 +22,7 @@ from spotrust_jax.inference.review import quality, retake_advice, review_score, 
 from spotrust_jax.inference.scale_marker import SMALLEST, marker_side
 from spotrust_jax.inference.summary import Row
 from spotrust_jax.maps import display_range
+from spotrust_jax.plain_files import read_text
 from spotrust_jax.report import preview
 from spotrust_jax.report.levels import Steps, epistemic_levels, joint_counts, probability_levels, slider_steps, sparse
 from spotrust_jax.report.scripts import FOLDER, write_detail
@@ -136,7 +137,7 @@ def read_regions(output: Path, outputs: str) -> tuple[list[Region], list[str]]:
     """The regions of a photograph and their run lengths."""
     path = regions_part(output, outputs)
     try:
-        part = json.loads(path.read_text(encoding="utf-8"))
+        part = json.loads(read_text(path))
         return [Region(*values) for values in part["regions"]], part["runs"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} of an earlier run is damaged ({error!r}): run again with --overwrite") from error

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from spotrust_jax.plain_files import read_text
 from spotrust_jax.whole_files import write_text
 
 FOLDER = ".records"
@@ -62,7 +63,7 @@ def _texts(records: Path) -> Iterator[str]:
         for name in names:
             if name.endswith(".json"):
                 try:
-                    yield Path(folder, name).read_text(encoding="utf-8", errors="replace")
+                    yield read_text(Path(folder, name), errors="replace")
                 except OSError:  # as damaged as one that is no JSON
                     continue
 

@@ -13,6 +13,10 @@ from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shape
 _LISTED = 3
 
 
+class MismatchError(InputError):
+    """Variables that are not those of the network: no photograph can be analysed."""
+
+
 def differences(tensors: Mapping[str, np.ndarray | jax.Array], model: ModelConfig) -> str:
     """Where tensors [members, ...], named by their paths in the tree, differ from a network's: "" for nowhere."""
     expected = {name: leaf.shape for name, leaf in flatten_dict(variable_shapes(model), sep="/").items()}
@@ -31,11 +35,11 @@ def differences(tensors: Mapping[str, np.ndarray | jax.Array], model: ModelConfi
 
 @contextlib.contextmanager
 def mismatch_told(variables: Variables, model: ModelConfig) -> Iterator[None]:
-    """Around what uses variables [members, ...]: an error becomes an `InputError` where they are another network's."""
+    """Around what uses variables [members, ...]: errors become a `MismatchError` where they are another's."""
     try:
         yield
     except Exception as error:
         found = differences(flatten_dict(variables, sep="/"), model)
         if not found:
             raise
-        raise InputError(f"the checkpoint's variables do not fit its config.json: {found}") from error
+        raise MismatchError(f"the checkpoint's variables do not fit its config.json: {found}") from error

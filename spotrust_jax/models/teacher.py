@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.plain_files import require_plain
 from spotrust_jax.weight_files import read_state
 from spotrust_jax.whole_files import replacing
 
@@ -212,6 +213,7 @@ def _read_npz(path: Path) -> Teacher:
         return file[name].astype(leaf.dtype)
 
     try:
+        require_plain(path)
         with np.load(path, allow_pickle=False) as file:
             return jax.tree_util.tree_map_with_path(checked, weight_shapes())
     except FileNotFoundError as error:

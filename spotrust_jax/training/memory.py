@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import psutil
 
+from spotrust_jax.byte_sizes import in_words
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import InputError, RunError
 
@@ -22,7 +23,7 @@ def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[jax.
     """
     available = None if needed is None else available_bytes(devices)
     if available is not None and needed > available:
-        sizes = f"needs {needed / _GIBIBYTE:.1f} GiB on each device, which has {available / _GIBIBYTE:.1f} left"
+        sizes = f"needs {in_words(needed)} on each device, which has {in_words(available)} left"
         raise InputError(f"a training step {sizes}: {memory_remedy(config)}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from spotrust_jax.benchmarks.report import environment
+from spotrust_jax.byte_sizes import in_words
 from spotrust_jax.errors import InputError
 from spotrust_jax.training.journal import read_journal
 from spotrust_jax.training.memory import peak_memory
@@ -113,7 +114,7 @@ _ROWS = {
     "steps": lambda s: str(s["steps"]),
     "minutes": lambda s: f"{s['seconds'] / 60:.1f}",
     "images a second": lambda s: f"{s['images_per_second']:.1f}",
-    "peak memory, GiB": lambda s: ", ".join(f"{name} {value:.1f}" for name, value in s["peak_gib"].items()),
+    "peak memory": lambda s: ", ".join(f"{name} {in_words(round(gib * 2**30))}" for name, gib in s["peak_gib"].items()),
     "parameters a member": lambda s: f"{s['parameters']:,}",
     "device": lambda s: s["device"],
     "date": lambda s: s["date"],

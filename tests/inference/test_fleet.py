@@ -3,7 +3,7 @@
 import dataclasses
 import importlib.util
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import jax
 import numpy as np
@@ -19,8 +19,10 @@ from spotrust_jax.inference import fleet as module
 from spotrust_jax.inference import stores
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.fleet import Fleet, Predictor, photographs_of, run_fleet, write_fleet_summary
+from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.summary import Row
+from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.models.segmenter import ModelConfig
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
 from tests.trained_like import trained_like
@@ -93,6 +95,23 @@ def test_output_among_the_photographs(fleet, segmenters, place, output):
     Image.new("RGB", (9, 9)).save(Path(fleet.input, "b_overlay.png"))
     with pytest.raises(InputError, match=r"b_overlay\.png lies where a picture of .*b\.png is to be written"):
         photographs_of(dataclasses.replace(fleet, output=fleet.input))
+
+
+def test_only_the_own_path_is_replaced_in_a_message():
+    here, there = (Photograph(Path(path), PurePosixPath("a")) for path in ("/tmp/x/a.png", "b\\1/a.png"))
+    row = Row("/tmp/x/a.png", "a", "failed", "/tmp/x/a.png: beside /tmp/x/a.pngs and /tmp/x/a.png/b, not /tmp/x/a.png.")
+    named = module._named(row, here, there)
+    assert named.photograph == "b\\1/a.png"
+    assert named.message == "b\\1/a.png: beside /tmp/x/a.pngs and /tmp/x/a.png/b, not b\\1/a.png."
+
+
+def test_model_of_another_network_fails_all_in_a_batch(fleet, monkeypatch):
+    def mismatch():
+        raise MismatchError("the checkpoint's variables do not fit")
+
+    monkeypatch.setattr(KnownSegmenter, "spread", lambda self, devices: [self])
+    monkeypatch.setattr(module, "load", lambda folder: KnownSegmenter(before=mismatch))
+    assert {row.message for row in call(fleet)} == {"the checkpoint's variables do not fit"}
 
 
 def test_summary_is_one_table(fleet):

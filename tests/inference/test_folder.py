@@ -13,6 +13,7 @@ import tifffile
 from PIL import Image
 
 from spotrust_jax import maps
+from spotrust_jax.byte_sizes import in_words
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference import files, photograph_job
@@ -26,6 +27,7 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.summary import Row, write_summary
 from spotrust_jax.inference.survey import Survey
 from spotrust_jax.inference.truths import Truths
+from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.report.publish import publish
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
@@ -243,6 +245,19 @@ def test_names_that_are_no_utf8_lose_nothing(tmp_path, job):
     assert run(list_photographs(str(tmp_path / "in")), survey)[1] == 0
 
 
+@pytest.mark.parametrize("devices", [1, 3])
+def test_variables_of_another_network_end_the_run_at_once(photographs, job, devices):
+    def mismatch():
+        calls.append(1)
+        raise MismatchError("the checkpoint's variables do not fit")
+
+    calls = []
+    with pytest.raises(MismatchError, match=r"^the checkpoint's variables do not fit$"):
+        run(photographs, job, *(KnownSegmenter(before=mismatch) for _ in range(devices)))
+    assert len(calls) <= devices
+    assert not list(job.output.rglob("*_maps.npz"))
+
+
 def test_cells_are_no_formulas(tmp_path):
     names = ["=1+1", "@x", "-2", "+3", "plain", "\tx", "a=b"]
     write_summary(tmp_path, [Row(f"in/{name}", name, message=name, corroded_fraction=-0.5) for name in names])
@@ -260,7 +275,7 @@ def test_cells_are_no_formulas(tmp_path):
     ("size", "words"), [(14, "14 bytes"), (57_344, "57.3 kB"), (1.5e6, "1.5 MB"), (3e10, "30.0 GB")]
 )
 def test_sizes_in_words(size, words):
-    assert photograph_job._in_words(int(size)) == words
+    assert in_words(int(size)) == words
 
 
 def test_odd_files_lose_no_neighbours(job, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.training import memory
 from spotrust_jax.training.memory import check_memory, memory_remedy, peak_memory, step_bytes, told_when_full
 
 
@@ -18,8 +19,14 @@ def test_bytes_are_arguments_results_and_what_lies_between():
 
 
 def test_too_large_a_step_says_how_much_is_needed_and_what_to_turn():
-    with pytest.raises(InputError, match=r"needs 4096\.0 GiB .* which has \d+\.\d left: lower config\.batch"):
+    with pytest.raises(InputError, match=r"needs 4398\.0 GB .* which has \d+\.\d [GM]B left: lower config\.batch"):
         check_memory(4 << 40, TrainConfig(), jax.devices()[:1])
+
+
+def test_little_memory_is_told_in_a_fitting_unit(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda devices: 4096)
+    with pytest.raises(InputError, match=r"needs 48\.2 MB on each device, which has 4\.1 kB left: "):
+        check_memory(48_200_000, TrainConfig(), [])
 
 
 def test_device_that_runs_full_is_one_line():

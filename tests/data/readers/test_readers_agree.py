@@ -1,6 +1,7 @@
 """The same 79 photographs through every format: the labels are the same."""
 
 import json
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -82,16 +83,29 @@ def write_table(folder, masks, form):
     (folder / "corrosion.tsv").write_text("\n".join(lines) + "\n")
 
 
+class Agreement(NamedTuple):
+    """Of a photograph's mask with the fixture's: share of equal pixels, and intersection over union of corrosion."""
+
+    equal: float
+    iou: float
+
+
 def agreements(source, masks):
     """Share of equal pixels in each photograph, which must be those of the fixture, each without findings."""
+    return {name: agreement.equal for name, agreement in all_agreements(source, masks).items()}
+
+
+def all_agreements(source, masks):
     assert [photograph.name for photograph in source.photographs] == sorted(masks)
     assert not source.findings
-    shares = {}
+    found = {}
     for name, _, label, *_ in source.photographs:
         mask, findings, *_ = label.read(SIDE, SIDE)
         assert {finding.kind for finding in findings} <= {"jpeg_mask"}
-        shares[name] = (mask == masks[name]).mean()
-    return shares
+        union = (mask | masks[name]).sum()
+        iou = (mask & masks[name]).sum() / union if union else 1.0
+        found[name] = Agreement((mask == masks[name]).mean(), iou)
+    return found
 
 
 def test_masks(corrosion_photos, masks):
@@ -105,13 +119,16 @@ def test_masks(corrosion_photos, masks):
     assert groups.items() <= {photograph.name: photograph.group for photograph in source.photographs}.items()
 
 
-def assert_as_the_format_draws(form, shares):
+def assert_as_the_format_draws(form, found):
     """These masks were drawn with Pillow, as labelme draws; COCO's tools leave out most of the outlines' pixels."""
+    shares = [agreement.equal for agreement in found.values()]
     if form == "labelme":
         assert set(shares) == {1.0}
     else:
+        assert len(found) == 79
+        assert np.mean([agreement.iou for agreement in found.values()]) == pytest.approx(0.947, abs=5e-4)
         assert min(shares) == pytest.approx(0.9938, abs=1e-4)
-        assert np.mean(list(shares)) == pytest.approx(0.9984, abs=1e-4)
+        assert np.mean(shares) == pytest.approx(0.9984, abs=1e-4)
 
 
 @pytest.mark.parametrize("form", ["yolo", "labelme", "coco"])
@@ -125,13 +142,13 @@ def test_polygons(corrosion_photos, masks, polygons, tmp_path, form):
         write_coco(folder, {name: [[part] for part in parts] for name, parts in polygons.items()})
     source = read_source(folder, corrosion_classes=("0",) if form == "yolo" else ())
     assert source.format == form
-    assert_as_the_format_draws(form, agreements(source, masks).values())
+    assert_as_the_format_draws(form, all_agreements(source, masks))
     assert sum(photograph.split == "test" for photograph in source.photographs) == 14
 
 
 def test_polygons_beside_masks_on_request(corrosion_photos, masks):
-    shares = agreements(read_source(corrosion_photos, "yolo", corrosion_classes=("0",)), masks)
-    assert_as_the_format_draws("yolo", shares.values())
+    source = read_source(corrosion_photos, "yolo", corrosion_classes=("0",))
+    assert_as_the_format_draws("yolo", all_agreements(source, masks))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
