@@ -168,9 +168,12 @@ def test_public_names_are_listed():
         assert getattr(spotrust_jax, name) is not None
 
 
-def heeds_interrupts():
-    """A shell starts what runs in its background, such as these tests, deaf to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@pytest.fixture
+def heeding_interrupts():
+    """A shell starts what runs in its background, such as these tests, deaf to Ctrl-C, and so what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupted(command, seconds, **environment):
@@ -181,7 +184,6 @@ def interrupted(command, seconds, **environment):
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        preexec_fn=heeds_interrupts,
     )
     try:
         time.sleep(seconds)
@@ -194,6 +196,7 @@ def interrupted(command, seconds, **environment):
         process.kill()
 
 
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize("seconds", [0.15, 0.3, 0.6, 1.0, 1.5, 2.5, 4.0])
 def test_ctrl_c_is_one_line_and_code_130(seconds, tmp_path):
     """While it imports, draws scenes, compiles and trains."""
@@ -239,6 +242,7 @@ program.run(main)
 """
 
 
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize(
     ("main", "most"), [("swallows", 7), ("compiled_code", 7), ("finaliser", 4), ("fails_instead", 4)]
 )
@@ -248,9 +252,10 @@ def test_ctrl_c_cannot_get_lost(main, most):
     assert seconds < most
 
 
+@pytest.mark.usefixtures("heeding_interrupts")
 def test_second_ctrl_c_does_not_wait():
     command = [sys.executable, "-c", PROGRAM, "swallows"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=REPOSITORY, preexec_fn=heeds_interrupts)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=REPOSITORY)
     time.sleep(0.5)
     start = time.monotonic()
     for _ in range(2):
