@@ -1,6 +1,6 @@
 """The shipped detector: three HRNetV2-W18-Small-v2 from one distilled backbone, photographs at a long side of 512.
 
-bash experiments/detector/make.sh PHOTOGRAPHS runs/detector     # assembles, pretrains, trains, calibrates, packages
+bash experiments/detector/make.sh PHOTOGRAPHS runs/detector SECONDS    # everything, from folders to files
 python -m launch.train --config=configs/inspection.py --config.data.path=runs/detector/data \
     --config.fine_tuning.checkpoint=runs/detector/pretrained/best --workdir=runs/detector/ensemble
 The argument "cross_site" trains four members instead, each without one kind of site (folds 0 to 3 of the data set).
@@ -19,7 +19,7 @@ def get_config(argument: str = "ensemble"):
     # Channel statistics of the training photographs, the backbone's too.
     config.data.mean = (0.52, 0.49, 0.44)
     config.data.deviation = (0.27, 0.27, 0.27)
-    # Half of the photographs show one footbridge: sites count by the square root of their number of photographs.
+    # A third of the photographs show one footbridge: sites count by the square root of their number of photographs.
     config.data.site_power = 0.5
     # Magnified 0.6 to 1.9 times, seen from the trained scale.
     config.augmentation.crop_size = (320, 320)
@@ -34,13 +34,14 @@ def get_config(argument: str = "ensemble"):
     config.optimizer.weight_decay = 0.05
     config.optimizer.ema_decay = 0.998
     config.schedule.kind = "cosine"
-    config.schedule.warmup_epochs = 1.0
+    config.schedule.warmup_epochs = 0.9
     config.batch_size = 24
-    config.epochs = 40
+    # Of fifty steps.
+    config.epochs = 18
     # The last average of the weights is the model; nothing is chosen on the validation photographs, which calibrate it.
     config.validation_epochs = 0
     config.run.checkpoint_steps = 0
-    config.run.save_epochs = 10
+    config.run.save_epochs = 6
     if argument == "cross_site":
         config.members = 4
         config.data.fold_of_member = True

@@ -140,7 +140,8 @@ def _all(measured: Measured) -> Float64[np.ndarray, "photographs"]:
 
 
 def _measured(name: str, segmenter: Segmenter, photographs: Iterator[Photograph], scale: int) -> Measured:
-    path = Path(_OUTPUT.value) / f"{name}_{scale}.npz"
+    # Of this very model: another one's pixels are never taken for its own.
+    path = Path(_OUTPUT.value) / f"{name}_{scale}_{segmenter.fingerprint[:12]}.npz"
     if not path.exists():
         measure.save(measure.measure(segmenter, list(photographs), scale), path)
     return measure.load(path)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.whole_files import replacing
 
 EDGES = np.linspace(-12.0, 12.0, 2401)
 """Of the bins, in logits of the raw probability; what lies beyond counts in the outer bins."""
@@ -63,9 +64,10 @@ def measure(segmenter: Segmenter, photographs: Sequence[Photograph], scale: int)
 
 
 def save(measured: Measured, path: Path) -> None:
-    """As a compressed numpy file."""
+    """As a compressed numpy file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **measured._asdict())
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **measured._asdict())
 
 
 def load(path: Path) -> Measured:

@@ -1,13 +1,16 @@
 """Makes the model that comes with the package of trained members and what calibrate.py found.
 
+python -m experiments.detector.package --members=OUT/member_0.npz,OUT/member_1.npz,OUT/member_2.npz --output=ENSEMBLE
 python -m experiments.detector.package --members=OUT/member_0.npz,OUT/member_1.npz,OUT/member_2.npz \
-    --photographs=PHOTOGRAPHS --scores=runs/detector/scores --output=spotrust_jax/pretrained/inspection-1
+    --photographs=PHOTOGRAPHS --scores=runs/detector/scores --output=runs/detector/inspection-1
 
-Weights are stored in half precision. The configuration names the sources with their licences, the scores of the test
-part, and hashes of all photographs that the weights or the calibration come from.
+The first form makes the ensemble that calibrate.py calibrates, the second the model with all that is known of it: the
+sources with their licences, the scores of the test part, and hashes of all photographs that the weights or the
+calibration come from. Weights are stored in half precision.
 """
 
 import csv
+import dataclasses
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +28,8 @@ from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.models.segmenter import ModelConfig
 
 _MEMBERS = flags.DEFINE_list("members", None, "Averaged weights of the members.", required=True)
-_PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of the folders of photographs.", required=True)
-_SCORES = flags.DEFINE_string("scores", None, "What calibrate.py wrote.", required=True)
+_PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of the folders of photographs.")
+_SCORES = flags.DEFINE_string("scores", None, "What calibrate.py wrote; none for an ensemble without calibration.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the model, by its name.", required=True)
 
 _SOURCES = (
@@ -59,8 +62,21 @@ def _names(table: Path, column: str, *values: str) -> list[str]:
         return [row["name"] for row in csv.DictReader(file) if row[column] in values]
 
 
-def configuration(photographs: Path, found: dict, card: ModelCard) -> CheckpointConfig:
-    """All that belongs to the weights; `found` is what calibrate.py wrote."""
+def ensemble() -> CheckpointConfig:
+    """All that belongs to weights that are not calibrated."""
+    return CheckpointConfig(
+        model=ModelConfig("deterministic", "w18_small_v2"),
+        members=len(_MEMBERS.value),
+        mean=(0.52, 0.49, 0.44),
+        deviation=(0.27, 0.27, 0.27),
+        inference_size=512,
+        positive_weight=1.5,
+        log_variance_bounding="smooth",
+    )
+
+
+def calibrated(config: CheckpointConfig, photographs: Path, found: dict, card: ModelCard) -> CheckpointConfig:
+    """With what calibrate.py `found`, and the photographs that weights and calibration come from."""
     inspection, objects, unlabelled, clean = (
         photographs / name for name in ("inspection_photos", "corrosion_photos", "unlabelled", "no_rust")
     )
@@ -73,32 +89,28 @@ def configuration(photographs: Path, found: dict, card: ModelCard) -> Checkpoint
     without_rust = photographs_of(clean, _names(clean / "splits.csv", "split", "validation"), "no_rust")
     known = set(trained.hashes)
     unknown = SeenPhotographs(*zip(*((name, h) for name, h in without_rust if h not in known), strict=True))
-    calibrated = photographs_of(inspection, validation, "inspection_photos") | unknown
-    return CheckpointConfig(
-        model=ModelConfig("deterministic", "w18_small_v2"),
-        members=len(_MEMBERS.value),
-        mean=(0.52, 0.49, 0.44),
-        deviation=(0.27, 0.27, 0.27),
-        inference_size=512,
-        positive_weight=1.5,
-        log_variance_bounding="smooth",
+    return dataclasses.replace(
+        config,
         calibration=AffineCalibration(found["slope"], found["shift"]),
         threshold=found["threshold"],
         threshold_rule=found["rule"],
         trained_on=trained,
-        calibrated_on=calibrated,
+        calibrated_on=photographs_of(inspection, validation, "inspection_photos") | unknown,
         card=card,
     )
 
 
 def main(_: list[str]) -> None:
     """Writes the folder of the model."""
-    output, photographs, folder = Path(_OUTPUT.value), Path(_PHOTOGRAPHS.value), Path(_SCORES.value)
-    found = json.loads((folder / "calibration_512.json").read_text())
-    scores = tuple(Score(**score) for score in json.loads((folder / "test_best_f1_512.json").read_text()))
-    card = ModelCard(output.name, "1.0", "CC BY 4.0", _SOURCES, scores)
+    output, config = Path(_OUTPUT.value), ensemble()
+    if _SCORES.value:
+        folder = Path(_SCORES.value)
+        found = json.loads((folder / "calibration_512.json").read_text())
+        scores = tuple(Score(**score) for score in json.loads((folder / "test_best_f1_512.json").read_text()))
+        card = ModelCard(output.name, "1.0", "CC BY 4.0", _SOURCES, scores)
+        config = calibrated(config, Path(_PHOTOGRAPHS.value), found, card)
     variables = jax.tree.map(lambda *leaves: np.stack(leaves), *(load_half(Path(path)) for path in _MEMBERS.value))
-    save_safetensors(output, variables, configuration(photographs, found, card))
+    save_safetensors(output, variables, config)
     print(f"{len(_MEMBERS.value)} members: {output}")
 
 
