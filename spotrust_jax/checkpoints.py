@@ -23,6 +23,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.orbax_reads import quiet_reads
 from spotrust_jax.plain_files import special_file
 from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
 from spotrust_jax.tensor_files import read_variables, write_variables
@@ -228,7 +229,7 @@ def _restore(folder: Path) -> Variables:
     import orbax.checkpoint as ocp  # noqa: PLC0415
 
     try:
-        with model_manager(folder) as manager:
+        with quiet_reads(), model_manager(folder) as manager:
             step = manager.latest_step()
             if step is None:
                 raise InputError(

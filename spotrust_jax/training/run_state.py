@@ -31,6 +31,7 @@ from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.models.segmenter import Variables
+from spotrust_jax.orbax_reads import quiet_reads
 from spotrust_jax.training.seen import Seen
 from spotrust_jax.training.state import MemberState, state_shapes
 
@@ -99,7 +100,8 @@ class LatestState:
         )
         args = ocp.args.Composite(state=ocp.args.StandardRestore(template), position=ocp.args.JsonRestore())
         try:
-            restored = self._manager.restore(self.label, args=args)
+            with quiet_reads():
+                restored = self._manager.restore(self.label, args=args)
         except (ValueError, KeyError, FileNotFoundError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(
