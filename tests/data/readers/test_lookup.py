@@ -67,6 +67,55 @@ def test_one_name_in_several_folders(tmp_path, put):
     assert meant(tmp_path, "card/dji_1.JPG") == ["images/dji_1.JPG"]
 
 
+@pytest.mark.parametrize("others", [(), ("a/DJI_2.jpg",), ("a/DJI_2.jpg", "b/DJI_3.jpg")])
+def test_a_label_never_takes_the_photograph_of_another_flight(tmp_path, put, others):
+    """The photograph of a label is deleted, and another flight's has its name."""
+    for name in ("b/DJI_1.jpg", *others):
+        put(name)
+    assert meant(tmp_path, "DJI_1.jpg", "DJI_1.png", "card/a/DJI_1.jpg", folder="a") == ["missing_image"] * 3
+    assert meant(tmp_path, "/card/b/DJI_1.jpg", folder="a") == ["b/DJI_1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "label, photograph",
+    [
+        ("json/north", "images/south"),
+        ("labels/train", "images/val"),
+        ("2024/north", "2023/north"),
+        ("images", "south"),  # there are photographs beside the label
+    ],
+)
+def test_folders_that_contradict_each_other(tmp_path, put, label, photograph):
+    put(f"{photograph}/DJI_1.jpg")
+    put("images/DJI_9.jpg")
+    assert meant(tmp_path, "DJI_1.jpg", folder=label) == ["missing_image"]
+
+
+@pytest.mark.parametrize(
+    "label, photograph",
+    [
+        (".", "south"),
+        ("json", "images"),
+        ("labels_v2", "south"),
+        ("annotations", "Photos 2024"),
+        ("south", "images"),
+        ("south/json", "south/images"),
+        ("json/south", "images/south"),
+        ("json/south", "images/south/100MEDIA"),
+        ("json/2024/south", "images/south"),
+    ],
+)
+def test_labels_in_a_folder_of_their_own(tmp_path, put, label, photograph):
+    put(f"{photograph}/DJI_1.jpg")
+    assert meant(tmp_path, "DJI_1.jpg", folder=label) == [f"{photograph}/DJI_1.jpg"]
+
+
+def test_a_folder_with_labels_of_its_own_is_no_other_labels(tmp_path, put):
+    put("south/DJI_1.jpg")
+    wishes = [Wanted(tmp_path / "json", "DJI_1.jpg"), Wanted(tmp_path / "south", "DJI_2.jpg")]
+    assert [found.kind for found in photographs_meant(tmp_path, wishes)] == ["missing_image"] * 2
+
+
 def test_what_the_report_writes_is_read_beside_the_photographs(tmp_path, put):
     """regions_coco.json has paths as they were given to `predict`, from wherever that was started."""
     names = ["/somewhere/else/in/images/0.jpg", "../in/images/1.jpg", "in/images/2.jpg"]
