@@ -34,6 +34,7 @@ def main() -> int:
     shard, shards = _shard()
     survey = report_flags.survey()
     output = _writable(Path(_OUTPUT.value))
+    _require_no_other_summary(output, "" if shards == 1 else f"-{shard}-of-{shards}", survey is not None)
     with only_run(output, "" if shards == 1 else f"{shard}-of-{shards}"):
         return _predict(shard, shards, survey, output)
 
@@ -44,7 +45,7 @@ def _predict(shard: int, shards: int, survey, output: Path) -> int:
     import spotrust_jax
     from spotrust_jax.inference.folder import analyse_photographs
     from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
-    from spotrust_jax.inference.photograph_job import Job, require_apart
+    from spotrust_jax.inference.photograph_job import Job, require_apart, require_ours
     from spotrust_jax.inference.photographs import list_photographs
     from spotrust_jax.inference.summary import write_summary
     from spotrust_jax.report.page import described
@@ -58,6 +59,7 @@ def _predict(shard: int, shards: int, survey, output: Path) -> int:
     require_apart(photographs, output)
     truths = _ground_truth(photographs)
     photographs = photographs[shard - 1 :: shards]
+    require_ours(photographs, output)
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
     job = Job(output, analysis, threshold, truths, limit, survey, picture_flags.style(), picture_flags.extras())
     done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)
@@ -91,6 +93,19 @@ def _writable(folder: Path) -> Path:
             return folder
     except OSError as error:
         raise InputError(f"--output={folder} cannot be written ({error.strerror}): give another folder") from error
+
+
+def _require_no_other_summary(folder: Path, suffix: str, report: bool) -> None:
+    """Raises an `InputError` for a file of a summary's or a report's name in a folder where no run has been."""
+    from spotrust_jax.inference.written import FOLDER
+
+    names = [f"summary{suffix}.csv", f"summary{suffix}.json"]
+    if report:
+        names += [f"regions{suffix}.csv", f"regions_coco{suffix}.json", f"report{suffix}.html", f"report{suffix}_files"]
+    for name in () if (folder / FOLDER).is_dir() else names:
+        if (folder / name).exists():
+            where = "lies where this run writes its own, and no run wrote it"
+            raise InputError(f"{folder / name} {where}: move it away, or give another --output")
 
 
 def _ground_truth(photographs: list):

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.folder import analyse_photographs
-from spotrust_jax.inference.photograph_job import Job, failed, possible_files, require_apart
+from spotrust_jax.inference.photograph_job import Job, failed, possible_files, require_apart, require_ours
 from spotrust_jax.inference.photographs import Photograph
 from spotrust_jax.inference.records import FileState, Records
 from spotrust_jax.inference.segmenter import load
@@ -156,14 +156,18 @@ def photographs_of(fleet: Fleet) -> list[tuple[str, str]]:
     """Path and stem of each photograph of the input.
 
     Raises:
-        InputError: where there are none, or one would be lost under a picture of another one.
+        InputError: where there are none, or one would be lost under a picture of another one, or a file that no run
+            wrote under any picture in a folder. (In a bucket the latter is not looked for.)
     """
     source, target = open_store(fleet.input), open_store(fleet.output)
     found = source.photographs()
     if not found:
         raise InputError(f"input {fleet.input} has no photographs: give a folder or a bucket that has some")
+    photographs = [Photograph(Path(path), PurePosixPath(stem)) for path, stem in found]
     if source.filesystem == target.filesystem:
-        require_apart([Photograph(Path(path), PurePosixPath(stem)) for path, stem in found], Path(target.root))
+        require_apart(photographs, Path(target.root))
+    if target.local is not None:
+        require_ours(photographs, target.local)
     return found
 
 

@@ -30,6 +30,7 @@ from spotrust_jax.inference.summary import Row, describe
 from spotrust_jax.inference.survey import Survey, survey_files, write_survey
 from spotrust_jax.inference.tiling import Allocate, in_memory
 from spotrust_jax.inference.truths import Truths
+from spotrust_jax.inference.written import without_written
 from spotrust_jax.models.mismatch import MismatchError
 
 LARGE = 32_000_000
@@ -162,6 +163,14 @@ def require_apart(photographs: Sequence[Photograph], output: Path) -> None:
         for lost in filter(None, (places.get(stem + ending) for ending in endings)):
             where = f"lies where a picture of {photograph.path} is to be written"
             raise InputError(f"photograph {lost} {where}: give another --output")
+
+
+def require_ours(photographs: Sequence[Photograph], output: Path) -> None:
+    """Raises an `InputError` where a file that no run wrote, or that has changed since, would be replaced."""
+    files = (file for photograph in photographs for file in possible_files(output, photograph))
+    for lost in without_written([file for file in files if os.path.lexists(file)])[:1]:
+        where = "lies where a file of this run is to be written, and no run wrote it as it is"
+        raise InputError(f"{lost} {where}: move it away, or give another --output")
 
 
 def _endings() -> list[str]:

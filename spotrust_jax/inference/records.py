@@ -82,10 +82,13 @@ class Records:
         write_text(path, json.dumps({"files": dict.fromkeys(map(self._name, files))}))
 
     def save(self, photograph: Photograph, truth: Path | None, row: Row, files: list[Path]) -> None:
-        """Says that a photograph is done, once its files are there."""
-        sizes = {self._name(file): self.state(file).size for file in files}
+        """Says that a photograph is done, once its files are there; those that an earlier run left stay ours."""
+        path = self._path(photograph)
+        earlier = [self.output / name for name in read_record(self.text(path))]
+        there = dict.fromkeys([*files, *filter(Path.exists, earlier)])
+        sizes = {self._name(file): self.state(file).size for file in there}
         record = {"inputs": self._inputs(photograph, truth), "files": sizes, "row": dataclasses.asdict(row)}
-        write_text(self._path(photograph), json.dumps(record))
+        write_text(path, json.dumps(record))
 
     def state(self, path: Path) -> FileState:
         """Of one of the files; an `OSError` where there is none."""

@@ -50,9 +50,9 @@ class Store(NamedTuple):
         return FileState(info.size, info.mtime_ns or 0)
 
     def text(self, path: str | os.PathLike) -> str:
-        """Of a file; an `OSError` where there is none."""
+        """Of a file, however damaged; an `OSError` where there is none."""
         with self.filesystem.open_input_stream(str(path)) as file:
-            return file.read().decode()
+            return file.read().decode(errors="replace")
 
     def fetch(self, path: str, target: Path) -> None:
         """Copies a file to this machine, with its time of change, by which it is known again."""

@@ -31,11 +31,12 @@ def without_written(files: Sequence[Path]) -> list[Path]:
 
 
 def read_record(text: str) -> Sizes:
-    """The files that a record names, none where it is damaged."""
+    """The files that a record names; what is damaged in it counts as not there."""
     try:
-        return dict(json.loads(text)["files"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        files = json.loads(text)["files"].items()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+    return {name: size for name, size in files if _is_path(name) and (size is None or type(size) is int)}
 
 
 def record_folder(output: Path, files: Path, partial: Path) -> None:
@@ -66,6 +67,14 @@ def _texts(records: Path) -> Iterator[str]:
                     yield read_text(Path(folder, name), errors="replace")
                 except OSError:  # as damaged as one that is no JSON
                     continue
+
+
+def _is_path(name: str) -> bool:
+    """Whether the system takes a text for a path: half a character or a zero in it ends every call with an error."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
 
 
 def _size(path: Path) -> int | None:

@@ -15,11 +15,12 @@ from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.extra_pictures import Extras
 from spotrust_jax.inference.folder import analyse_photographs
 from spotrust_jax.inference.outputs import write_maps
-from spotrust_jax.inference.photograph_job import Job, possible_files, require_apart
+from spotrust_jax.inference.photograph_job import Job, possible_files, require_apart, require_ours
 from spotrust_jax.inference.photographs import list_photographs
 from spotrust_jax.inference.records import only_run
 from spotrust_jax.inference.survey import Survey
 from spotrust_jax.inference.truths import Truths
+from spotrust_jax.inference.written import read_record
 from spotrust_jax.report.publish import publish
 from tests.inference.known_segmenter import KnownSegmenter
 from tests.report.surveys import MODEL
@@ -112,6 +113,56 @@ def test_no_photograph_is_lost_under_a_map(folder):
     with pytest.raises(InputError, match=r"a_mask\.png lies where a picture of .*a\.png is to be"):
         require_apart(list_photographs(str(folder)), folder)
     require_apart(list_photographs(str(folder)), folder / "maps")
+
+
+def test_no_file_of_the_user_is_lost_under_a_map(folder):
+    mask = folder / "bridge" / "0001_mask.png"
+    Image.new("L", (50, 40)).save(mask)
+    (folder / ".records").mkdir()
+    for record in ("{", '{"files": {"bridge/0001_mask.png": 1}}', '{"files": {"a_mask.png": null}}'):
+        (folder / ".records" / "other.json").write_text(record)
+        photographs = list_photographs(str(folder / "bridge" / "0001.jpg"))
+        with pytest.raises(InputError, match=r"bridge/0001_mask\.png lies where a file of this run is to be written, "):
+            require_ours([one._replace(stem=PurePosixPath("bridge/0001")) for one in photographs], folder)
+    require_ours(photographs, folder / "maps")
+    mask.unlink()
+    mask.symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"0001_mask\.png lies where"):
+        require_ours(photographs, folder / "bridge")
+
+
+def test_maps_of_earlier_runs_are_ours(folder):
+    photographs = list_photographs(str(folder))
+    plain = dataclasses.replace(full_job(folder), extras=Extras(), survey=None)
+    # What only the first run writes stays ours after the second.
+    for job in (full_job(folder), plain, full_job(folder)):
+        require_ours(photographs, folder)
+        assert [row.status for row in run(folder, job)] == ["ok"] * 3
+        assert names(folder, folder) == NAMES
+    (folder / "a_mask.png").write_bytes(b"corrected by hand")
+    with pytest.raises(InputError, match=r"a_mask\.png lies where"):
+        require_ours(photographs, folder)
+
+
+DAMAGED = (
+    '{"files": [[1, 2]]}',
+    '{"files": {"a.png": "1"}}',
+    '{"files": {"a.png": true}}',
+    '{"files": {"a.png": [1]}}',
+)
+UNSPEAKABLE = ('{"files": {"a\\u0000.png": 1}}', '{"files": {"a\\ud800.png": null}}', "[]", '{"files": 7}', "{")
+
+
+@pytest.mark.parametrize("record", DAMAGED + UNSPEAKABLE)
+def test_damaged_record_hides_nothing_and_stops_no_run(folder, record):
+    (folder.parent / ".records").mkdir()
+    (folder.parent / ".records" / "w.json").write_text(record)
+    assert names(folder, folder) == NAMES
+
+
+def test_what_is_sound_in_a_damaged_record_counts():
+    text = '{"files": {"a": 1, "b": null, "c": "1", "d": 1.5, "e": false, "f\\u0000": 1}}'
+    assert read_record(text) == {"a": 1, "b": None}
 
 
 def masks(folder, *places):

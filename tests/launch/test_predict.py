@@ -1,6 +1,7 @@
 """`spotrust predict` on small networks with random weights: against the library's answer, and in difficult places."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,18 @@ def test_output_among_the_photographs(run, tmp_path):
         result = run(f"--input={tmp_path}/{source}", f"--output={tmp_path}/in", "--num_samples=2")
         assert result.returncode == 0, result.stderr
         assert f"{counted} photographs analysed" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["x_mask.png", "x_maps.npz", "summary.csv", "summary.json"])
+def test_files_of_the_user_are_not_replaced(run, tmp_path, name):
+    photograph((40, 60)).save(tmp_path / "x.jpg")
+    (tmp_path / name).write_bytes(b"made by hand")
+    # What a refused run leaves is no record of having written it.
+    for _ in range(2):
+        result = run(f"--input={tmp_path}/x.jpg", f"--output={tmp_path}", "--num_samples=2")
+        assert result.returncode == 2
+        assert re.fullmatch(rf"error: .*{name} lies where .*", result.stderr.strip().splitlines()[-1])
+        assert (tmp_path / name).read_bytes() == b"made by hand"
 
 
 def test_second_run_into_a_folder_is_refused(run, tmp_path):
