@@ -66,21 +66,12 @@ def _mean_dice(
     return mean_of_scored(of_pixels, scored)
 
 
-def negative_evidence(
-    loss: Float[Array, ""],
-    scored_share: Float[Array, ""],
-    params: Variables,
-    prior_means: PyTree,
-    config: TrainConfig,
-    training_pixels: int,
-) -> Float[Array, ""]:
-    """Negative evidence lower bound in nats: the data loss, and for the variational network the KL.
+def divergence(params: Variables, prior_means: PyTree, config: TrainConfig, training_pixels: int) -> Float[Array, ""]:
+    """What the negative evidence lower bound adds to the data loss: the KL in nats per training pixel, 0 without one.
 
-    Per training pixel, of which a share is scored; divided by that share it is per scored pixel. So it adds up over the
-    parts of a batch, whose shares differ. `prior_means` is empty where the prior is centred on 0.
+    It is the same for every batch, whatever is ignored there. `prior_means` is empty where the prior is centred on 0.
     """
-    loss = scored_share * loss
     if config.model.variant != "variational":
-        return loss
+        return jnp.zeros(())
     kl = variational_kl(params, config.model.prior_deviation, prior_means)
-    return loss + config.loss.kl_weight * kl / training_pixels
+    return config.loss.kl_weight * kl / training_pixels

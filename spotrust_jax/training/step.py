@@ -24,7 +24,7 @@ from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_net
 from spotrust_jax.random_streams import fold_indices, stream
 from spotrust_jax.sampling import Maps, deviation, member_passes
 from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
-from spotrust_jax.training.objective import data_loss, negative_evidence
+from spotrust_jax.training.objective import data_loss, divergence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
 from spotrust_jax.training.schedule import rate_scale
 from spotrust_jax.training.scores import BINS, probability_bins
@@ -46,10 +46,10 @@ class Gradients(NamedTuple):
     """What a part of a batch says; all of it is to be averaged over the parts.
 
     Attributes:
-        loss: per pixel, to be divided by `scored_share`.
+        loss: of the data per pixel, to be divided by `scored_share`.
         scored_share: of the pixels.
         batch_stats: of what is not frozen.
-        gradients: of the loss, of what is not frozen.
+        gradients: of that loss, of what is not frozen.
     """
 
     loss: Float[Array, ""]
@@ -93,7 +93,7 @@ def train_step(
     Args:
         config: the experiment.
         placement: over which devices gradients and batch statistics are averaged.
-        training_images: photographs of an epoch; the KL term is spread over the scored pixels of their crops.
+        training_images: photographs of an epoch; the KL term is spread over the pixels of their crops.
 
     Raises:
         InputError: where the pieces of `config.accumulation` cannot be of one size.
@@ -102,17 +102,25 @@ def train_step(
     steps = steps_per_epoch(training_images, config.batch_size)
     training_pixels = training_images * math.prod(config.augmentation.crop_size)
     frozen_steps = config.fine_tuning.freeze_epochs * steps
-    gradients_of = _gradients(_training_network(config, placement), config, training_pixels)
+    gradients_of = _gradients(_training_network(config, placement), config)
     optimizer, scale = make_optimizer(config), rate_scale(config, steps)
 
     def step(state: MemberState, batch: DeviceBatch, freeze: bool) -> tuple[MemberState, Float[Array, ""]]:
         found = gradients_of(state, batch, freeze)
         loss, share, gradients = average((found.loss, found.scored_share, found.gradients), placement)
-        # Nothing is learnt from a batch in which nothing is known.
-        loss, gradients = jax.tree.map(lambda leaf: jnp.where(share > 0, leaf / share, 0.0), (loss, gradients))
         params, factor = state.variables["params"], scale(state.schedule, state.step)
+        trained, frozen = _divide(params, freeze)
+        prior = jax.value_and_grad(lambda part: divergence({**part, **frozen}, state.prior, config, training_pixels))
+        # Only the data's part is of the pixels that are scored here: few of them make the prior no stronger.
+        loss, gradients = jax.tree.map(lambda data, kl: data / share + kl, (loss, gradients), prior(trained))
         updates, optimizer_state = optimizer.update(gradients, state.optimizer, params)
-        changed = jax.tree.map(lambda p, u: p + factor * u, {name: params[name] for name in updates}, updates)
+        changed = jax.tree.map(lambda p, u: p + factor * u, trained, updates)
+        # Nothing is learnt from a batch in which nothing is known, not even from the gradients before it.
+        loss, changed, optimizer_state = jax.tree.map(
+            lambda new, old: jnp.where(share > 0, new, old),
+            (loss, changed, optimizer_state),
+            (jnp.zeros(()), trained, state.optimizer),
+        )
         variables = {
             "params": {**params, **changed},
             "batch_stats": {**state.variables["batch_stats"], **found.batch_stats},
@@ -200,7 +208,7 @@ def _unless_stopped(function: Callable, placement: Placement) -> Callable:
     return lambda state, batch: jax.lax.cond(state.schedule.stopped, rest, function, state, batch)
 
 
-def _gradients(network: SegmenterNetwork, config: TrainConfig, training_pixels: int) -> GradientsOf:
+def _gradients(network: SegmenterNetwork, config: TrainConfig) -> GradientsOf:
     """The function that gives what a device's share of the batch says."""
 
     def of_piece(state: MemberState, piece: DeviceBatch, freeze: bool) -> Gradients:
@@ -214,8 +222,7 @@ def _gradients(network: SegmenterNetwork, config: TrainConfig, training_pixels: 
             (logits, log_variance), updated = network.apply(
                 {**state.variables, "params": params}, images, keys, True, freeze, mutable="batch_stats"
             )
-            loss = data_loss(logits, log_variance, labels, logit_keys, config.loss, scored)
-            loss = negative_evidence(loss, share, params, state.prior, config, training_pixels)
+            loss = share * data_loss(logits, log_variance, labels, logit_keys, config.loss, scored)
             return loss, _divide(updated["batch_stats"], freeze)[0]
 
         (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(trained)

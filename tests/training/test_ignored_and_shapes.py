@@ -16,7 +16,7 @@ from spotrust_jax.ensemble import DeviceGrid, Placement, over_members
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.losses import variational_kl
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.recipe import LossConfig
+from spotrust_jax.recipe import LossConfig, OptimizerConfig
 from spotrust_jax.training.feed import MemberData, at_trained_size, validation_feed
 from spotrust_jax.training.objective import data_loss
 from spotrust_jax.training.state import initial_state
@@ -160,18 +160,19 @@ def test_labels_below_what_is_ignored_change_no_weight(state, ignored, kind):
         np.testing.assert_array_equal(one, same)
 
 
-def test_kl_is_spread_over_the_pixels_that_are_scored(state, ignored):
-    """Negative evidence per scored pixel: the KL over as many as all crops of an epoch have of them."""
+def test_kl_weighs_the_same_in_every_batch(state, ignored):
+    """It is spread over the pixels of all crops of an epoch, also where next to nothing of a batch is scored."""
     config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, variant="variational"))
     start = initial_state(config)
     kl = float(variational_kl(jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), start.variables["params"]), 0.1))
-    for left_out in (ignored, np.zeros_like(ignored)):
+    nearly_all = np.ones_like(ignored)
+    nearly_all[0, :2, :2] = False
+    for left_out in (ignored, np.zeros_like(ignored), nearly_all):
         losses = [
             float(_step(dataclasses.replace(config, loss=LossConfig(kl_weight=weight)), start, _batch(left_out))[1])
             for weight in (0.0, 1000.0)
         ]
-        pixels = IMAGES * SCALE * SCALE * (~left_out).mean()
-        np.testing.assert_allclose(losses[1] - losses[0], 1000.0 * kl / pixels, rtol=1e-3)
+        np.testing.assert_allclose(losses[1] - losses[0], 1000.0 * kl / (IMAGES * SCALE * SCALE), rtol=1e-3)
 
 
 def test_nothing_is_learnt_where_nothing_is_known(state):
@@ -181,6 +182,27 @@ def test_nothing_is_learnt_where_nothing_is_known(state):
         jax.tree.leaves(after.variables["params"]), jax.tree.leaves(state.variables["params"]), strict=True
     ):
         np.testing.assert_array_equal(one, same[0])
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [OptimizerConfig("sgd", momentum=0.9), OptimizerConfig("adamw", weight_decay=0.1)],
+    ids=["momentum", "decay"],
+)
+def test_nothing_moves_a_weight_where_nothing_is_known(state, ignored, optimizer):
+    """Neither the gradients before nor the decay do, nor a prior."""
+    config = dataclasses.replace(CONFIG, optimizer=optimizer)
+    config = dataclasses.replace(config, model=dataclasses.replace(CONFIG.model, variant="variational"))
+    start = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), initial_state(config))
+    step = jax.jit(train_step(config, Placement(1, 1), IMAGES))
+    before, _ = step(start, jax.tree.map(jnp.asarray, _batch(ignored)))
+    after, loss = step(before, jax.tree.map(jnp.asarray, _batch(np.ones_like(ignored))))
+    assert loss == 0 and after.step == before.step + 1
+    kept = [(each.variables["params"], each.optimizer) for each in (after, before, start)]
+    for one, same in zip(jax.tree.leaves(kept[0]), jax.tree.leaves(kept[1]), strict=True):
+        np.testing.assert_array_equal(one, same)
+    moved = [not np.array_equal(*pair) for pair in zip(jax.tree.leaves(kept[1]), jax.tree.leaves(kept[2]), strict=True)]
+    assert any(moved)
 
 
 @pytest.mark.parametrize("kind", ["attenuated", "focal", "combo", "dice"])
