@@ -3,6 +3,7 @@
 What is found is kept in the checkpoint, and every other program goes by it from then on.
 """
 
+import os
 from pathlib import Path
 
 from absl import flags
@@ -25,19 +26,16 @@ def main() -> int:
     import dataclasses
 
     import spotrust_jax
-    from spotrust_jax.checkpoints import CONFIG_NAME, write_config
+    from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, table, ways
     from spotrust_jax.evaluation.skill import without_skill
-    from spotrust_jax.pretrained.registry import locate, names
+    from spotrust_jax.pretrained.registry import locate
 
     if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
         raise InputError(f"--miss_rate={_MISS_RATE.value} is no share: give a number between 0 and 1")
     checkpoint = checkpoint_flags.checkpoint()
-    if _OUTPUT.value is None and checkpoint in names():
-        raise InputError(f"{checkpoint} is part of the package, which stays as it is: add --output=FOLDER for a copy")
-    if _OUTPUT.value is not None and (Path(_OUTPUT.value) / CONFIG_NAME).exists():
-        raise InputError(f"--output={_OUTPUT.value} has a model already: give another folder, or remove it")
+    _prepare_output(checkpoint)
     segmenter = spotrust_jax.load(checkpoint).spread(program.devices())[0]
     dataset = open_path(_DATA.value, _SPLIT.value)
     seen_flags.require_unseen(dataset, {checkpoint: segmenter.config}, ["trained_on"])
@@ -53,6 +51,22 @@ def main() -> int:
     print(f"threshold: {config.threshold:.4f} ({config.threshold_rule})")
     program.warn(without_skill(observed.each))
     return 0
+
+
+def _prepare_output(checkpoint: str) -> None:
+    """Raises an `InputError` where the calibrated model cannot be written, before anything expensive begins."""
+    from spotrust_jax.pretrained.registry import CONFIG_NAME, FOLDER, locate
+
+    folder = locate(checkpoint).folder
+    if _OUTPUT.value is not None:
+        if (Path(_OUTPUT.value) / CONFIG_NAME).exists():
+            raise InputError(f"--output={_OUTPUT.value} has a model already: give another folder, or remove it")
+        program.writable(Path(_OUTPUT.value))
+    # However it is named: by its name, its folder, its file or a link to one of these.
+    elif FOLDER.resolve() in folder.resolve().parents:
+        raise InputError(f"{checkpoint} is part of the package, which stays as it is: add --output=FOLDER for a copy")
+    elif not os.access(folder, os.W_OK):
+        raise InputError(f"{folder} cannot be written: add --output=FOLDER for a copy")
 
 
 def run() -> None:

@@ -6,7 +6,6 @@ Writes a mask, an overlay and the maps of uncertainty of each photograph, and a 
 import dataclasses
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 from absl import flags
@@ -33,7 +32,7 @@ def main() -> int:
 
     shard, shards = _shard()
     survey = report_flags.survey()
-    output = _writable(Path(_OUTPUT.value))
+    output = program.writable(Path(_OUTPUT.value))
     _require_no_other_summary(output, "" if shards == 1 else f"-{shard}-of-{shards}", survey is not None)
     with only_run(output, "" if shards == 1 else f"{shard}-of-{shards}"):
         return _predict(shard, shards, survey, output)
@@ -83,16 +82,6 @@ def _shard() -> tuple[int, int]:
     if not 1 <= shard <= shards:
         raise InputError(f"--shard={_SHARD.value} is no part: give i/n with i from 1 to n, such as 1/4")
     return shard, shards
-
-
-def _writable(folder: Path) -> Path:
-    """The output folder, which is made where it is missing; asked before anything expensive begins."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        raise InputError(f"--output={folder} cannot be written ({error.strerror}): give another folder") from error
 
 
 def _require_no_other_summary(folder: Path, suffix: str, report: bool) -> None:

@@ -7,6 +7,7 @@ and goes on when started again, 130 for Ctrl-C.
 import logging as builtin_logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,16 @@ _NUM_DEVICES = flags.DEFINE_integer("num_devices", 0, "Devices to use; 0 is all 
 
 # jax's name of the platform that the flag calls gpu.
 _JAX_PLATFORM = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+
+
+def writable(folder: Path) -> Path:
+    """A folder of the flag --output, which is made where it is missing; asked before anything expensive begins."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise InputError(f"--output={folder} cannot be written ({error.strerror}): give another folder") from error
 
 
 def run(

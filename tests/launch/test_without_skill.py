@@ -1,6 +1,7 @@
 """`calibrate` and `evaluate` of a model that has learnt nothing say so."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from spotrust_jax.checkpoints import CheckpointConfig, save_model
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.pretrained import registry
 from tests.mutations.programs import call
 from tests.trained_like import trained_like
 from tests.training.small_network import use_it
@@ -31,6 +33,29 @@ def model_and_data(tmp_path, monkeypatch):
     with (tmp_path / "data" / "splits.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("name", "split", "group"), *((n, "validation", n) for n in range(6))])
     return tmp_path
+
+
+@pytest.mark.parametrize("place", ["name", "folder", "file", "link", "link to file"])
+def test_calibrate_leaves_the_models_of_the_package_as_they_are(place, model_and_data):
+    own = registry.FOLDER / registry.DEFAULT
+    before = (own / "config.json").read_bytes(), os.stat(own / "config.json").st_mtime_ns
+    (model_and_data / "link").symlink_to(own)
+    given = {
+        "name": registry.DEFAULT,
+        "folder": own,
+        "file": own / "model.safetensors",
+        "link": "link",
+        "link to file": "link/model.safetensors",
+    }[place]
+    outcome = call("calibrate", [f"--checkpoint={given}", "--data=nowhere"], model_and_data)
+    assert outcome.code == 2 and f"{given} is part of the package, which stays as it is" in outcome.stderr
+    assert before == ((own / "config.json").read_bytes(), os.stat(own / "config.json").st_mtime_ns)
+
+
+def test_calibrate_asks_for_its_output_before_anything_else(model_and_data):
+    (model_and_data / "taken").write_text("")
+    outcome = call("calibrate", ["--checkpoint=model", "--data=nowhere", "--output=taken/model"], model_and_data)
+    assert outcome.code == 2 and outcome.stderr.startswith("error: --output=taken/model cannot be written (Not a ")
 
 
 @pytest.mark.parametrize(
