@@ -1,9 +1,9 @@
 """What makes frequencies of a network's probabilities; evaluation/calibration.py has how it is fitted."""
 
 import dataclasses
-import math
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.ranges import is_finite, shown
 
 SUREST = 2.0**-24
 """Probabilities are kept this far from 0 and 1, as float32 does: wrong ones would else cost infinitely much."""
@@ -22,10 +22,10 @@ class AffineCalibration:
     shift: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.slope < math.inf:
-            raise InputError(f"the slope of a calibration is {self.slope}: give a positive number")
-        if not math.isfinite(self.shift):
-            raise InputError(f"the shift of a calibration is {self.shift}: give a finite number")
+        if not (self.slope > 0 and is_finite(self.slope)):
+            raise InputError(f"the slope of a calibration is {shown(self.slope)}: give a positive number")
+        if not is_finite(self.shift):
+            raise InputError(f"the shift of a calibration is {shown(self.shift)}: give a finite number")
 
     def __call__(self, probability):
         """Calibrated probabilities [...], arrays of numpy or of jax, of the type that goes in."""

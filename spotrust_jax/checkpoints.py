@@ -6,7 +6,6 @@ package, and where, is `pretrained/registry.py`'s.
 
 import dataclasses
 import json
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,14 @@ from spotrust_jax.models.segmenter import ModelConfig, Variables
 from spotrust_jax.orbax_reads import quiet_reads
 from spotrust_jax.plain_files import special_file
 from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
+from spotrust_jax.ranges import is_finite, shown
 from spotrust_jax.tensor_files import read_variables, write_variables
 from spotrust_jax.whole_files import write_text
 
 FORMAT = 1
 
 _LARGEST_SIZE = 2**15  # pixels: beyond, a long side is a damaged number and would fill the memory
+_MOST_MEMBERS = 1000  # as many as a run may train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,21 +106,27 @@ class CheckpointConfig:
 
     def __post_init__(self) -> None:
         ranges = (
-            ("members", self.members >= 1, "at least 1"),
-            ("mean", all(map(math.isfinite, self.mean)), "finite numbers"),
-            ("deviation", all(0 < value < math.inf for value in self.deviation), "positive numbers"),
+            ("members", 1 <= self.members <= _MOST_MEMBERS, f"at least 1 and at most {_MOST_MEMBERS}"),
+            ("mean", all(map(is_finite, self.mean)), "finite numbers"),
+            ("deviation", all(value > 0 and is_finite(value) for value in self.deviation), "positive numbers"),
             (
                 "inference_size",
                 COARSEST_CELL <= self.inference_size <= _LARGEST_SIZE,
                 f"{COARSEST_CELL} to {_LARGEST_SIZE} pixels",
             ),
-            ("positive_weight", 0 < self.positive_weight < math.inf, "a positive number"),
-            ("log_variance_bound", 0 < self.log_variance_bound < math.inf, "a positive number"),
+            ("positive_weight", self.positive_weight > 0 and is_finite(self.positive_weight), "a positive number"),
+            (
+                "log_variance_bound",
+                self.log_variance_bound > 0 and is_finite(self.log_variance_bound),
+                "a positive number",
+            ),
             ("threshold", 0 <= self.threshold <= 1, "a probability from 0 to 1"),
         )
         for name, sound, expected in ranges:
             if not sound:
-                raise InputError(f"checkpoint.{name} is {getattr(self, name)}, expected {expected}: give another")
+                raise InputError(
+                    f"checkpoint.{name} is {shown(getattr(self, name))}, expected {expected}: give another"
+                )
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ The defaults are the paper's; `configs/` holds the experiments that differ from 
 import dataclasses
 import difflib
 import json
-import reprlib
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from ml_collections import ConfigDict
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import LAST_LAYER, ModelConfig
-from spotrust_jax.ranges import Count, NotNegative, Positive, Probability, Range, Ranged, Several
+from spotrust_jax.ranges import LARGEST_WHOLE, Count, NotNegative, Positive, Probability, Range, Ranged, Several, shown
 from spotrust_jax.recipe import FineTuningConfig, LossConfig, Metric, OptimizerConfig, PlateauConfig, ScheduleConfig
 
 # Three numbers, or none of them where the data set's own are meant.
@@ -26,11 +25,7 @@ Mean = Annotated[Channels, Range(0, 1, what="three numbers")]
 Deviation = Annotated[Channels, Range(0, 1, above=True, what="three numbers")]
 
 # Those of members lie a million apart, and all are of 32 bits.
-Seed = Annotated[int, Range(0, 2**31 - 1, what="a whole number")]
-
-# Wrong values as errors show them: a damaged file may hold anything.
-_SHOWN = reprlib.Repr()
-_SHOWN.maxstring = _SHOWN.maxother = 80
+Seed = Annotated[int, Range(0, LARGEST_WHOLE, what="a whole number")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +37,7 @@ class DataConfig(Ranged, section="data"):
     # A folder with images/, masks/ and, optionally, splits.csv, or one that launch.prepare_data wrote for tfds.
     path: str = ""
     # Number of the fold that validates while the others train; -1 where the data set is not divided into folds.
-    fold: Annotated[int, Range(-1, what="a whole number")] = -1
+    fold: Annotated[int, Range(-1, LARGEST_WHOLE, what="a whole number")] = -1
     # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
     fold_of_member: bool = False
     # Long side in pixels at which photographs are seen in training, validation and prediction, in their own proportions
@@ -265,33 +260,34 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     """`value` as the type `hint`, or an error."""
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise InputError(f"{where} is {_SHOWN.repr(value)}: give a section of fields")
+            raise InputError(f"{where} is {shown(value)}: give a section of fields")
         return from_dict(hint, value, where)
     if isinstance(hint, UnionType):  # Channels
         given, _ = typing.get_args(hint)
         return () if value in ((), []) else _convert(given, value, where)
     if typing.get_origin(hint) is Literal:
         if value not in typing.get_args(hint):
-            raise InputError(
-                f"{where} is {_SHOWN.repr(value)}: choose one of {', '.join(map(repr, typing.get_args(hint)))}"
-            )
+            raise InputError(f"{where} is {shown(value)}: choose one of {', '.join(map(repr, typing.get_args(hint)))}")
         return value
     if typing.get_origin(hint) is tuple:
         return _convert_tuple(typing.get_args(hint), value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{where} is {shown(value)}: give a number that is not as large") from None
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise InputError(f"{where} is {_SHOWN.repr(value)}: give a value of type {hint.__name__}")
+        raise InputError(f"{where} is {shown(value)}: give a value of type {hint.__name__}")
     return value
 
 
 def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if kinds[-1] is Ellipsis:
         if not isinstance(value, (list, tuple)):
-            raise InputError(f"{where} is {_SHOWN.repr(value)}: give a list")
+            raise InputError(f"{where} is {shown(value)}: give a list")
         kinds = kinds[:1] * len(value)
     if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
-        raise InputError(f"{where} is {_SHOWN.repr(value)}: give {len(kinds)} values")
+        raise InputError(f"{where} is {shown(value)}: give {len(kinds)} values")
     return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
 

@@ -89,6 +89,21 @@ def test_messages_say_what_to_give(make, message):
         make()
 
 
+@pytest.mark.parametrize(("whole", "path", "name"), FIELDS, ids=lambda value: getattr(value, "__name__", None))
+@pytest.mark.parametrize("number", [10**400, -(10**400), 10**5000], ids=["huge", "negative", "not written"])
+def test_number_beyond_all_floats_is_one_line(whole, path, name, number):
+    kind = dict(_sections(whole))[path]
+    default = getattr(kind(), name)
+    shape = (default or (0.5,) * 3) if isinstance(default, tuple) else ()
+    wrong = (*shape[:-1], number) if isinstance(default, tuple) else number
+    values = {name: wrong}
+    for section in reversed(path):
+        values = {section: values}
+    with pytest.raises(InputError, match=name) as caught:
+        from_dict(whole, values)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
 def test_limits_themselves_are_in_or_out_as_declared():
     assert PlateauConfig(factor=0.999, threshold=0.0, patience=0).factor == 0.999
     assert AugmentationConfig(scale=(1.0, 1.0), hue=0.5, flip=0.0).scale == (1.0, 1.0)

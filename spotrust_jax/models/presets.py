@@ -3,6 +3,7 @@
 import dataclasses
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.ranges import shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +55,10 @@ def architecture(preset: str, *, width: int = 0, final_kernel: int = 1) -> Archi
     if preset not in PRESETS:
         raise InputError(f"model.preset is {preset!r}: choose one of {', '.join(PRESETS)}")
     if width < 0:
-        raise InputError(f"model.width is {width}: give a positive number of channels, or 0 for the preset's own")
+        raise InputError(
+            f"model.width is {shown(width)}: give a positive number of channels, or 0 for the preset's own"
+        )
     if final_kernel not in (1, 3):
-        raise InputError(f"model.final_kernel is {final_kernel}: choose 1 or 3")
+        raise InputError(f"model.final_kernel is {shown(final_kernel)}: choose 1 or 3")
     chosen = PRESETS[preset]
     return dataclasses.replace(chosen, width=width or chosen.width, final_kernel=final_kernel)
