@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,17 +45,29 @@ def open_data(config: TrainConfig) -> tuple[MemberData, ...]:
 
 
 def at_trained_size(data: Sequence[MemberData], config: TrainConfig) -> tuple[ScaledData, ...]:
-    """The same at the scale that networks are trained at, kept in memory as far as it fits; what is shared stays so."""
-    scale, kept_bytes = config.data.image_size, KEPT_BYTES // max(1, config.data.num_workers)
-    for_training, as_predicted = (functools.partial(rule, scale=scale) for rule in (training_shape, inference_shape))
-    training = {id(one.training): ResizedDataset(one.training, for_training, kept_bytes) for one in data}
-    validation = {id(one.validation): ResizedDataset(one.validation, as_predicted, kept_bytes) for one in data}
-    return tuple(ScaledData(training[id(one.training)], validation[id(one.validation)]) for one in data)
+    """The same at the scale that networks are trained at, kept in memory as far as it fits; what is shared stays so.
+
+    All that train share `KEPT_BYTES`, and so do all that validate, however many folds there are.
+    """
+    training = _resized([one.training for one in data], training_shape, config.data)
+    validation = _resized([one.validation for one in data], inference_shape, config.data)
+    return tuple(map(ScaledData, training, validation))
 
 
 def epoch_images(data: Sequence[MemberData | ScaledData]) -> int:
     """Photographs of an epoch, alike for all members: as many as the member with the fewest has."""
     return min(len(member.training) for member in data)
+
+
+def _resized(
+    datasets: Sequence[Dataset], rule: Callable[[int, int, int], tuple[int, int]], config: DataConfig
+) -> list[ResizedDataset]:
+    """Each data set at the trained scale, one that stands there several times as one."""
+    distinct = {id(dataset): dataset for dataset in datasets}
+    kept_bytes = KEPT_BYTES // (len(distinct) * max(1, config.num_workers))
+    shape_of = functools.partial(rule, scale=config.image_size)
+    resized = {key: ResizedDataset(dataset, shape_of, kept_bytes) for key, dataset in distinct.items()}
+    return [resized[id(dataset)] for dataset in datasets]
 
 
 class TrainingFeed:

@@ -69,6 +69,21 @@ def test_members_have_orders_of_their_own_and_a_stopped_one_gets_nothing(devices
     assert np.asarray(batch.indices).reshape(2, 2).tolist() == [[0, 1]] * 2
 
 
+@pytest.mark.parametrize(("folds", "kept"), [(1, 6), (2, 3), (3, 2)])
+def test_folds_share_what_is_kept(monkeypatch, folds, kept):
+    example = 32 * 32 * (3 + 1)
+    monkeypatch.setattr(feed, "KEPT_BYTES", 6 * example)
+    members = [MemberData(Uniform(range(9)), Uniform(range(9))) for _ in range(folds)]
+    config = dataclasses.replace(CONFIG, members=6)
+    for split in zip(*at_trained_size(members * (6 // folds), config), strict=True):
+        assert len(set(map(id, split))) == folds
+        for dataset in {id(dataset): dataset for dataset in split}.values():
+            first, second = list(dataset), list(dataset)
+            # What is kept is the very same array the second time.
+            same = [one.image is other.image for one, other in zip(first, second, strict=True)]
+            assert sum(same) == kept
+
+
 def test_validation_reads_shared_photographs_once_and_shorter_splits_end_blank(monkeypatch):
     read = []
     batches = feed.validation_batches
