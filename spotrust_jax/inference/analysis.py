@@ -123,7 +123,8 @@ def parse_scale(text: str, trained: int) -> int | None:
         return trained
     if text == "native":
         return None
-    if not text.isdigit() or int(text) < COARSEST_CELL:
+    # Python reads no number of more than 4300 digits.
+    if not text.isdecimal() or len(text) > 9 or int(text) < COARSEST_CELL:
         choices = f"trained, native or a number of pixels from {COARSEST_CELL} up"
         raise InputError(f"--scale={text} is not a scale: give {choices}")
     return int(text)

@@ -171,7 +171,7 @@ def _degrees(tags: Mapping[int, Any], tag: int, letter: int, letters: str, most:
     degrees, minutes, seconds = map(float, tags[tag])
     value = degrees + minutes / 60 + seconds / 3600
     hemisphere = _letters(tags, letter, "missing")
-    if hemisphere not in letters:
+    if hemisphere not in tuple(letters):
         raise _UnknownError(f"its hemisphere is {hemisphere!r}, neither {letters[0]} nor {letters[1]}")
     if not (0 <= value <= most and minutes >= 0 and seconds >= 0):
         raise _UnknownError(f"it is {value:g} degrees {hemisphere}")

@@ -158,7 +158,7 @@ def _is_sound(row: Row) -> bool:
     if (
         not texts
         or not isinstance(row.height, int | None)
-        or not isinstance(row.height, int | None)
+        or not isinstance(row.width, int | None)
         or "\0" in row.photograph + row.outputs
     ):
         return False

@@ -1,12 +1,14 @@
 """Tiles and views of photographs against maps that are known for every pixel."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.analysis import Analysis, predict_photograph
+from spotrust_jax.inference.analysis import Analysis, parse_scale, predict_photograph
 from spotrust_jax.inference.views import VIEWS, combine, put_back, show
 from spotrust_jax.sampling import pass_keys
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
@@ -90,3 +92,9 @@ def test_tiles_share_what_is_drawn_for_the_photograph():
 def test_tiles_that_cannot_be(settings, words):
     with pytest.raises(InputError, match=words):
         Analysis(None, **settings)
+
+
+@pytest.mark.parametrize("text", ["²", "6²", "①", "-64", "64.0", "", "8", "9" * 5000])
+def test_scale_that_is_no_number_of_pixels_is_one_line(text):
+    with pytest.raises(InputError, match=f"--scale={re.escape(text)} is not a scale: give trained, native or a number"):
+        parse_scale(text, 640)

@@ -120,6 +120,9 @@ def test_bad_input_is_one_line(predictions, tmp_path):
         {"outputs": 5},
         {"outputs": "a\0"},
         {"photograph": None},
+        {"height": "70"},
+        {"width": "50"},
+        {"width": [50]},
     ],
 )
 def test_summary_of_somebody_else_names_nothing_outside(predictions, change):

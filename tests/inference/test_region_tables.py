@@ -251,6 +251,8 @@ SYDNEY = {1: "S", 2: (33.0, 51.0, 30.0), 3: "E", 4: (151.0, 12.0, 36.0)}
     ("tags", "words"),
     [
         ({2: (0.0, 0.0, 0.0), 4: (0.0, 0.0, 0.0)}, "it is 0, 0, which receivers write that have none"),
+        ({1: "NS"}, "its hemisphere is 'NS', neither N nor S"),
+        ({3: "EW"}, "its hemisphere is 'EW', neither E nor W"),
         ({1: "s"}, "its hemisphere is 's', neither N nor S"),
         ({1: "South"}, "its hemisphere is 'South', neither N nor S"),
         ({3: "O"}, "its hemisphere is 'O', neither E nor W"),
