@@ -79,6 +79,12 @@ class FolderDataset:
         return (self[index] for index in range(len(self)))
 
 
+def given_splits(path: Path, names: Iterable[str]) -> dict[str, str] | None:
+    """The split of each photograph in images/ as splits.csv or the folders give it; None where neither does."""
+    entries = _checked_table(path / TABLE, set(names)) if has_split_table(path) else _folder_splits(path, names)
+    return {name: entry.split for name, entry in entries.items()} or None
+
+
 class _Entry(NamedTuple):
     split: str
     group: str

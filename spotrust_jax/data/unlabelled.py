@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from spotrust_jax.config import UnlabelledConfig
+from spotrust_jax.data.folder import given_splits
 from spotrust_jax.data.image_files import files_below, is_readable
 from spotrust_jax.data.images import read_image, resize_image
-from spotrust_jax.data.split_table import TABLE, read_split_table
+from spotrust_jax.data.split_names import is_fold
 from spotrust_jax.data.synthetic import SurveySceneDataset
 from spotrust_jax.errors import InputError
 
@@ -48,16 +49,13 @@ def _folders(path: str) -> list[Path]:
 
 
 def _training_files(path: Path) -> list[Path]:
-    """All photographs below a folder; of a data set with images/ and splits.csv what it keeps for neither test nor
-    validation.
-    """
+    """All photographs below a folder; of a data set that splits.csv or folders below images/ divide, what trains."""
     if not path.is_dir():
         raise InputError(f"config.data.path names {path}, which is no folder: give folders of photographs")
     root = path / "images" if (path / "images").is_dir() else path
     files = {file.relative_to(root).with_suffix("").as_posix(): file for file in files_below(root, _wanted, _refuse)}
-    if (path / TABLE).is_file() and root != path:
-        kept = {row.name for row in read_split_table(path / TABLE) if row.split not in ("validation", "test")}
-        files = {name: file for name, file in files.items() if name in kept}
+    if root != path and (splits := given_splits(path, files)):
+        files = {name: file for name, file in files.items() if splits[name] == "train" or is_fold(splits[name])}
     if not files:
         raise InputError(f"config.data.path names {path}, which has no photographs to train on: check the folder")
     return list(files.values())

@@ -200,6 +200,8 @@ class _Run:
 
     def _save(self) -> None:
         with disk_errors(self._workdir, self._latest):
+            # The state knows the lowest loss: it must never be there before the model that has it.
+            self._best.wait_until_finished()
             self._latest.save(self.position.steps, self.position._asdict(), self._state)
 
     def _leave_if_asked(self) -> None:

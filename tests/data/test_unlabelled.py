@@ -72,3 +72,15 @@ def test_settings_out_of_range_are_refused():
     for values, name in (({"scenes": -1}, "scenes"), ({"long_side": 8}, "long_side"), ({"held_out": 1.0}, "held_out")):
         with pytest.raises(InputError, match=f"data.{name} is"):
             UnlabelledConfig(**values)
+
+
+def test_only_what_trains_of_a_divided_data_set_is_taken(tmp_path):
+    """As FolderDataset divides it: spaces of a spreadsheet are no part of a cell, and folders are splits, too."""
+    for level, name in enumerate(["a", "b", "c", "d", "e", "f"]):
+        _save(tmp_path / "table" / "images" / f"{name}.png", level=level)
+    rows = ["name,split", "a, train", "b, test", "c ,validation ", "d,unlike_test", "e,unlike_validation", "f,fold_2 "]
+    (tmp_path / "table" / "splits.csv").write_text("\n".join(rows))
+    for level, folder in enumerate(["train", "val", "test"], 10):
+        _save(tmp_path / "folders" / "images" / folder / "a.png", level=level)
+    levels, _ = _levels(UnlabelledConfig(f"{tmp_path / 'table'},{tmp_path / 'folders'}"))
+    assert sorted(levels) == [0, 5, 10]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -123,6 +124,15 @@ def test_an_interrupted_run_ends_as_the_whole_one(config, teacher, finished, tmp
     assert all(np.array_equal(*pair) for pair in zip(*models, strict=True))
     # A run that is over is not begun again.
     assert _pretrain(config, tmp_path, teacher) == finished[1]
+
+
+def test_the_best_model_is_there_before_the_state_that_knows_its_loss(tmp_path):
+    """Whenever a run is killed: what would find it again does not come before it."""
+    disk, run = Mock(), object.__new__(pretraining._Run)
+    run._workdir, run._best, run._latest = tmp_path, disk.best, disk.latest
+    run.position, run._state = pretraining.Pretrained(5, 0.1), "state"
+    run._save()
+    assert [call[0] for call in disk.mock_calls] == ["best.wait_until_finished", "latest.save"]
 
 
 def test_training_starts_from_the_backbone_alone(config, finished):
