@@ -5,8 +5,10 @@ The parts are in audit.py, splits.py, card.py and the two writers; here is only 
 
 import contextlib
 import fcntl
+import filecmp
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -22,6 +24,8 @@ from spotrust_jax.data.splits import TEST_SHARE, TRAIN_SHARE, check_division
 from spotrust_jax.errors import InputError, RunError
 
 _UNFINISHED, _FINISHED = ".unfinished", ".finished"
+
+_TAKEN_REMEDY = "choose another folder, or delete this one first"
 
 
 class SourceDataset:
@@ -72,7 +76,7 @@ def prepare(
         RunError: where the disk is full.
     """
     check_division(folds, train_share, test_share)
-    with _output_folder(output, source.root):
+    with _output_folder(output, source.root) as completed:
         audited = audit(source, max_pixels=max_pixels)
         try:
             audited = with_splits(audited, folds=folds, train_share=train_share, test_share=test_share, seed=seed)
@@ -80,6 +84,9 @@ def prepare(
         except InputError as error:
             problem = str(error)
         report(describe(audited))
+        if completed:
+            _check_same(audited, output)
+            return audited
         with _told_when_full(output):
             if problem:
                 raise InputError(f"{problem} (all findings: {write_audit(audited, output)})")
@@ -90,11 +97,11 @@ def prepare(
 
 
 @contextlib.contextmanager
-def _output_folder(output: Path, root: Path) -> Iterator[None]:
+def _output_folder(output: Path, root: Path) -> Iterator[bool]:
     """Makes the folder and keeps other runs out of it until the end of the block.
 
-    What a killed run had finished there is put into its place, what it had not is removed. An `InputError` says where
-    the folder lies in the source, or holds anything but an earlier audit.
+    What a killed run had finished there is put into its place, and the block is told so; what it had not is removed. An
+    `InputError` says where the folder lies in the source, or holds anything else but an earlier audit.
     """
     if Path(os.path.realpath(output)).is_relative_to(os.path.realpath(root)):
         raise InputError(f"output {output} lies in the source {root}, which is never written to: choose another folder")
@@ -102,17 +109,25 @@ def _output_folder(output: Path, root: Path) -> Iterator[None]:
         try:
             output.mkdir(parents=True, exist_ok=True)
             until_the_end.enter_context(_locked(output))
-            if (output / _FINISHED).is_dir():
+            completed = (output / _FINISHED).is_dir()
+            if completed:
                 _put_in_place(output)
             if (output / _UNFINISHED).is_dir():
                 shutil.rmtree(output / _UNFINISHED)
             taken = [entry for entry in os.listdir(output) if entry != AUDIT_NAME]
         except OSError as error:
             raise InputError(f"output {output} cannot be used ({error.strerror}): choose another folder") from error
-        if taken:
-            remedy = "choose another folder, or delete this one first"
-            raise InputError(f"output {output} is not empty, it holds {min(taken)}: {remedy}")
-        yield
+        if taken and not completed:
+            raise InputError(f"output {output} is not empty, it holds {min(taken)}: {_TAKEN_REMEDY}")
+        yield completed
+
+
+def _check_same(audited: Audit, output: Path) -> None:
+    """Raises an `InputError` where the data set that a killed run had finished is not that of this audit."""
+    with tempfile.TemporaryDirectory() as folder:
+        same = filecmp.cmp(write_audit(audited, Path(folder)), output / AUDIT_NAME, shallow=False)
+    if not same:
+        raise InputError(f"output {output} is not empty, an earlier run wrote another data set there: {_TAKEN_REMEDY}")
 
 
 @contextlib.contextmanager

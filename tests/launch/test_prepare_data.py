@@ -257,8 +257,14 @@ def test_killed_runs_stand_in_nobodys_way(source, tmp_path):
     shutil.rmtree(output)
     shutil.copytree(whole, output / ".finished")
     (output / ".finished" / "images").rename(output / "images")
+    copied = tmp_path / "copied"
+    shutil.copytree(output, copied)
+    prepare(read_source(source), output, **options)
+    assert_prepared(output, NAMES)
     with pytest.raises(InputError, match="is not empty"):
         prepare(read_source(source), output, **options)
+    with pytest.raises(InputError, match="is not empty, an earlier run wrote another data set"):
+        prepare(read_source(source), copied, **options, train_share=0.5, test_share=0.4)
     assert_prepared(output, NAMES)
     assert sorted(path.name for path in output.iterdir()) == sorted(path.name for path in whole.iterdir())
 

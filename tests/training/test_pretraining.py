@@ -129,6 +129,7 @@ def test_an_interrupted_run_ends_as_the_whole_one(config, teacher, finished, tmp
 def test_the_best_model_is_there_before_the_state_that_knows_its_loss(tmp_path):
     """Whenever a run is killed: what would find it again does not come before it."""
     disk, run = Mock(), object.__new__(pretraining._Run)
+    disk.attach_mock(Mock(spec=pretraining.LatestState), "latest")
     run._workdir, run._best, run._latest = tmp_path, disk.best, disk.latest
     run.position, run._state = pretraining.Pretrained(5, 0.1), "state"
     run._save()
