@@ -44,12 +44,15 @@ class FolderDataset:
             raise InputError(f"data set {path} does not exist or is not a folder: check the path")
         self._images = _files_by_name(path / "images")
         self._masks = _files_by_name(path / "masks")
-        self._ignored = _files_by_name(path / "ignored") if (path / "ignored").is_dir() else {}
+        self._ignored = _ignored_by_name(path)
         if not self._images:
             extensions = ", ".join(sorted(IMAGE_EXTENSIONS))
             raise InputError(f"{path / 'images'} has no photographs: put files there that end in {extensions}")
         if missing := self._images.keys() - self._masks.keys():
             raise InputError(f"{path / 'masks'} has no mask for {_listed(missing)}: add it or remove the photograph")
+        if alone := self._ignored.keys() - self._images.keys():
+            remedy = "name it as its photograph, or remove it"
+            raise InputError(f"{path / 'ignored'} has a mask for {_listed(alone)}, not found in images: {remedy}")
         self._entries = _entries(path, self._images, split)
         sizes = Counter(entry.split for entry in self._entries.values())
         splits = chosen_splits(sizes, split, fold, path)
@@ -100,6 +103,14 @@ def _files_by_name(folder: Path) -> dict[str, Path]:
             raise InputError(f"{file} and {files[name].name} have one name: rename or remove one of them")
         files[name] = file
     return files
+
+
+def _ignored_by_name(path: Path) -> dict[str, Path]:
+    """What is in the folder ignored/, in whatever case it is written; nothing where there is none."""
+    folders = sorted(folder for folder in path.iterdir() if folder.name.casefold() == "ignored" and folder.is_dir())
+    if len(folders) > 1:
+        raise InputError(f"{path} has the folders {folders[0].name} and {folders[1].name}: put all masks into one")
+    return _files_by_name(folders[0]) if folders else {}
 
 
 def _refuse(error: OSError) -> None:

@@ -324,3 +324,22 @@ def test_other_photographs_are_not_mixed_in(tmp_path):
     make(tmp_path, ["a", "b"])
     with pytest.raises(InputError, match=r"images has other files already, such as b\.png: give an empty folder"):
         write_folder({"train": Photographs("a")}, tmp_path, CARD)
+
+
+@pytest.mark.parametrize("folder", ["ignored", "Ignored"])
+def test_masks_of_what_is_ignored_are_of_photographs(tmp_path, folder):
+    """In a folder in whatever case; one that belongs to no photograph is a name misspelt."""
+    for name in ("images/a.png", "masks/a.png", f"{folder}/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        image = Image.new("RGB" if name.startswith("images") else "L", (4, 3), 0)
+        image.putpixel((1, 2), 255 if image.mode == "L" else (9, 9, 9))
+        image.save(tmp_path / name)
+    expected = np.zeros((3, 4), bool)
+    expected[2, 1] = True
+    np.testing.assert_array_equal(FolderDataset(tmp_path, "all")[0].ignored, expected)
+    source = read_source(tmp_path)
+    np.testing.assert_array_equal(source.photographs[0].label.read(3, 4).ignored, expected)
+    assert source.findings == ()
+    (tmp_path / folder / "a.png").rename(tmp_path / folder / "A1.png")
+    with pytest.raises(InputError, match="has a mask for A1, not found in images: name it"):
+        FolderDataset(tmp_path, "all")

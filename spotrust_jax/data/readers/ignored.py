@@ -43,7 +43,7 @@ def with_ignored(root: Path, reading: Reading) -> Reading:
     """
     masks = defaultdict(list)
     for file in photographs_below(root):
-        if FOLDER in Path(relative(root, file)).parts[:-1]:
+        if FOLDER in map(str.casefold, Path(relative(root, file)).parts[:-1]):
             masks[_name(root, file)].append(file)
     if not masks:
         return reading
@@ -65,4 +65,4 @@ def with_ignored(root: Path, reading: Reading) -> Reading:
 
 
 def _name(root: Path, mask: Path) -> str:
-    return "/".join(folder for folder in name_of(root, mask).split("/") if folder != FOLDER)
+    return "/".join(folder for folder in name_of(root, mask).split("/") if folder.casefold() != FOLDER)
