@@ -12,6 +12,7 @@ from PIL import Image
 from spotrust_jax.data.card import CARD_NAME, DatasetCard, card_to_dict, check_writable
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.image_files import files_below, is_photograph
+from spotrust_jax.data.sampling import sites_of
 from spotrust_jax.errors import InputError
 
 
@@ -30,17 +31,18 @@ def write_folder(splits: Mapping[str, Dataset], folder: Path, card: DatasetCard)
         _check_empty_but_for(folder / kind, names)
     rows = []
     for split, dataset in splits.items():
-        for example in dataset:
+        for example, site in zip(dataset, sites_of(dataset), strict=True):
             _save(example.image, folder / "images", example.name)
             _save(example.mask, folder / "masks", example.name)
             if example.ignored is not None and example.ignored.any():
                 _save(example.ignored, folder / "ignored", example.name)
-            rows.append((example.name, split, example.group))
+            rows.append((example.name, split, example.group, site))
     (folder / CARD_NAME).write_text(json.dumps(card_to_dict(card), indent=2) + "\n", "utf-8")
     with (folder / "splits.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["name", "split", "group"])
-        writer.writerows(sorted(rows))
+        columns = 4 if any(site for *_, site in rows) else 3
+        writer.writerow(["name", "split", "group", "site"][:columns])
+        writer.writerows(row[:columns] for row in sorted(rows))
 
 
 def _save(pixels: Shaped[np.ndarray, "height width *channel"], folder: Path, name: str) -> None:

@@ -34,6 +34,7 @@ class SourceDataset:
     def __init__(self, source: Source, records: list[Record], *, max_pixels: int = MAX_PIXELS):
         self.names = tuple(sorted(record.name for record in records))
         self._photographs: dict[str, LabelledPhotograph] = {p.name: p for p in source.photographs}
+        self.sites = tuple(self._photographs[name].site for name in self.names)
         self._groups = {record.name: record.group for record in records}
         self._max_pixels = max_pixels
 

@@ -101,6 +101,7 @@ class LabelledPhotograph(NamedTuple):
     # Where the source says so.
     split: str | None = None
     group: str | None = None
+    site: str = ""
 
     def read(self, max_pixels: int) -> UInt8[np.ndarray, "height width 3"]:
         """The photograph upright, as `images.read_image` gives it, and with its errors."""

@@ -329,3 +329,18 @@ def test_output_that_tfds_cannot_name_is_one_line(source, tmp_path):
     assert "is no Unicode text" in done.stderr and "--to=folder" in done.stderr
     assert run(f"--source={source}", f"--output={output}", "--to=folder").returncode == 0
     assert_prepared(output, NAMES)
+
+
+def test_sites_are_kept(source, tmp_path):
+    """By which training balances its photographs."""
+    names = sorted(photograph.name for photograph in read_source(source).photographs)
+    rows = [
+        f"{name},{('train', 'validation')[i % 2]},{name},{('bridge', 'tank')[i // 2 % 2]}"
+        for i, name in enumerate(names)
+    ]
+    (source / "splits.csv").write_text("\n".join(["name,split,group,site", *rows]))
+    prepare(read_source(source), tmp_path / "out", card=CARD, to="folder", report=lambda text: None)
+    sites = {row["name"]: row["site"] for row in csv.DictReader((tmp_path / "out" / "splits.csv").open())}
+    assert (
+        sites == {row.split(",")[0]: row.split(",")[3] for row in rows if row.split(",")[0] in sites} and len(sites) > 5
+    )

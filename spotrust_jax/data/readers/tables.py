@@ -53,7 +53,7 @@ def _possible_names(file: str) -> set[str]:
 
 
 def _with(photograph: LabelledPhotograph, row: SplitRow) -> LabelledPhotograph:
-    return photograph._replace(split=_split(row), group=row.group or photograph.group or photograph.name)
+    return photograph._replace(split=_split(row), group=row.group or photograph.group or photograph.name, site=row.site)
 
 
 def _split(row: SplitRow) -> str | None:

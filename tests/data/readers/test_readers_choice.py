@@ -64,7 +64,7 @@ def test_table_of_splits(tmp_path, put, found):
     rows = ["name,split,group", "09,train,tank", "089,val,", " 090 , test , pipe ", "a.b,training,x", "a.b,test,x"]
     put("splits.csv", "\ufeff" + "\r\n".join([*rows, "c,trian,", "zzz,train,", "e,train,", ",,"]))
     source = read_source(tmp_path)
-    assert [(name, split, group) for name, _, _, split, group in source.photographs] == [
+    assert [(name, split, group) for name, _, _, split, group, *_ in source.photographs] == [
         ("089", "validation", "089"),
         ("09", "train", "tank"),
         ("090", "test", "pipe"),
