@@ -152,12 +152,12 @@ def test_masks_that_cannot_be_read(tmp_path, put):
     put("masks/a.png", np.zeros((6, 8, 4), np.uint8))
     assert "transparent" in str(refusal(tmp_path))
     put("masks/a.png", np.zeros((6, 8), np.uint8))
-    ((*_, label, _, _),) = read_source(tmp_path, max_pixels=47).photographs
+    (photograph,) = read_source(tmp_path, max_pixels=47).photographs
     with pytest.raises(UnusableError, match="more than 47"):
-        label.read(6, 8)
+        photograph.label.read(6, 8)
     put("masks/a.png", np.zeros((3, 4), np.uint8))
-    ((*_, label, _, _),) = read_source(tmp_path).photographs
-    assert label.read(6, 8).mask.shape == (3, 4)  # the caller compares
+    (photograph,) = read_source(tmp_path).photographs
+    assert photograph.label.read(6, 8).mask.shape == (3, 4)  # the caller compares
 
 
 def test_classes_that_masks_do_not_have(tmp_path, put):
