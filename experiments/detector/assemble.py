@@ -18,7 +18,8 @@ from absl import app, flags
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from spotrust_jax.data.images import read_image, read_mask, resize_image, resize_mask
+from experiments.detector.folders import read_named, read_table
+from spotrust_jax.data.images import read_mask, resize_image, resize_mask
 from spotrust_jax.data.synthetic import SURVEY_SCENES, draw_survey_scene, draw_unlike_scene
 from spotrust_jax.data.synthetic.objects import draw_object_scene
 
@@ -47,18 +48,18 @@ class Labelled(NamedTuple):
 
 def labelled(photographs: Path) -> Iterator[Labelled]:
     """All photographs with outlines, those known to show no corrosion, and the scenes."""
-    for row in _rows(photographs / "inspection_photos" / "splits.csv"):
+    for row in read_table(photographs / "inspection_photos" / "splits.csv"):
         image, mask = _pair(photographs / "inspection_photos", row["name"])
         yield Labelled(row["name"], row["split"], row["group"], row["site"], image, mask)
-    for row in _rows(photographs / "corrosion_photos" / "splits.csv"):
+    for row in read_table(photographs / "corrosion_photos" / "splits.csv"):
         image, mask = _pair(photographs / "corrosion_photos", row["name"])
         # Its other parts are for tests and comparisons.
         split = "train" if row["split"] == "train" else "test"
         group = f"objects:{row['group']}"
         yield Labelled(f"steel_{row['name']}", split, group, "corrosion_photos", image, mask)
-    for row in _rows(photographs / "unlabelled" / "list.csv"):
+    for row in read_table(photographs / "unlabelled" / "list.csv"):
         if row["label"] == "no_rust":
-            image = read_image(_file(photographs / "unlabelled", row["name"]))
+            image = read_named(photographs / "unlabelled", row["name"])
             name = f"clean_{row['name']}"
             yield Labelled(name, "train", name, "clean", image, np.zeros(image.shape[:2], bool))
     for kind, count in _SCENES.items():
@@ -68,17 +69,8 @@ def labelled(photographs: Path) -> Iterator[Labelled]:
             yield Labelled(name, "train", name, kind, image, mask)
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    with table.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def _pair(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
-    return read_image(_file(folder, name)), read_mask(folder / "masks" / f"{name}.png")
-
-
-def _file(folder: Path, name: str) -> Path:
-    return next((folder / "images").glob(f"{name}.*"))
+    return read_named(folder, name), read_mask(folder / "masks" / f"{name}.png")
 
 
 def _stored_shape(shape: tuple[int, int], long_side: int) -> tuple[int, int]:
@@ -108,9 +100,9 @@ def main(_: list[str]) -> None:
         writer = csv.writer(file)
         writer.writerow(["name", "split", "group", "site"])
         writer.writerows(sorted(rows))
-    for row in _rows(photographs / "unlabelled" / "list.csv"):
+    for row in read_table(photographs / "unlabelled" / "list.csv"):
         if row["label"] != "no_rust":
-            image = read_image(_file(photographs / "unlabelled", row["name"]))
+            image = read_named(photographs / "unlabelled", row["name"])
             _write_image(image, output / "unlabelled" / f"{row['name']}.webp", 3 * _LONG_SIDE.value // 4)
     print(f"{len(rows)} labelled photographs and scenes: {data}")
 

@@ -8,7 +8,6 @@ on photographs that did not fit them is estimated by leaving out a fifth of the 
 are kept in OUTPUT, so a second start predicts nothing again.
 """
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from absl import app, flags
 from jaxtyping import Float64
 
 from experiments.detector import measure, scores
+from experiments.detector.folders import read_named, read_table
 from experiments.detector.measure import Measured, Photograph
 from experiments.detector.scores import Interval
 from spotrust_jax.affine_calibration import AffineCalibration
@@ -38,8 +38,8 @@ _CLEAN_AREA, _CLEAN_PHOTOGRAPHS = 0.015, 0.2
 
 def labelled(folder: Path, split: str) -> Iterator[Photograph]:
     """Photographs of a split of inspection_photos."""
-    for row in _rows(folder / "splits.csv", split):
-        image = read_image(next((folder / "images").glob(f"{row['name']}.*")))
+    for row in read_table(folder / "splits.csv", split=split):
+        image = read_named(folder, row["name"])
         mask = read_mask(folder / "masks" / f"{row['name']}.png")
         yield Photograph(row["name"], row["group"], row["site"], image, mask)
 
@@ -51,16 +51,11 @@ def clean(photographs: Path, split: str) -> Iterator[Photograph]:
     """
     folder = photographs / "no_rust"
     known = {photograph_hash(read_image(file)) for file in (photographs / "unlabelled" / "images").iterdir()}
-    for row in _rows(folder / "splits.csv", split):
-        image = read_image(next((folder / "images").glob(f"{row['name']}.*")))
+    for row in read_table(folder / "splits.csv", split=split):
+        image = read_named(folder, row["name"])
         if photograph_hash(image) in known:
             continue
         yield Photograph(row["name"], row["name"], "no_rust", image, np.zeros(image.shape[:2], bool))
-
-
-def _rows(table: Path, split: str) -> list[dict[str, str]]:
-    with table.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if row["split"] == split]
 
 
 def cautious_threshold(without_rust: Measured, best: float) -> float:

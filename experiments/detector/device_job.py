@@ -11,7 +11,6 @@ of it and compared with one trained from scratch on all of that site's. OUT gets
 
 import concurrent.futures
 import contextlib
-import csv
 import json
 import os
 import subprocess
@@ -28,6 +27,7 @@ from absl import app, flags
 
 from configs import inspection
 from experiments.detector import measure, resident
+from experiments.detector.folders import read_table
 from experiments.detector.half_weights import load_half, save_half
 from experiments.detector.sites import COUNTS, SITES, in_random_order
 from spotrust_jax.checkpoints import load_model
@@ -99,8 +99,7 @@ def configuration() -> TrainConfig:
 
 def read_rows(data: Path, names: tuple[str, ...]) -> Rows:
     """The table, by name."""
-    with (data / "splits.csv").open(newline="") as file:
-        rows = {row["name"]: row for row in csv.DictReader(file)}
+    rows = {row["name"]: row for row in read_table(data / "splits.csv")}
     return Rows(names, *(tuple(rows[name][column] for name in names) for column in ("split", "group", "site")))
 
 

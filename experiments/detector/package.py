@@ -9,7 +9,6 @@ sources with their licences, the scores of the test part, and hashes of all phot
 calibration come from. Weights are stored in half precision.
 """
 
-import csv
 import dataclasses
 import json
 from collections.abc import Iterable
@@ -20,10 +19,10 @@ import jax
 import numpy as np
 from absl import app, flags
 
+from experiments.detector.folders import read_named, read_table
 from experiments.detector.half_weights import load_half
 from spotrust_jax.affine_calibration import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, save_safetensors
-from spotrust_jax.data.images import read_image
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.models.segmenter import ModelConfig
 
@@ -50,16 +49,14 @@ def photographs_of(folder: Path, names: Iterable[str], prefix: str) -> SeenPhoto
     """Hashes of these photographs as they are."""
 
     def seen(name: str) -> tuple[str, str]:
-        image = read_image(next((folder / "images").glob(f"{name}.*")))
-        return f"{prefix}/{name}", photograph_hash(image)
+        return f"{prefix}/{name}", photograph_hash(read_named(folder, name))
 
     with ThreadPoolExecutor() as threads:
         return SeenPhotographs(*zip(*threads.map(seen, names), strict=True))
 
 
 def _names(table: Path, column: str, *values: str) -> list[str]:
-    with table.open(newline="") as file:
-        return [row["name"] for row in csv.DictReader(file) if row[column] in values]
+    return [row["name"] for row in read_table(table) if row[column] in values]
 
 
 def ensemble() -> CheckpointConfig:

@@ -2,13 +2,12 @@
 
 import numpy as np
 
+from experiments.detector.folders import Row
+
 SITES = ("bridge", "captura", "city", "footbridge")
 
 COUNTS = (10, 25, 50)
 """Photographs that networks are fine-tuned to a new site with."""
-
-# Of splits.csv, by column.
-Row = dict[str, str]
 
 
 def in_random_order(rows: list[Row], seed: int = 0) -> list[Row]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from experiments.detector.sites import COUNTS, SITES, Row, in_random_order
+from experiments.detector.folders import Row, read_table
+from experiments.detector.sites import COUNTS, SITES, in_random_order
 
 _DATA = flags.DEFINE_string("data", None, "Data set that assemble.py wrote.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
@@ -42,8 +43,7 @@ def _with_fold(row: Row) -> Row:
 def main(_: list[str]) -> None:
     """Writes all subsets of all sites."""
     data, output = Path(_DATA.value), Path(_OUTPUT.value)
-    with (data / "splits.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(data / "splits.csv")
     write_subset(data, output / "cross_site", [_with_fold(row) for row in rows if row["split"] != "validation"])
     write_subset(data, output / "others", [row for row in rows if row["site"] not in SITES and row["split"] == "train"])
     for site in SITES:
