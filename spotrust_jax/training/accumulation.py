@@ -10,6 +10,16 @@ from spotrust_jax.ensemble import Placement
 from spotrust_jax.errors import InputError
 
 
+def check_shares(batch_size: int, placement: Placement) -> None:
+    """Raises an `InputError` unless the replicas can split a batch evenly."""
+    whole = placement.round_up(batch_size)
+    if whole != batch_size:
+        raise InputError(
+            f"config.batch_size is {batch_size}, which {placement.replicas} devices cannot split evenly: give {whole}, "
+            f"or use fewer devices"
+        )
+
+
 def check_pieces(config: TrainConfig, placement: Placement) -> None:
     """Raises an `InputError` unless each device's share of the batch divides into `config.accumulation` pieces."""
     share = placement.round_up(config.batch_size) // placement.replicas

@@ -18,9 +18,9 @@ from tqdm import tqdm
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.ensemble import DeviceGrid
-from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.errors import RunError
 from spotrust_jax.recipe import Metric
-from spotrust_jax.training.accumulation import check_pieces
+from spotrust_jax.training.accumulation import check_pieces, check_shares
 from spotrust_jax.training.feed import (
     MemberData,
     TrainingFeed,
@@ -83,7 +83,7 @@ def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax
         RunError: where the disk does not take what is written.
     """
     workdir, grid = Path(workdir), DeviceGrid(config.members, tuple(devices))
-    _check_shares(config, grid)
+    check_shares(config.batch_size, grid.placement)
     check_pieces(config, grid.placement)
     data = open_data(config)
     config = claim(workdir, config, data[0].training)
@@ -284,15 +284,6 @@ class _Timing(NamedTuple):
     started: float
     steps: int
     seconds: float
-
-
-def _check_shares(config: TrainConfig, grid: DeviceGrid) -> None:
-    whole = grid.placement.round_up(config.batch_size)
-    if whole != config.batch_size:
-        raise InputError(
-            f"config.batch_size is {config.batch_size}, which {grid.placement.replicas} devices cannot split evenly: "
-            f"give {whole}, or use fewer devices"
-        )
 
 
 def _is_due(every: int, count: int) -> bool:

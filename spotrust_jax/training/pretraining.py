@@ -27,6 +27,7 @@ from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.teacher import STRIDES, Teacher, load_teacher
+from spotrust_jax.training.accumulation import check_shares
 from spotrust_jax.training.distillation import (
     Inputs,
     evaluation_step,
@@ -217,12 +218,7 @@ class _Run:
 
 
 def _check(config: PretrainConfig, grid: DeviceGrid) -> None:
-    whole = grid.placement.round_up(config.batch_size)
-    if whole != config.batch_size:
-        raise InputError(
-            f"config.batch_size is {config.batch_size}, which {grid.placement.replicas} devices cannot split evenly: "
-            f"give {whole}, or use fewer devices"
-        )
+    check_shares(config.batch_size, grid.placement)
     crop = config.augmentation.crop_size
     if any(side % COARSEST_CELL or side <= 0 for side in crop):
         raise InputError(f"config.augmentation.crop_size is {crop}: give multiples of {COARSEST_CELL} pixels")
