@@ -22,7 +22,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
-from spotrust_jax.orbax_reads import quiet_reads
+from spotrust_jax.orbax_reads import quiet_reads, reason
 from spotrust_jax.plain_files import special_file
 from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
 from spotrust_jax.ranges import is_finite, shown
@@ -248,8 +248,9 @@ def _restore(folder: Path) -> Variables:
     except InputError:
         raise
     except Exception as error:  # of damaged files Orbax and TensorStore raise nearly anything
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:100]}"
-        raise InputError(f"checkpoint {folder} is damaged and cannot be restored ({reason}): give another") from error
+        raise InputError(
+            f"checkpoint {folder} is damaged and cannot be restored ({reason(error)}): give another"
+        ) from error
 
 
 def _template(metadata: PyTree) -> Variables:

@@ -28,6 +28,13 @@ def quiet_reads() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def reason(error: BaseException) -> str:
+    """The first words of what went wrong at the bottom: Orbax wraps it in its own description of the array."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:100]}"
+
+
 class _WaitingLoop(asyncio.SelectorEventLoop):
     def close(self) -> None:
         if not self.is_closed() and (tasks := asyncio.all_tasks(self)):

@@ -31,7 +31,7 @@ from spotrust_jax.config import TrainConfig
 from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.models.segmenter import Variables
-from spotrust_jax.orbax_reads import quiet_reads
+from spotrust_jax.orbax_reads import quiet_reads, reason
 from spotrust_jax.training.seen import Seen
 from spotrust_jax.training.state import MemberState, state_shapes
 
@@ -102,10 +102,9 @@ class LatestState:
         try:
             with quiet_reads():
                 restored = self._manager.restore(self.label, args=args)
-        except (ValueError, KeyError, FileNotFoundError) as error:
-            reason = str(error).splitlines()[0]
+        except Exception as error:  # of damaged files Orbax and TensorStore raise nearly anything
             raise InputError(
-                f"{self._workdir / 'latest'} is not the state of this run ({reason}): give another --workdir"
+                f"{self._workdir / 'latest'} is not the state of this run ({reason(error)}): give another --workdir"
             ) from error
         state = serialization.from_state_dict(shapes, restored["state"])
         return restored["position"], self._grid.unstacked(state)
@@ -134,9 +133,9 @@ def disk_errors(workdir: Path, latest: LatestState) -> Iterator[None]:
     except (InputError, RunError):
         raise
     except (OSError, ValueError, RuntimeError) as error:
-        reason, remedy = " ".join(str(error).split())[:300], _remedy(error)
+        words, remedy = " ".join(str(error).split())[:300], _remedy(error)
         raise RunError(
-            f"{workdir} could not be written ({reason}): {remedy}the same command then goes on from step "
+            f"{workdir} could not be written ({words}): {remedy}the same command then goes on from step "
             f"{latest.label or 0}"
         ) from error
 

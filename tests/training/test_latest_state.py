@@ -1,0 +1,61 @@
+"""The latest state of a run on disk: what comes back, and what a restart says where bytes of it were damaged."""
+
+import random
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from spotrust_jax.ensemble import DeviceGrid
+from spotrust_jax.errors import InputError
+from spotrust_jax.training.run_state import LatestState
+from tests.mutations.damage import any_bytes
+
+# Large enough that its compressed values lie in a file of their own, not in the index.
+STATE = {"kernel": np.random.default_rng(0).normal(size=(1, 64, 64)).astype(np.float32), "step": np.zeros([1], np.int32)}
+
+
+def _states(workdir):
+    return LatestState(workdir, DeviceGrid(1, jax.local_devices()[:1]))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    states = _states(workdir)
+    states.save(3, {"steps": 3}, DeviceGrid(1, jax.local_devices()[:1]).spread(STATE))
+    states.wait()
+    states.close()
+    return workdir
+
+
+def _restore(workdir):
+    states = _states(workdir)
+    try:
+        return states.restore(STATE)
+    finally:
+        states.close()
+
+
+def test_comes_back(saved):
+    position, state = _restore(saved)
+    assert position == {"steps": 3}
+    np.testing.assert_array_equal(state["kernel"], STATE["kernel"].reshape(np.shape(state["kernel"])))
+
+
+def test_damaged_bytes_are_told_in_a_line(saved, tmp_path):
+    files = sorted(path.relative_to(saved) for path in (saved / "latest").rglob("*") if path.is_file())
+    assert any("/d/" in str(name) for name in files)
+    refused = 0
+    for number, name in enumerate(files * 3):
+        workdir = tmp_path / str(number)
+        shutil.copytree(saved, workdir)
+        (workdir / name).write_bytes(any_bytes(random.Random(number), (workdir / name).read_bytes()))
+        try:
+            _restore(workdir)
+        except InputError as error:
+            refused += 1
+            assert f"{workdir.resolve() / 'latest'} is not the state of this run" in str(error)
+            assert "\n" not in str(error) and "See full TensorStore details" not in str(error)
+    assert refused >= len(files)
