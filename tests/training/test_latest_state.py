@@ -13,7 +13,10 @@ from spotrust_jax.training.run_state import LatestState
 from tests.mutations.damage import any_bytes
 
 # Large enough that its compressed values lie in a file of their own, not in the index.
-STATE = {"kernel": np.random.default_rng(0).normal(size=(1, 64, 64)).astype(np.float32), "step": np.zeros([1], np.int32)}
+STATE = {
+    "kernel": np.random.default_rng(0).normal(size=(1, 64, 64)).astype(np.float32),
+    "step": np.zeros([1], np.int32),
+}
 
 
 def _states(workdir):
