@@ -10,8 +10,8 @@ import numpy as np
 from absl import app, flags
 from PIL import Image
 
-from spotrust_jax.data.images import read_image, read_mask
-from spotrust_jax.maps import mask_picture, panel
+from spotrust_jax.io.images import read_image, read_mask
+from spotrust_jax.outputs.rendering import mask_picture, panel
 
 _QUICKSTART = flags.DEFINE_string("quickstart", "runs/quickstart", "What the quickstart wrote.")
 _OUTPUT = flags.DEFINE_string("output", "docs/detector.png", "Picture to write, PNG.")

@@ -29,7 +29,7 @@ def main() -> int:
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, table, ways
-    from spotrust_jax.evaluation.skill import without_skill
+    from spotrust_jax.metrics.skill import without_skill
     from spotrust_jax.pretrained.registry import locate
 
     if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:

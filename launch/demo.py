@@ -18,6 +18,9 @@ def main() -> int:
     from spotrust_jax.configs import demo
 
     import spotrust_jax
+    from spotrust_jax.batch.folder import analyse_photograph
+    from spotrust_jax.batch.ground_truth import Truths
+    from spotrust_jax.batch.photograph_job import Job
     from spotrust_jax.config import TrainConfig, from_dict
     from spotrust_jax.data.card import DatasetCard
     from spotrust_jax.data.folder import FolderDataset
@@ -26,11 +29,8 @@ def main() -> int:
     from spotrust_jax.evaluation.evaluate import evaluate
     from spotrust_jax.evaluation.tables import write_evaluations
     from spotrust_jax.inference.analysis import default_analysis
-    from spotrust_jax.inference.folder import analyse_photograph
-    from spotrust_jax.inference.photograph_job import Job
-    from spotrust_jax.inference.photographs import list_photographs
-    from spotrust_jax.inference.summary import write_summary
-    from spotrust_jax.inference.truths import Truths
+    from spotrust_jax.inference.preprocessing import list_photographs
+    from spotrust_jax.outputs.summary import write_summary
     from spotrust_jax.training.loop import train
 
     workdir = Path(_WORKDIR.value)
@@ -54,10 +54,10 @@ def _write_showcase(path: Path, segmenter, analysis, dataset) -> None:
     """A few scenes in a row each, at twice their size so that the writing is readable."""
     import numpy as np
 
-    from spotrust_jax import maps
-    from spotrust_jax.data.images import resize_image, resize_mask
     from spotrust_jax.inference.analysis import predict_photograph
-    from spotrust_jax.inference.outputs import map_pictures
+    from spotrust_jax.io.images import resize_image, resize_mask
+    from spotrust_jax.outputs import rendering
+    from spotrust_jax.outputs.map_files import map_pictures
 
     rows = []
     for index in _SHOWN:
@@ -66,12 +66,12 @@ def _write_showcase(path: Path, segmenter, analysis, dataset) -> None:
         image, truth = resize_image(example.image, *size), resize_mask(example.mask, *size)
         prediction = predict_photograph(segmenter, image, analysis)
         pictures = map_pictures(image, prediction, segmenter.config.threshold, truth)
-        shown = {"scene": image, "truth": maps.mask_picture(truth), **pictures}
+        shown = {"scene": image, "truth": rendering.mask_picture(truth), **pictures}
         del shown["overlay"]
-        rows.append(maps.panel(list(shown.values()), list(shown)))
+        rows.append(rendering.panel(list(shown.values()), list(shown)))
     width = max(row.shape[1] for row in rows)
     rows = [np.pad(row, ((0, 8), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    maps.save_picture(np.concatenate(rows), path)
+    rendering.save_picture(np.concatenate(rows), path)
 
 
 def run() -> None:

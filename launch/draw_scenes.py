@@ -50,7 +50,7 @@ def _draw_sheet(path: Path, first: int) -> None:
     from PIL import Image
 
     from spotrust_jax.data.synthetic import SurveySceneDataset
-    from spotrust_jax.maps import mask_picture
+    from spotrust_jax.outputs.rendering import mask_picture
 
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         raise InputError(f"--output={path}: give a name that ends in .png, in a folder that exists, or add --count")

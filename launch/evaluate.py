@@ -32,9 +32,9 @@ def main() -> int:
     from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
     from spotrust_jax.evaluation.figures import Figures
     from spotrust_jax.evaluation.plots import write_plots
-    from spotrust_jax.evaluation.skill import without_skill
     from spotrust_jax.evaluation.tables import write_evaluations
-    from spotrust_jax.inference.photographs import Images
+    from spotrust_jax.inference.preprocessing import Images
+    from spotrust_jax.metrics.skill import without_skill
 
     dataset = open_path(_DATA.value, _SPLIT.value)
     configs = {checkpoint: read_config(checkpoint) for checkpoint in _CHECKPOINT.value}

@@ -22,8 +22,8 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Do again what an earlier run
 
 def main() -> int:
     _require_ray()
-    from spotrust_jax.inference.records import only_run
-    from spotrust_jax.inference.stores import open_store
+    from spotrust_jax.batch.buckets import open_store
+    from spotrust_jax.batch.records import only_run
 
     fleet = _fleet()
     folder = open_store(fleet.output).local
@@ -35,7 +35,7 @@ def main() -> int:
 def _run(fleet) -> int:
     from tqdm import tqdm
 
-    from spotrust_jax.inference.fleet import photographs_of, run_fleet, write_fleet_summary
+    from spotrust_jax.batch.fleet import photographs_of, run_fleet, write_fleet_summary
 
     count = len(photographs_of(fleet))
     found = run_fleet(fleet, address=_ADDRESS.value, predictors=_PREDICTORS.value, batch_size=_BATCH_SIZE.value)
@@ -51,9 +51,9 @@ def _run(fleet) -> int:
 def _fleet():
     import jax
 
+    from spotrust_jax.batch.fleet import Fleet
     from spotrust_jax.checkpoints import read_config
-    from spotrust_jax.inference.fleet import Fleet
-    from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
+    from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS
 
     config = mask_flags.prepared(read_config(checkpoint_flags.checkpoint()))
     return Fleet(

@@ -13,7 +13,7 @@ _MIN_PIXELS = flags.DEFINE_integer("min_region_pixels", 1, "Smaller regions get 
 
 
 def main() -> int:
-    from spotrust_jax.inference.labelme_files import checked_in, chosen_rows, read_run, write_label
+    from spotrust_jax.outputs.labels import checked_in, chosen_rows, read_run, write_label
 
     folder, output = Path(_PREDICTIONS.value), Path(_OUTPUT.value)
     stems = checked_in(Path(_NOTES.value)) if _NOTES.value else None

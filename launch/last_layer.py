@@ -18,7 +18,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder for the new model.", requi
 def main() -> int:
     import spotrust_jax
     from spotrust_jax.data.datasets import open_path
-    from spotrust_jax.last_layer.fit import with_last_layer
+    from spotrust_jax.training.post_hoc.fit import with_last_layer
 
     segmenter = spotrust_jax.load(_CHECKPOINT.value)
     with_last_layer(segmenter, _KIND.value, open_path(_DATA.value, _SPLIT.value)).save(_OUTPUT.value)

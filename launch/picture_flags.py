@@ -11,13 +11,13 @@ _LEVELS = flags.DEFINE_bool("maps_16bit", False, "Maps as grey PNG of 16 bits.")
 
 def style():
     """How pictures look."""
-    from spotrust_jax.maps import COLOUR_BLIND, PAPER, Style
+    from spotrust_jax.outputs.rendering import COLOUR_BLIND, PAPER, Style
 
     return Style(COLOUR_BLIND if _PALETTE.value == "colour_blind" else PAPER, _OPACITY.value)
 
 
 def extras():
     """Which pictures there are beyond those that are always written."""
-    from spotrust_jax.inference.extra_pictures import Extras
+    from spotrust_jax.outputs.picture_options import Extras
 
     return Extras(_PANEL.value, _PLAIN.value, _LEVELS.value)

@@ -28,7 +28,7 @@ _SHARD = flags.DEFINE_string("shard", "1/1", "The i-th of n parts of the photogr
 
 
 def main() -> int:
-    from spotrust_jax.inference.records import only_run
+    from spotrust_jax.batch.records import only_run
 
     shard, shards = _shard()
     survey = report_flags.survey()
@@ -42,11 +42,11 @@ def _predict(shard: int, shards: int, survey, output: Path) -> int:
     from tqdm import tqdm
 
     import spotrust_jax
-    from spotrust_jax.inference.folder import analyse_photographs
-    from spotrust_jax.inference.outputs import MAX_MAP_PIXELS
-    from spotrust_jax.inference.photograph_job import Job, require_apart, require_ours
-    from spotrust_jax.inference.photographs import list_photographs
-    from spotrust_jax.inference.summary import write_summary
+    from spotrust_jax.batch.folder import analyse_photographs
+    from spotrust_jax.batch.photograph_job import Job, require_apart, require_ours
+    from spotrust_jax.inference.preprocessing import list_photographs
+    from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS
+    from spotrust_jax.outputs.summary import write_summary
     from spotrust_jax.report.page import described
     from spotrust_jax.report.publish import publish
 
@@ -86,7 +86,7 @@ def _shard() -> tuple[int, int]:
 
 def _require_no_other_summary(folder: Path, suffix: str, report: bool) -> None:
     """Raises an `InputError` for a file of a summary's or a report's name in a folder where no run has been."""
-    from spotrust_jax.inference.written import FOLDER
+    from spotrust_jax.batch.written_files import FOLDER
 
     names = [f"summary{suffix}.csv", f"summary{suffix}.json"]
     if report:
@@ -98,7 +98,7 @@ def _require_no_other_summary(folder: Path, suffix: str, report: bool) -> None:
 
 
 def _ground_truth(photographs: list):
-    from spotrust_jax.inference.truths import Truths
+    from spotrust_jax.batch.ground_truth import Truths
 
     if _GROUND_TRUTH.value is None:
         return None
@@ -112,7 +112,7 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     """What a person should know at the end, and the exit code."""
     from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.segmenter import programs
-    from spotrust_jax.inference.summary import noted
+    from spotrust_jax.outputs.summary import noted
 
     rows = [item.row for item in finished]
     shrunk = sum(row.height is not None and much_larger(row.height, row.width, analysis) for row in rows)

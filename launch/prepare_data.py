@@ -36,8 +36,8 @@ _LICENCE = flags.DEFINE_string("licence", "", "Licence of the photographs.")
 
 def main() -> int:
     from spotrust_jax.data.card import DatasetCard
-    from spotrust_jax.data.prepare import prepare
-    from spotrust_jax.data.readers import read_source
+    from spotrust_jax.data.prepare.preparation import prepare
+    from spotrust_jax.data.prepare.readers import read_source
 
     source = read_source(
         Path(_SOURCE.value),

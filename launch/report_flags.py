@@ -27,8 +27,8 @@ _INLINE = {"auto": None, "inline": True, "folder": False}
 
 def survey():
     """What is asked, or None without --report."""
-    from spotrust_jax.inference.scale_marker import require_marker_reader
-    from spotrust_jax.inference.survey import Survey
+    from spotrust_jax.outputs.scale_marker import require_marker_reader
+    from spotrust_jax.report.survey import Survey
 
     for flag in (_MILLIMETRES, _ARUCO):
         if flag.value == 0:

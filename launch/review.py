@@ -21,8 +21,8 @@ def main() -> int:
 
     import spotrust_jax
     from spotrust_jax.data.datasets import open_path
-    from spotrust_jax.inference.review_study import rankings, review_dataset
-    from spotrust_jax.whole_files import write_text
+    from spotrust_jax.evaluation.review_study import rankings, review_dataset
+    from spotrust_jax.io.atomic_files import write_text
 
     dataset = open_path(_DATA.value, _SPLIT.value)
     segmenter = mask_flags.prepared(spotrust_jax.load(checkpoint_flags.checkpoint())).spread(program.devices())[0]

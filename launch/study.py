@@ -24,11 +24,11 @@ def main() -> int:
     import jax
     from spotrust_jax.configs import study
 
+    from spotrust_jax.io.atomic_files import write_text
     from spotrust_jax.study.datasets import photograph_parts, scene_parts, survey_parts
     from spotrust_jax.study.measure import measure
     from spotrust_jax.study.models import models, train_all
     from spotrust_jax.study.tables import write_study
-    from spotrust_jax.whole_files import write_text
 
     start, workdir, texts = time.monotonic(), Path(_WORKDIR.value), []
     data = [scene_parts(_UNLIKE.value)]

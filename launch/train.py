@@ -53,7 +53,7 @@ def _large_crops(config) -> str | None:
 
 def _with_whole_shares(config, devices: int):
     """The configuration with a batch that the devices can split; `train` refuses any other."""
-    from spotrust_jax.ensemble import Placement
+    from spotrust_jax.parallel import Placement
 
     whole = Placement(config.members, devices).round_up(config.batch_size)
     if _STRICT_BATCH.value or whole == config.batch_size:

@@ -1,7 +1,7 @@
 """Trained models on disk: `config.json`, and the variables as an Orbax checkpoint or in half precision as safetensors.
 
-The state of a run in progress (optimiser, schedules) is `training/run_state.py`'s business; which models come with the
-package, and where, is `pretrained/registry.py`'s.
+`training/checkpointing.py` has the state of a run in progress (optimiser, schedules); `pretrained/registry.py` knows
+which models come with the package, and where they are.
 """
 
 import dataclasses
@@ -15,19 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.orbax_reads import quiet_reads, reason
+from spotrust_jax.io.plain_files import special_file
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
-from spotrust_jax.orbax_reads import quiet_reads, reason
-from spotrust_jax.plain_files import special_file
 from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
 from spotrust_jax.ranges import is_finite, shown
-from spotrust_jax.tensor_files import read_variables, write_variables
-from spotrust_jax.whole_files import write_text
+from spotrust_jax.weights import read_variables, write_variables
 
 FORMAT = 1
 

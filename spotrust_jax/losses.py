@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from spotrust_jax.random_streams import normal
+from spotrust_jax.random import normal
 
 Bounding = Literal["smooth", "clamp"]
 

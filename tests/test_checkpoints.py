@@ -27,15 +27,15 @@ from spotrust_jax.checkpoints import (
     save_model,
     save_safetensors,
 )
-from spotrust_jax.ensemble import DeviceGrid
+from spotrust_jax.convert.reference_config import read_hypes
 from spotrust_jax.errors import InputError
-from spotrust_jax.hypes import read_hypes
-from spotrust_jax.inference.labelme_files import checked_in, read_run
+from spotrust_jax.io.orbax_reads import quiet_reads
 from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.models.teacher import load_teacher
-from spotrust_jax.orbax_reads import quiet_reads
-from spotrust_jax.training.run_state import LatestState
+from spotrust_jax.outputs.labels import checked_in, read_run
+from spotrust_jax.parallel import DeviceGrid
+from spotrust_jax.training.checkpointing import LatestState
 from tests.trained_like import trained_like
 
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)

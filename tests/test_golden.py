@@ -19,14 +19,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from spotrust_jax.convert import convert_state
-from spotrust_jax.hypes import read_hypes
-from spotrust_jax.models import row_blocks
-from spotrust_jax.models.folding import fold_norms
+from spotrust_jax.convert.pytorch import convert_state
+from spotrust_jax.convert.reference_config import read_hypes
+from spotrust_jax.convert.weight_files import read_state
+from spotrust_jax.models.fast import row_blocks
+from spotrust_jax.models.fast.folding import fold_norms
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import Features, ModelConfig, Variables, build_network
-from spotrust_jax.sampling import pass_keys
-from spotrust_jax.weight_files import read_state
+from spotrust_jax.sampling.passes import pass_keys
 from tests import torch_hrnet
 
 VARIANTS = ("deterministic", "dropout", "variational")

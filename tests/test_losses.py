@@ -16,7 +16,7 @@ from spotrust_jax.losses import (
     normal_kl,
     variational_kl,
 )
-from spotrust_jax.random_streams import fold_indices
+from spotrust_jax.random import fold_indices
 from spotrust_jax.recipe import LossConfig
 from spotrust_jax.training.objective import data_loss
 

@@ -10,10 +10,10 @@ from sklearn.metrics import f1_score
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.evaluation.calibrate import THRESHOLDS, Observed
-from spotrust_jax.evaluation.histogram import score_histogram
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.metrics.histogram import score_histogram
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.study import measure as study
 from spotrust_jax.study.datasets import SIZE, Parts

@@ -19,9 +19,9 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from experiments.detector.folders import read_named, read_table
-from spotrust_jax.data.images import read_mask, resize_image, resize_mask
 from spotrust_jax.data.synthetic import SURVEY_SCENES, draw_survey_scene, draw_unlike_scene
 from spotrust_jax.data.synthetic.objects import draw_object_scene
+from spotrust_jax.io.images import read_mask, resize_image, resize_mask
 
 _PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of the folders of photographs.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)

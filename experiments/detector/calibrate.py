@@ -20,10 +20,10 @@ from experiments.detector import measure, scores
 from experiments.detector.folders import read_named, read_table
 from experiments.detector.measure import Measured, Photograph
 from experiments.detector.scores import Interval
-from spotrust_jax.affine_calibration import AffineCalibration
-from spotrust_jax.data.images import read_image, read_mask
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.data.seen import photograph_hash
 from spotrust_jax.inference.segmenter import Segmenter, load
+from spotrust_jax.io.images import read_image, read_mask
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Trained model.", required=True)
 _PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of inspection_photos and no_rust.", required=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from spotrust_jax.data.images import read_image
+from spotrust_jax.io.images import read_image
 
 # Of a table, by column.
 Row = dict[str, str]

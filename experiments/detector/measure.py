@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.whole_files import replacing
+from spotrust_jax.io.atomic_files import replacing
 
 EDGES = np.linspace(-12.0, 12.0, 2401)
 """Of the bins, in logits of the raw probability; what lies beyond counts in the outer bins."""

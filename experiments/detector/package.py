@@ -21,7 +21,7 @@ from absl import app, flags
 
 from experiments.detector.folders import read_named, read_table
 from experiments.detector.half_weights import load_half
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, save_safetensors
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.models.segmenter import ModelConfig

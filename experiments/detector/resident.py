@@ -18,11 +18,11 @@ from jaxtyping import Array, Bool, Float32, Int, Int32, UInt8
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.example_order import training_order
 from spotrust_jax.data.resized import ResizedDataset
-from spotrust_jax.data.sampling import training_order
 from spotrust_jax.data.sizes import largest_shape, training_shape
-from spotrust_jax.ensemble import Placement
 from spotrust_jax.models.segmenter import Variables
+from spotrust_jax.parallel import Placement
 from spotrust_jax.training.state import MemberState, initial_state, state_shapes
 from spotrust_jax.training.step import DeviceBatch, train_step
 

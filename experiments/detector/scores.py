@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from experiments.detector.measure import EDGES, Measured
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 
 _CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
 _RESAMPLES = 2000

@@ -14,13 +14,13 @@ import jax
 import numpy as np
 from PIL import Image
 
+from spotrust_jax.batch.folder import analyse_photographs
+from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.inference.analysis import Analysis, analyse
-from spotrust_jax.inference.folder import analyse_photographs
-from spotrust_jax.inference.photograph_job import Job
-from spotrust_jax.inference.photographs import fit_image, list_photographs
+from spotrust_jax.inference.preprocessing import fit_image, list_photographs
 from spotrust_jax.inference.segmenter import Segmenter, programs
 from spotrust_jax.inference.tiling import plan_tiles
 from spotrust_jax.models.segmenter import ModelConfig, initial_variables

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import psutil
 
+from spotrust_jax.batch.folder import analyse_photographs
+from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.benchmarks.inference import random_segmenter, write_photographs
 from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
-from spotrust_jax.inference.folder import analyse_photographs
-from spotrust_jax.inference.photograph_job import Job
-from spotrust_jax.inference.photographs import list_photographs
-from spotrust_jax.inference.survey import Survey
+from spotrust_jax.inference.preprocessing import list_photographs
 from spotrust_jax.report.page import described, write_report
 from spotrust_jax.report.publish import publish
+from spotrust_jax.report.survey import Survey
 
 # Network, long side, photographs in a round, and rounds.
 _PRESET, _SCALE, _COUNT, _ROUNDS = "w48", 512, 8, 5

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, Num, UInt8
 
 from spotrust_jax.config import AugmentationConfig
-from spotrust_jax.random_streams import stream
+from spotrust_jax.random import stream
 
 # Views and blur pick whole rows, of the image and of its transpose. On a CPU that is ten times faster than
 # jax.image.scale_and_translate, which multiplies by matrices that are nearly empty, and than pix.gaussian_blur, which

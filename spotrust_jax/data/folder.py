@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.image_files import IMAGE_EXTENSIONS, files_below, is_photograph, without_originals
-from spotrust_jax.data.images import mask_limit, read_image, read_mask, size_text
 from spotrust_jax.data.split_names import NO_FOLD, NO_TEST, SPLITS, chosen_splits, is_split, split_named
 from spotrust_jax.data.split_table import TABLE, has_split_table, read_split_table
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.image_files import IMAGE_EXTENSIONS, files_below, is_photograph, without_originals
+from spotrust_jax.io.images import mask_limit, read_image, read_mask, size_text
 
 _TRAIN_SHARE = 0.6  # of the paper: 280 images were split 6:4
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from spotrust_jax.data.card import CARD_NAME, DatasetCard, card_to_dict, check_writable
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.image_files import files_below, is_photograph
-from spotrust_jax.data.sampling import sites_of
+from spotrust_jax.data.example_order import sites_of
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.image_files import files_below, is_photograph
 
 
 def write_folder(splits: Mapping[str, Dataset], folder: Path, card: DatasetCard) -> None:

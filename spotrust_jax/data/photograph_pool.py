@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Int32, Key, UInt8
 from spotrust_jax.config import AugmentationConfig
 from spotrust_jax.data.augmentation import View, colour_jitter, random_blur, random_greyscale, random_view
 from spotrust_jax.errors import InputError
-from spotrust_jax.random_streams import stream
+from spotrust_jax.random import stream
 
 
 class PhotographPool(NamedTuple):

@@ -16,7 +16,7 @@ from absl import flags
 from jaxtyping import Bool, Int32, Int64, UInt8
 
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.sampling import sites_of, training_order
+from spotrust_jax.data.example_order import sites_of, training_order
 from spotrust_jax.errors import InputError
 
 _Item = TypeVar("_Item")

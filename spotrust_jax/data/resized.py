@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from spotrust_jax.data.example import Dataset, Example
-from spotrust_jax.data.images import resize_image, resize_label
-from spotrust_jax.data.sampling import sites_of
+from spotrust_jax.data.example_order import sites_of
+from spotrust_jax.io.images import resize_image, resize_label
 
 ShapeOf = Callable[[int, int], tuple[int, int]]
 

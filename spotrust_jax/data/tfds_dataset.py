@@ -10,9 +10,9 @@ from PIL import Image
 
 from spotrust_jax.data.card import DatasetCard, card_from_dict
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.images import without_pillow_limit
 from spotrust_jax.data.split_names import NO_FOLD, chosen_splits
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.images import without_pillow_limit
 
 _INFO_NAME = "dataset_info.json"
 

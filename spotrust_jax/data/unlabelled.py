@@ -9,11 +9,11 @@ from jaxtyping import UInt8
 
 from spotrust_jax.config import UnlabelledConfig
 from spotrust_jax.data.folder import given_splits
-from spotrust_jax.data.image_files import files_below, is_readable
-from spotrust_jax.data.images import read_image, resize_image
 from spotrust_jax.data.split_names import is_fold
 from spotrust_jax.data.synthetic import SurveySceneDataset
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.image_files import files_below, is_readable
+from spotrust_jax.io.images import read_image, resize_image
 
 # Photographs decoded at the same time; Pillow leaves Python's lock meanwhile.
 _THREADS = 4

@@ -8,11 +8,7 @@ from jaxtyping import Float64
 from scipy.special import expit
 from tqdm import tqdm
 
-from spotrust_jax.affine_calibration import SUREST, AffineCalibration
-from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
-from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
-from spotrust_jax.evaluation.calibration import (
+from spotrust_jax.calibration.fitting import (
     best_f1_threshold,
     conformal_threshold,
     fit_affine,
@@ -20,9 +16,15 @@ from spotrust_jax.evaluation.calibration import (
     miss_rates,
     of_groups,
 )
-from spotrust_jax.evaluation.histogram import Histogram
-from spotrust_jax.evaluation.pixel_scores import COARSER_BITS
-from spotrust_jax.evaluation.reliability import (
+from spotrust_jax.calibration.platt import SUREST, AffineCalibration
+from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
+from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
+from spotrust_jax.inference.analysis import Analysis, predict_photograph
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.metrics.histogram import Histogram
+from spotrust_jax.metrics.pixel_scores import COARSER_BITS
+from spotrust_jax.metrics.reliability import (
     ProperScores,
     above,
     coarser_probabilities,
@@ -30,8 +32,6 @@ from spotrust_jax.evaluation.reliability import (
     probability_histogram,
     sharpness,
 )
-from spotrust_jax.inference.analysis import Analysis, predict_photograph
-from spotrust_jax.inference.segmenter import Segmenter
 
 THRESHOLDS = expit(np.linspace(-16, 16, 4001))
 """Raw probabilities that are tried as thresholds for the miss rate."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from spotrust_jax import maps
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.images import resize_image, resize_mask
 from spotrust_jax.inference.analysis import at_size
 from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.io.images import resize_image, resize_mask
+from spotrust_jax.outputs import rendering
 
 # Long side in pixels of what is shown.
 _SIDE = 320
@@ -59,7 +59,7 @@ class Figures:
                 pictures |= {f"{kind}{name}": picture for name, picture in _pictures(models).items()}
         paths = [folder / f"{name}.png" for name in pictures]
         for path, picture in zip(paths, pictures.values(), strict=True):
-            maps.save_picture(picture, path)
+            rendering.save_picture(picture, path)
         return paths
 
     def _add(
@@ -94,15 +94,15 @@ def _pictures(models: dict[str, list[_Shown]]) -> dict[str, UInt8[np.ndarray, "_
 def _input_row(shown: _Shown) -> np.ndarray:
     pictures = {"photograph": shown.image}
     if shown.truth is not None:
-        pictures["truth"] = maps.mask_picture(shown.truth)
-    return maps.panel(list(pictures.values()), list(pictures))
+        pictures["truth"] = rendering.mask_picture(shown.truth)
+    return rendering.panel(list(pictures.values()), list(pictures))
 
 
 def _detection_row(shown: _Shown) -> np.ndarray:
-    pictures = {"photograph": shown.image, "corrosion": maps.mask_picture(shown.mask)}
+    pictures = {"photograph": shown.image, "corrosion": rendering.mask_picture(shown.mask)}
     if shown.truth is not None:
-        pictures["accuracy"] = maps.accuracy_picture(shown.mask, shown.truth)
-    return maps.panel(list(pictures.values()), list(pictures))
+        pictures["accuracy"] = rendering.accuracy_picture(shown.mask, shown.truth)
+    return rendering.panel(list(pictures.values()), list(pictures))
 
 
 def _uncertainty_row(shown: _Shown, ranges: dict[str, tuple[float, float]]) -> np.ndarray:
@@ -110,14 +110,14 @@ def _uncertainty_row(shown: _Shown, ranges: dict[str, tuple[float, float]]) -> n
     for title, name in (("epistemic", "epistemic"), ("aleatoric", "log_variance")):
         lower, upper = ranges[name]
         label, _ = _SHOWN[name]
-        pictures[title] = maps.uncertainty_picture(getattr(shown, name), label=label, lower=lower, upper=upper)
-    return maps.panel(list(pictures.values()), list(pictures))
+        pictures[title] = rendering.uncertainty_picture(getattr(shown, name), label=label, lower=lower, upper=upper)
+    return rendering.panel(list(pictures.values()), list(pictures))
 
 
 def _range(models: dict[str, list[_Shown]], name: str, floor: float | None) -> tuple[float, float]:
     """One range for all models, so that their pictures can be compared."""
     values = [getattr(shown, name).ravel() for photographs in models.values() for shown in photographs]
-    return maps.display_range(np.concatenate(values), floor=floor)
+    return rendering.display_range(np.concatenate(values), floor=floor)
 
 
 def _rows(rows: Sequence[np.ndarray]) -> UInt8[np.ndarray, "height width 3"]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from spotrust_jax.evaluation.evaluate import Evaluation
-from spotrust_jax.evaluation.measures import patch_scores
-from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
-from spotrust_jax.evaluation.ranking import risk_curve
-from spotrust_jax.evaluation.reliability import equal_mass, equal_width
-from spotrust_jax.whole_files import replacing
+from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.metrics.measures import patch_scores
+from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
+from spotrust_jax.metrics.ranking import risk_curve
+from spotrust_jax.metrics.reliability import equal_mass, equal_width
 
 _SHARES = np.arange(0.02, 1.001, 0.02)
 

@@ -4,12 +4,12 @@ import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from spotrust_jax.evaluation.bootstrap import Interval, Measures, bootstrap_interval, measure_intervals
 from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
-from spotrust_jax.evaluation.measures import Values, probability_measures, uncertainty_measures, value_range
-from spotrust_jax.evaluation.metrics import Scores, mean_scores, pooled_scores
-from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES, stacked_scores
-from spotrust_jax.evaluation.unlike import Resampled, unlike_measures
+from spotrust_jax.evaluation.out_of_distribution import Resampled, unlike_measures
+from spotrust_jax.metrics.bootstrap import Interval, Measures, bootstrap_interval, measure_intervals
+from spotrust_jax.metrics.masks import Scores, mean_scores, pooled_scores
+from spotrust_jax.metrics.measures import Values, probability_measures, uncertainty_measures, value_range
+from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES, stacked_scores
 
 # Pooled: over all pixels of all images together. Per image: each image scored, then averaged, as the paper's table.
 AVERAGES = {"pooled": pooled_scores, "per_image": mean_scores}

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
-from spotrust_jax.evaluation.metrics import Confusion, Scores, scores
-from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
 from spotrust_jax.evaluation.summary import AVERAGES, Measure, summarize
-from spotrust_jax.spreadsheets import csv_text
-from spotrust_jax.whole_files import write_text
+from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.csv_tables import csv_text
+from spotrust_jax.metrics.masks import Confusion, Scores, scores
+from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 
 FILES = ("table.md", "metrics.csv", "metrics.json", "per_image.csv")
 """What `write_evaluations` writes."""

@@ -9,17 +9,17 @@ from typing import Literal
 
 import jax
 
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.errors import InputError
+from spotrust_jax.export.example_programs import usage_text
 from spotrust_jax.export.stablehlo import KEY_IMPLEMENTATION, PLATFORMS, write_program
-from spotrust_jax.export.usage import usage_text
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.io.atomic_files import whole_folder
+from spotrust_jax.io.plain_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.plain_files import special_file
-from spotrust_jax.whole_files import whole_folder
 
 FORMAT = 1
 DESCRIPTION, README, CHECKPOINT = "bundle.json", "README.md", "checkpoint"

@@ -9,11 +9,11 @@ import onnx
 from jaxtyping import Array, Float, UInt8
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.export.halves import half_names, in_float32
+from spotrust_jax.export.encoder_decoder import half_names, in_float32
 from spotrust_jax.export.onnx_graph import onnx_model
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.losses import bound_log_variance
-from spotrust_jax.models.folding import folded_network
+from spotrust_jax.models.fast.folding import folded_network
 from spotrust_jax.models.segmenter import LAST_LAYER, Features, normalize
 
 # The side of the image that the graphs are traced with; they take others.

@@ -16,7 +16,6 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
-from spotrust_jax.data.images import read_image
 from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.export.bundle import (
@@ -28,10 +27,11 @@ from spotrust_jax.export.bundle import (
     describe,
     read_description,
 )
-from spotrust_jax.export.halves import first_noise, half_names, in_float32
-from spotrust_jax.inference.photographs import fit_image, list_photographs
+from spotrust_jax.export.encoder_decoder import first_noise, half_names, in_float32
+from spotrust_jax.inference.preprocessing import fit_image, list_photographs
 from spotrust_jax.inference.segmenter import Segmenter, load
-from spotrust_jax.random_streams import content_keys
+from spotrust_jax.io.images import read_image
+from spotrust_jax.random import content_keys
 
 LARGEST, MEAN = 1e-4, 1e-5
 """Limits of the difference of a map: at any pixel, and on average over the pixels of a photograph."""

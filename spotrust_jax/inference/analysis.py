@@ -15,13 +15,13 @@ from jaxtyping import Array, Key, UInt8
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.photographs import fit_image, restore_map
 from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.preprocessing import fit_image, restore_map
+from spotrust_jax.inference.test_time_augmentation import VIEWS, combine, put_back, show
 from spotrust_jax.inference.tiling import Allocate, Canvas, Tile, crop, in_memory, plan_tiles
-from spotrust_jax.inference.views import VIEWS, combine, put_back, show
 from spotrust_jax.models.hrnet import COARSEST_CELL
-from spotrust_jax.random_streams import content_keys
-from spotrust_jax.sampling import AreaCount
+from spotrust_jax.random import content_keys
+from spotrust_jax.sampling.passes import AreaCount
 
 TILE_SIZE = 1024
 """Longest side, in pixels, that is analysed in one piece unless told otherwise."""

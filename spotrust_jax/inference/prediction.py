@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.errors import InputError
 
 DEVIATIONS = ("epistemic", "between_members", "augmentation")

@@ -16,21 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Key, Num, UInt8
 
-from spotrust_jax import compilation
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
-from spotrust_jax.ensemble import AXIS, DeviceGrid
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse, at_size, default_analysis
-from spotrust_jax.inference.photographs import fit_image
 from spotrust_jax.inference.prediction import Prediction, stack
+from spotrust_jax.inference.preprocessing import fit_image
 from spotrust_jax.losses import bound_log_variance
-from spotrust_jax.models.folding import fold_norms, folded_network
+from spotrust_jax.models import compile_notice
+from spotrust_jax.models.fast.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import Variables, normalize
+from spotrust_jax.parallel import AXIS, DeviceGrid
 from spotrust_jax.pretrained.registry import DEFAULT
-from spotrust_jax.random_streams import content_keys
-from spotrust_jax.sampling import AreaCount, Maps, predict_maps
+from spotrust_jax.random import content_keys
+from spotrust_jax.sampling.passes import AreaCount, Maps, predict_maps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Segmenter:
         # On many devices at once the first one compiles, and the others find the program in the cache.
         with programs(self.config).first(images.shape, num_samples, self.devices, decomposed, area is None) as new:
             if new:
-                compilation.announce(self.config.model, *images.shape[1:3], "predict")
+                compile_notice.announce(self.config.model, *images.shape[1:3], "predict")
             with mismatch_told(self.variables, self.config.model):
                 probability, epistemic, log_variance, between, parts, areas = jax.device_get(run())
         if not all(np.isfinite(values).all() for values in (probability, epistemic, log_variance)):

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from spotrust_jax.affine_calibration import AffineCalibration
-from spotrust_jax.inference.files import row_windows
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.inference.prediction import DEVIATIONS, Prediction
+from spotrust_jax.io.streamed_files import row_windows
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
 # Rows that are worked on at once where a map lies on disk.

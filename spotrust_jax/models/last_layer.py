@@ -1,6 +1,6 @@
 """Two ways to be unsure in the last layer alone, for a network that was trained without chance.
 
-How their parameters are fitted is the business of last_layer/.
+How their parameters are fitted is the business of training/post_hoc/.
 """
 
 import flax.linen as nn
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.models.hrnet import FeatureMap
-from spotrust_jax.random_streams import normal
+from spotrust_jax.random import normal
 
 Cells = Float[Array, "batch h w"]
 

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.models.precision import wide
-from spotrust_jax.random_streams import normal
+from spotrust_jax.random import normal
 
 
 def he_fan_out(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from spotrust_jax.dimension import Dimension
 from spotrust_jax.models.precision import wide
+from spotrust_jax.typing import Dimension
 
 Interpolation = Literal["bilinear", "bicubic"]
 

@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from spotrust_jax.dimension import Dimension
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.heads import (
+from spotrust_jax.models.head import (
     AleatoricNetwork,
     BayesianConv,
     DropoutMask,
@@ -29,8 +28,9 @@ from spotrust_jax.models.last_layer import Laplace, LogitNoise, noisy_logits
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.resize import Interpolation, resize
-from spotrust_jax.random_streams import fold_each
+from spotrust_jax.random import fold_each
 from spotrust_jax.ranges import BelowOne, Positive, Range, Ranged
+from spotrust_jax.typing import Dimension
 
 Variant = Literal["deterministic", "variational", "dropout", "laplace", "logit_noise"]
 

@@ -17,10 +17,10 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.errors import InputError
-from spotrust_jax.plain_files import require_plain
-from spotrust_jax.weight_files import read_state
-from spotrust_jax.whole_files import replacing
+from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.io.plain_files import require_plain
 
 STRIDES = (4, 8, 16, 32)
 """Pixels of the image along each side of one cell of the teacher's features."""

@@ -1,6 +1,6 @@
 """The page itself: a template, its script and style, and the data of all photographs put together.
 
-What the data are is inference/survey.py's business.
+What the data are is survey.py's business.
 """
 
 import dataclasses
@@ -14,17 +14,17 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from spotrust_jax.batch.written_files import record_folder
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
-from spotrust_jax.inference.summary import Row
-from spotrust_jax.inference.survey import detail_part, thumbnail_part
-from spotrust_jax.inference.written import record_folder
-from spotrust_jax.maps import scale_colours
+from spotrust_jax.io.atomic_files import replacing, whole_folder
+from spotrust_jax.outputs.rendering import scale_colours
+from spotrust_jax.outputs.summary import Row
 from spotrust_jax.report.levels import slider_steps
 from spotrust_jax.report.preview import data_url
 from spotrust_jax.report.scripts import detail_json, script_json
-from spotrust_jax.whole_files import replacing, whole_folder
+from spotrust_jax.report.survey import detail_part, thumbnail_part
 
 INLINE_LIMIT = 60
 """Photographs up to which a report is one file unless told otherwise."""

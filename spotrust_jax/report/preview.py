@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from spotrust_jax import maps
+from spotrust_jax.outputs import rendering
 
 MAP_SIDE = 640
 """Longest side, in pixels, of the maps in a page; each of their pixels is one of the photograph's."""
@@ -41,7 +41,7 @@ def thumbnail(photograph: UInt8[np.ndarray, "_ _ 3"], mask: Bool[np.ndarray, "_ 
     picture = Image.fromarray(photograph)
     picture.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
     fitted = np.asarray(Image.fromarray(mask).resize(picture.size))
-    return jpeg(maps.overlay_picture(np.asarray(picture), fitted))
+    return jpeg(rendering.overlay_picture(np.asarray(picture), fitted))
 
 
 def jpeg(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from spotrust_jax.inference.region_tables import write_coco, write_csv
-from spotrust_jax.inference.summary import Row
-from spotrust_jax.inference.survey import read_regions
+from spotrust_jax.outputs.region_tables import write_coco, write_csv
+from spotrust_jax.outputs.summary import Row
 from spotrust_jax.report.page import INLINE_LIMIT, Model, write_report
+from spotrust_jax.report.survey import read_regions
 
 
 def publish(output: Path, rows: Sequence[Row], model: Model, *, inline: bool | None = None, suffix: str = "") -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.whole_files import write_text
+from spotrust_jax.io.atomic_files import write_text
 
 FOLDER = ".report"
 """Hidden folder of the parts of a report, in the output folder."""

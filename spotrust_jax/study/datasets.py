@@ -12,7 +12,7 @@ from spotrust_jax.data.datasets import open_path
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.data.synthetic import SurveySceneDataset
-from spotrust_jax.inference.photographs import Images
+from spotrust_jax.inference.preprocessing import Images
 
 SIZE = 128
 """Long side in pixels at which everything is trained and analysed."""

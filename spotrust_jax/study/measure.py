@@ -10,18 +10,18 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float64, Key, UInt8
 
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.fitting import conformal_threshold
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.evaluation.calibrate import THRESHOLDS, Observed, Quality, calibrated, observe, quality_of, ways
-from spotrust_jax.evaluation.calibration import conformal_threshold
 from spotrust_jax.evaluation.evaluate import Evaluation, Unlike, evaluate, evaluate_unlike
-from spotrust_jax.evaluation.measures import uncertainty_measures
-from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
-from spotrust_jax.evaluation.unlike import best_score
+from spotrust_jax.evaluation.out_of_distribution import best_score
+from spotrust_jax.evaluation.review_study import rankings, review_dataset
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction
-from spotrust_jax.inference.review import Ranking
-from spotrust_jax.inference.review_study import rankings, review_dataset
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.metrics.measures import uncertainty_measures
+from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
+from spotrust_jax.report.review import Ranking
 from spotrust_jax.study.datasets import SIZE, Parts
 from spotrust_jax.study.models import Model
 

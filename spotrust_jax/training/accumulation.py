@@ -6,8 +6,8 @@ import jax
 from jaxtyping import PyTree
 
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.ensemble import Placement
 from spotrust_jax.errors import InputError
+from spotrust_jax.parallel import Placement
 
 
 def check_shares(batch_size: int, placement: Placement) -> None:

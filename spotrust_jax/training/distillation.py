@@ -15,14 +15,14 @@ from jaxtyping import Array, Float, Int, Int32, PyTree
 
 from spotrust_jax.config import PretrainConfig
 from spotrust_jax.data.photograph_pool import PhotographPool, random_crops
-from spotrust_jax.ensemble import AXIS, Placement, average
 from spotrust_jax.models.hrnet import Backbone, FeatureMap
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.precision import wide
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.segmenter import Variables, initial_variables, normalize
 from spotrust_jax.models.teacher import CHANNELS, Teacher, teacher_features
-from spotrust_jax.random_streams import fold_indices, normal, stream
+from spotrust_jax.parallel import AXIS, Placement, average
+from spotrust_jax.random import fold_indices, normal, stream
 from spotrust_jax.training.optimizer import plain_kernels
 
 Losses = Float[Array, "stride"]

@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.pipeline import steps_per_epoch
-from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import RunError
+from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.recipe import Metric
 from spotrust_jax.training.accumulation import check_pieces, check_shares
-from spotrust_jax.training.feed import (
+from spotrust_jax.training.checkpointing import Position, RunStates
+from spotrust_jax.training.compiled import Programs, compile_programs
+from spotrust_jax.training.input_pipeline import (
     MemberData,
     TrainingFeed,
     at_trained_size,
@@ -30,16 +32,14 @@ from spotrust_jax.training.feed import (
     validation_feed,
 )
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
-from spotrust_jax.training.journal import Journal, read_journal
+from spotrust_jax.training.log import Journal, read_journal
 from spotrust_jax.training.memory import check_memory, memory_remedy, told_when_full
-from spotrust_jax.training.programs import Programs, compile_programs
-from spotrust_jax.training.run_state import Position, RunStates
+from spotrust_jax.training.run_directory import claim
 from spotrust_jax.training.schedule import rate_scale
 from spotrust_jax.training.seen import seen_by_run
 from spotrust_jax.training.state import MemberState, initial_state, state_shapes
 from spotrust_jax.training.summary import SUMMARY_NAME, useless, write_summary
 from spotrust_jax.training.validation import Picture, validate
-from spotrust_jax.training.workdir import claim
 
 # Steps that the host may run ahead of the devices.
 _STEPS_AHEAD = 2

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import psutil
 
-from spotrust_jax.byte_sizes import in_words
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import InputError, RunError
+from spotrust_jax.io.byte_sizes import in_words
 
 _GIBIBYTE = 1 << 30
 

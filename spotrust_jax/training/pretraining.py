@@ -23,11 +23,12 @@ from spotrust_jax.config import PretrainConfig
 from spotrust_jax.data.card import image_statistics
 from spotrust_jax.data.photograph_pool import make_pool
 from spotrust_jax.data.unlabelled import read_photographs
-from spotrust_jax.ensemble import DeviceGrid, over_members
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.teacher import STRIDES, Teacher, load_teacher
+from spotrust_jax.parallel import DeviceGrid, over_members
 from spotrust_jax.training.accumulation import check_shares
+from spotrust_jax.training.checkpointing import LatestState, disk_errors
 from spotrust_jax.training.distillation import (
     Inputs,
     evaluation_step,
@@ -36,11 +37,10 @@ from spotrust_jax.training.distillation import (
     state_shapes,
 )
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
-from spotrust_jax.training.journal import Journal
+from spotrust_jax.training.log import Journal
 from spotrust_jax.training.loop import TrainingDivergedError
 from spotrust_jax.training.memory import told_when_full
-from spotrust_jax.training.run_state import LatestState, disk_errors
-from spotrust_jax.training.workdir import write_down
+from spotrust_jax.training.run_directory import write_down
 
 # Steps that the host may run ahead of the devices.
 _STEPS_AHEAD = 4

@@ -12,7 +12,7 @@ from spotrust_jax.checkpoints import CONFIG_NAME, read_config
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import SeenPhotographs, seen_photographs
-from spotrust_jax.training.feed import MemberData
+from spotrust_jax.training.input_pipeline import MemberData
 
 
 class Seen(NamedTuple):

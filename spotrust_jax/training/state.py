@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.segmenter import Variables, initial_variables
-from spotrust_jax.random_streams import stream
+from spotrust_jax.random import stream
 from spotrust_jax.training.fine_tuning import take_weights
 from spotrust_jax.training.optimizer import make_optimizer
 from spotrust_jax.training.plateau import Schedule, initial_schedule

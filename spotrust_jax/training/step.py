@@ -15,14 +15,14 @@ from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.augmentation import Augmented, augment
 from spotrust_jax.data.pipeline import blank_batch, steps_per_epoch
 from spotrust_jax.data.sizes import largest_shape
-from spotrust_jax.ensemble import AXIS, Placement, average, total
 from spotrust_jax.losses import bound_log_variance
-from spotrust_jax.models.folding import fold_norms, folded_network
-from spotrust_jax.models.heads import NoiseKeys, noise_keys
+from spotrust_jax.models.fast.folding import fold_norms, folded_network
+from spotrust_jax.models.head import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
-from spotrust_jax.random_streams import fold_indices, stream
-from spotrust_jax.sampling import Maps, deviation, member_passes
+from spotrust_jax.parallel import AXIS, Placement, average, total
+from spotrust_jax.random import fold_indices, stream
+from spotrust_jax.sampling.passes import Maps, deviation, member_passes
 from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
 from spotrust_jax.training.objective import data_loss, divergence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from spotrust_jax import maps
-from spotrust_jax.ensemble import DeviceGrid
-from spotrust_jax.sampling import Maps
+from spotrust_jax.outputs import rendering
+from spotrust_jax.parallel import DeviceGrid
+from spotrust_jax.sampling.passes import Maps
 from spotrust_jax.training.scores import average_precision, f1_best_threshold
 from spotrust_jax.training.state import MemberState
 from spotrust_jax.training.step import DeviceBatch, ValidationSums
@@ -74,13 +74,13 @@ def _panels(batch: DeviceBatch, shown: Maps) -> list[Picture]:
 
 
 def _panel(image: np.ndarray, mask: np.ndarray, shown: Maps) -> Picture:
-    low, high = maps.display_range(shown.log_variance)
-    epistemic = maps.display_range(shown.epistemic, floor=0.0)[1]
+    low, high = rendering.display_range(shown.log_variance)
+    epistemic = rendering.display_range(shown.epistemic, floor=0.0)[1]
     pictures = {
         "photograph": image,
-        "truth": maps.mask_picture(mask),
-        "probability": maps.uncertainty_picture(shown.probability, label="probability", lower=0.0, upper=1.0),
-        "epistemic": maps.uncertainty_picture(shown.epistemic, label="deviation", lower=0.0, upper=epistemic),
-        "aleatoric": maps.uncertainty_picture(shown.log_variance, label="log variance", lower=low, upper=high),
+        "truth": rendering.mask_picture(mask),
+        "probability": rendering.uncertainty_picture(shown.probability, label="probability", lower=0.0, upper=1.0),
+        "epistemic": rendering.uncertainty_picture(shown.epistemic, label="deviation", lower=0.0, upper=epistemic),
+        "aleatoric": rendering.uncertainty_picture(shown.log_variance, label="log variance", lower=low, upper=high),
     }
-    return maps.panel(list(pictures.values()), list(pictures))
+    return rendering.panel(list(pictures.values()), list(pictures))

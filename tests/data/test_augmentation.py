@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from spotrust_jax.config import AugmentationConfig
 from spotrust_jax.data.augmentation import augment, colour_jitter, random_blur
 from spotrust_jax.errors import InputError
-from spotrust_jax.random_streams import stream
+from spotrust_jax.random import stream
 
 SIDE, COUNT = 32, 256
 STILL = AugmentationConfig(

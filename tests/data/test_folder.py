@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spotrust_jax.data.audit import audit
 from spotrust_jax.data.folder import FolderDataset
 from spotrust_jax.data.folder_writer import write_folder
-from spotrust_jax.data.readers import read_source
+from spotrust_jax.data.prepare.audit import audit
+from spotrust_jax.data.prepare.readers import read_source
 from spotrust_jax.errors import InputError
 from tests.random_photographs import CARD, Photographs
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.images import resize_image, resize_label, resize_mask
 from spotrust_jax.data.resized import ResizedDataset
 from spotrust_jax.inference.analysis import Analysis
+from spotrust_jax.io.images import resize_image, resize_label, resize_mask
 
 # Landscape, portrait, panorama, square and one that is taken for 4:3.
 SIZES = [(60, 80), (96, 64), (40, 120), (50, 50), (82, 100)]

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.errors import InputError
 from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, ways
 from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
 from spotrust_jax.evaluation.figures import Figures
-from spotrust_jax.evaluation.pixel_scores import UNCERTAINTIES
+from spotrust_jax.evaluation.out_of_distribution import best_score, unlike_measures
 from spotrust_jax.evaluation.plots import write_plots
 from spotrust_jax.evaluation.summary import summarize
 from spotrust_jax.evaluation.tables import FILES, write_evaluations
-from spotrust_jax.evaluation.unlike import best_score, unlike_measures
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 from spotrust_jax.models.segmenter import ModelConfig
 
 CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 64)

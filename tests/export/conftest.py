@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.segmenter import ModelConfig

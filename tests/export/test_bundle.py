@@ -15,11 +15,11 @@ import pytest
 from PIL import ExifTags, Image
 
 import spotrust_jax
-from spotrust_jax.data.images import read_image
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.export.bundle import read_description, write_bundle
 from spotrust_jax.export.verify import read_photographs, verify
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.io.images import read_image
 from tests.data.icc_profiles import DISPLAY_P3, matrix_profile, srgb_decoded
 
 ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))

@@ -5,17 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.models.folding import folded_network
+from spotrust_jax.models.fast.folding import folded_network
 from spotrust_jax.models.segmenter import normalize
-from spotrust_jax.random_streams import content_keys, fold_each
-from spotrust_jax.sampling import pass_keys
+from spotrust_jax.random import content_keys, fold_each
+from spotrust_jax.sampling.passes import pass_keys
 
 pytest.importorskip("onnx", reason="needs the package onnx, which is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime, which is not installed")
 
 
 def test_halves_of_every_member_equal_the_network(ensemble, images, tmp_path):
-    from spotrust_jax.export.halves import first_noise
+    from spotrust_jax.export.encoder_decoder import first_noise
     from spotrust_jax.export.onnx_files import write_onnx
 
     names = write_onnx(ensemble, tmp_path)

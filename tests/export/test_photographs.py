@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from spotrust_jax.data.images import read_image
 from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.export import photographs
-from spotrust_jax.inference.photographs import fit_image, restore_map
+from spotrust_jax.inference.preprocessing import fit_image, restore_map
+from spotrust_jax.io.images import read_image
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RNG = np.random.default_rng(0)

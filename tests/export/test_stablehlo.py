@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spotrust_jax.export.stablehlo import PLATFORMS, export_maps, flat_variables
-from spotrust_jax.random_streams import content_keys
+from spotrust_jax.random import content_keys
 
 
 @pytest.fixture(scope="module")

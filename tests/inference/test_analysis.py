@@ -9,8 +9,8 @@ from PIL import Image
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, parse_scale, predict_photograph
-from spotrust_jax.inference.views import VIEWS, combine, put_back, show
-from spotrust_jax.sampling import pass_keys
+from spotrust_jax.inference.test_time_augmentation import VIEWS, combine, put_back, show
+from spotrust_jax.sampling.passes import pass_keys
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
 
 

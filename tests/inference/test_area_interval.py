@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.heads import noise_keys
+from spotrust_jax.models.head import noise_keys
 from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
 from tests.trained_like import trained_like
 

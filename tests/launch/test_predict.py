@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 import spotrust_jax
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.batch.records import only_run
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.data.images import read_image
-from spotrust_jax.inference.records import only_run
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.io.images import read_image
 from spotrust_jax.models.segmenter import ModelConfig
 from tests.trained_like import trained_like
 

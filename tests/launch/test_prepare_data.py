@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spotrust_jax.data.audit import audit, by_split, with_splits
 from spotrust_jax.data.card import DatasetCard, read_card
 from spotrust_jax.data.datasets import open_path
-from spotrust_jax.data.prepare import prepare
-from spotrust_jax.data.readers import read_source
-from spotrust_jax.data.source import LabelledPhotograph, LabelMask, Source
+from spotrust_jax.data.prepare.audit import audit, by_split, with_splits
+from spotrust_jax.data.prepare.preparation import prepare
+from spotrust_jax.data.prepare.readers import read_source
+from spotrust_jax.data.prepare.source import LabelledPhotograph, LabelMask, Source
 from spotrust_jax.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent

@@ -315,7 +315,7 @@ def test_bad_input_is_one_line_and_code_two(run, program, arguments, words, tmp_
 
 def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     pytest.importorskip("torch")
-    command = [sys.executable, "-c", "from spotrust_jax.cli import main; main()"]
+    command = [sys.executable, "-c", "from spotrust_jax.command_line.main import main; main()"]
     arguments = [
         f"--source={golden}/dropout.state",
         f"--hypes={golden}/dropout.hypes.json",

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from spotrust_jax.losses import variational_kl
-from spotrust_jax.models.heads import BayesianConv, NoiseKeys, cell_noise, dropout
+from spotrust_jax.models.head import BayesianConv, NoiseKeys, cell_noise, dropout
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.resize import resize
 

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.errors import InputError
 from spotrust_jax.models import teacher
 from spotrust_jax.models.teacher import CHANNELS, STRIDES, load_teacher, save_teacher, teacher_features, weight_shapes
-from spotrust_jax.weight_files import read_state
 
 
 def random_teacher(seed=0):

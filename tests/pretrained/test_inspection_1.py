@@ -9,7 +9,7 @@ import pytest
 import spotrust_jax
 from spotrust_jax.data.synthetic import SURVEY_SCENES, SurveySceneDataset
 from spotrust_jax.data.synthetic.objects import draw_object_scene
-from spotrust_jax.evaluation.metrics import confusion, pooled_scores
+from spotrust_jax.metrics.masks import confusion, pooled_scores
 from spotrust_jax.pretrained import registry
 
 FOLDER = registry.FOLDER / "inspection-1"

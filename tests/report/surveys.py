@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from spotrust_jax.batch.folder import analyse_photographs
+from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.inference.analysis import Analysis
-from spotrust_jax.inference.folder import analyse_photographs
-from spotrust_jax.inference.photograph_job import Job
-from spotrust_jax.inference.photographs import list_photographs
-from spotrust_jax.inference.survey import Survey
+from spotrust_jax.inference.preprocessing import list_photographs
 from spotrust_jax.report.page import Model
 from spotrust_jax.report.publish import publish
+from spotrust_jax.report.survey import Survey
 from tests.inference.known_segmenter import KnownSegmenter
 
 MODEL = Model("known", "deterministic, w18_small_v1", 24, 64, 0.5)

@@ -6,10 +6,10 @@ import functools
 import jax
 import numpy as np
 
-from spotrust_jax.ensemble import DeviceGrid, over_members
-from spotrust_jax.training.run_state import RunStates
+from spotrust_jax.parallel import DeviceGrid, over_members
+from spotrust_jax.training.checkpointing import RunStates
+from spotrust_jax.training.run_directory import read_run_config
 from spotrust_jax.training.step import DeviceBatch, train_step
-from spotrust_jax.training.workdir import read_run_config
 
 
 def whole_batch(images, masks, ignored=None):

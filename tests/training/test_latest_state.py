@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError
-from spotrust_jax.training.run_state import LatestState
+from spotrust_jax.parallel import DeviceGrid
+from spotrust_jax.training.checkpointing import LatestState
 from tests.mutations.damage import any_bytes
 
 # Large enough that its compressed values lie in a file of their own, not in the index.

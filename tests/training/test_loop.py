@@ -14,19 +14,19 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 import spotrust_jax
-from spotrust_jax.affine_calibration import AffineCalibration
+from spotrust_jax.calibration.platt import AffineCalibration
 from spotrust_jax.checkpoints import read_config, write_config
 from spotrust_jax.config import AugmentationConfig, DataConfig, RunConfig, TrainConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.ensemble import DeviceGrid
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.recipe import ScheduleConfig
 from spotrust_jax.training import loop
-from spotrust_jax.training.feed import TrainingFeed
+from spotrust_jax.training.checkpointing import LatestState, Position, RunStates, disk_errors
+from spotrust_jax.training.input_pipeline import TrainingFeed
 from spotrust_jax.training.interruption import InterruptedRunError
 from spotrust_jax.training.loop import TrainingDivergedError, train
-from spotrust_jax.training.run_state import LatestState, Position, RunStates, disk_errors
 from spotrust_jax.training.summary import compare, read_summary
 from tests.training.runs import latest
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
-from spotrust_jax.ensemble import Placement
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.layers import Norm, convolve
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.parallel import Placement
 from spotrust_jax.recipe import FineTuningConfig, LossConfig, OptimizerConfig, ScheduleConfig
 from spotrust_jax.training.accumulation import check_pieces
-from spotrust_jax.training.programs import finish_epoch
+from spotrust_jax.training.compiled import finish_epoch
 from spotrust_jax.training.state import initial_state
 from spotrust_jax.training.step import DeviceBatch, validation_step
 from tests.training.runs import run_steps, whole_batch

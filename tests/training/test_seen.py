@@ -12,7 +12,7 @@ from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.recipe import FineTuningConfig
 from spotrust_jax.training import seen
-from spotrust_jax.training.feed import open_data
+from spotrust_jax.training.input_pipeline import open_data
 from spotrust_jax.training.seen import Seen, seen_by_run
 
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)

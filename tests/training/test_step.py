@@ -10,8 +10,8 @@ import pytest
 
 from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.ensemble import Placement
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.parallel import Placement
 from spotrust_jax.recipe import OptimizerConfig
 from spotrust_jax.training.state import initial_state, state_shapes
 from spotrust_jax.training.step import DeviceBatch, train_step

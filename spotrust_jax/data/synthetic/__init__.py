@@ -4,8 +4,8 @@ Version by version beside the demo's frozen scenes in `data/scenes.py`, which ar
 """
 
 from spotrust_jax.data.synthetic.dataset import SPLIT_SEEDS, SurveySceneDataset
+from spotrust_jax.data.synthetic.out_of_distribution import draw_unlike_scene
 from spotrust_jax.data.synthetic.scene import SURVEY_SCENES, SurveyConfig, draw_survey_scene
-from spotrust_jax.data.synthetic.unlike import draw_unlike_scene
 
 __all__ = [
     "SPLIT_SEEDS",

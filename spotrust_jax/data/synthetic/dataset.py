@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from spotrust_jax.data.example import Example
+from spotrust_jax.data.synthetic.out_of_distribution import draw_unlike_scene
 from spotrust_jax.data.synthetic.scene import SURVEY_SCENES, SurveyConfig, draw_survey_scene
-from spotrust_jax.data.synthetic.unlike import draw_unlike_scene
 from spotrust_jax.errors import InputError
 
 SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2, "unlike_validation": 3, "unlike_test": 4}

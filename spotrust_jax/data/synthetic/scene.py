@@ -9,9 +9,9 @@ from spotrust_jax.data.synthetic import parts, surfaces
 from spotrust_jax.data.synthetic.backgrounds import background, ground
 from spotrust_jax.data.synthetic.camera import lit, photograph
 from spotrust_jax.data.synthetic.corrosion import corrode
+from spotrust_jax.data.synthetic.distractors import weathered
 from spotrust_jax.data.synthetic.layers import Canvas, Layer, cast_shadow, lay
 from spotrust_jax.data.synthetic.lettering import with_card, with_lettering
-from spotrust_jax.data.synthetic.look_alikes import weathered
 from spotrust_jax.data.synthetic.sheet import Sheet, blank_sheet
 
 

@@ -1,0 +1,1 @@
+"""Folders of photographs: jobs, records, devices, clusters."""

@@ -1,0 +1,220 @@
+"""A photograph from file to files, in three steps that can overlap with those of others: read, predict, write."""
+
+import dataclasses
+import functools
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from spotrust_jax.batch.ground_truth import Truths
+from spotrust_jax.batch.records import Records
+from spotrust_jax.batch.written_files import without_written
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.errors import InputError
+from spotrust_jax.inference.analysis import Analysis, analyse
+from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
+from spotrust_jax.inference.preprocessing import Photograph
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.inference.tiling import Allocate, in_memory
+from spotrust_jax.io.byte_sizes import in_words
+from spotrust_jax.io.images import count_pixels, mask_limit, read_image, read_mask, size_text
+from spotrust_jax.io.streamed_files import on_disk
+from spotrust_jax.models.mismatch import MismatchError
+from spotrust_jax.outputs import rendering
+from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS, Result, beside, map_endings, write_maps
+from spotrust_jax.outputs.picture_options import NO_EXTRAS, Extras, extra_endings, write_extras
+from spotrust_jax.outputs.summary import Row, describe
+from spotrust_jax.report.survey import Survey, survey_files, write_survey
+
+LARGE = 32_000_000
+"""Pixels from which a photograph and its maps lie on disk while they are worked on."""
+
+# Bytes for each pixel that pictures and maps take on disk, roughly: noisy maps and photographs hardly shrink.
+_WRITTEN = 14
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is done to each photograph.
+
+    Attributes:
+        output: folder of the maps.
+        analysis: how they are made.
+        threshold: probability from which a pixel counts as corrosion.
+        truths: masks, where there are any.
+        max_map_pixels: photographs of more pixels get their maps as TIFF.
+        survey: what is asked for a report, where there is to be one; the analysis must then be decomposed.
+        style: how pictures look.
+        extras: pictures beyond those that are always written.
+    """
+
+    output: Path
+    analysis: Analysis
+    threshold: float
+    truths: Truths | None = None
+    max_map_pixels: int = MAX_MAP_PIXELS
+    survey: Survey | None = None
+    style: rendering.Style = rendering.PAPER_STYLE
+    extras: Extras = NO_EXTRAS
+
+    def records(self, segmenter: Segmenter) -> Records:
+        """Where it is noted what is done."""
+        settings = [segmenter.fingerprint, dataclasses.asdict(self.analysis), self.threshold, self.max_map_pixels]
+        # What is as it always was leaves the records of earlier versions valid.
+        if self.survey is not None:
+            settings.append(dataclasses.asdict(self.survey))
+        settings += [list(chosen) for chosen in (self.style, self.extras) if chosen != type(chosen)()]
+        return Records(self.output, json.dumps(settings))
+
+    def truth_path(self, photograph: Photograph) -> Path | None:
+        """The photograph's mask, where masks are given and it has one."""
+        return None if self.truths is None else self.truths.find(photograph)
+
+
+class Loaded(NamedTuple):
+    """A photograph that has been read, its line so far, and its ground truth where there is a usable one."""
+
+    row: Row
+    image: UInt8[np.ndarray, "height width 3"]
+    truth: Bool[np.ndarray, "height width"] | None
+
+
+def read(photograph: Photograph, job: Job) -> Loaded:
+    """Reads photograph and ground truth; without a usable one the row says so, and the maps are made all the same.
+
+    Raises:
+        InputError: where the photograph cannot be read, or the disk has no room for its maps.
+    """
+    pixels = count_pixels(photograph.path)
+    _require_space(photograph, pixels, job)
+    image = _read_large(photograph.path, job.output) if pixels > LARGE else read_image(photograph.path)
+    row = Row(str(photograph.path), str(photograph.stem))
+    if job.truths is None:
+        return Loaded(row, image, None)
+    try:
+        return Loaded(row, image, _read_truth(photograph, job, image.shape[:2]))
+    except InputError as error:
+        return Loaded(dataclasses.replace(row, status="failed", message=str(error)), image, None)
+
+
+def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Callable[[], None]) -> Result:
+    """The maps; where a device has too little memory an `InputError` says what helps.
+
+    A `MismatchError` is not of this photograph, but of the model.
+    """
+    height, width = loaded.image.shape[:2]
+    large = height * width > LARGE
+    allocate = functools.partial(on_disk, job.output) if large else in_memory
+    try:
+        counted = job.threshold if job.survey is not None and has_coherent_passes(segmenter.config) else None
+        prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted)
+        areas = _drawn_areas(segmenter, loaded, job, allocate, between_tiles)
+    except MismatchError:
+        raise
+    except InputError as error:
+        raise InputError(f"photograph {loaded.row.photograph} cannot be analysed: {error}") from error
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        remedy = f"give less than --tile_size={job.analysis.tile_size}, or a smaller --scale"
+        raise InputError(
+            f"photograph {loaded.row.photograph} needs more memory than the device has: {remedy}"
+        ) from error
+    interval = area_interval(prediction.areas if areas is None else areas)
+    return Result(loaded.image, prediction, job.threshold, loaded.truth, interval)
+
+
+def write(
+    loaded: Loaded, result: Result, photograph: Photograph, job: Job, records: Records, config: CheckpointConfig
+) -> Row:
+    """Writes the maps, notes that they are there, and returns the photograph's line of the summary."""
+    with records.writing(photograph, possible_files(job.output, photograph)):
+        stem = job.output / photograph.stem
+        measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
+        files += write_extras(stem, result, job.extras, job.style, config.log_variance_bound)
+        row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
+        if job.survey is not None:
+            row, more = write_survey(job.survey, config, job.output, photograph, row, result)
+            files += more
+        if row.status == "ok":
+            records.save(photograph, job.truth_path(photograph), row, files)
+    return row
+
+
+def possible_files(output: Path, photograph: Photograph) -> list[Path]:
+    """All files that any run may write of a photograph."""
+    maps_and_pictures = [beside(output / photograph.stem, ending) for ending in _endings()]
+    return [*maps_and_pictures, *survey_files(output, str(photograph.stem))]
+
+
+def require_apart(photographs: Sequence[Photograph], output: Path) -> None:
+    """Raises an `InputError` where a photograph would be lost under a picture of another one."""
+    places = {os.path.realpath(photograph.path): photograph.path for photograph in photographs}
+    folder, endings = os.path.realpath(output), _endings()
+    for photograph in photographs:
+        stem = f"{folder}/{photograph.stem}"
+        for lost in filter(None, (places.get(stem + ending) for ending in endings)):
+            where = f"lies where a picture of {photograph.path} is to be written"
+            raise InputError(f"photograph {lost} {where}: give another --output")
+
+
+def require_ours(photographs: Sequence[Photograph], output: Path) -> None:
+    """Raises an `InputError` where a file that no run wrote, or that has changed since, would be replaced."""
+    files = (file for photograph in photographs for file in possible_files(output, photograph))
+    for lost in without_written([file for file in files if os.path.lexists(file)])[:1]:
+        where = "lies where a file of this run is to be written, and no run wrote it as it is"
+        raise InputError(f"{lost} {where}: move it away, or give another --output")
+
+
+def _endings() -> list[str]:
+    return [*map_endings(), *extra_endings()]
+
+
+def failed(photograph: Photograph, error: Exception) -> Row:
+    """The line of a photograph that could not be analysed."""
+    return Row(str(photograph.path), str(photograph.stem), status="failed", message=str(error))
+
+
+def _drawn_areas(
+    segmenter: Segmenter, loaded: Loaded, job: Job, allocate: Allocate, between_tiles: Callable[[], None]
+) -> Float32[np.ndarray, "draws"] | None:
+    """Areas in draws that are made for the interval alone, where they are asked for and the network has any."""
+    if job.survey is None or not job.survey.area_draws or not has_draws(segmenter.config):
+        return None
+    analysis = dataclasses.replace(job.analysis, num_samples=job.survey.area_draws, augment=False, decomposed=False)
+    return analyse(coherent(segmenter), loaded.image, analysis, allocate, between_tiles, job.threshold).areas
+
+
+def _read_large(path: Path, folder: Path) -> UInt8[np.ndarray, "height width 3"]:
+    from spotrust_jax.io.large_images import read_large_image  # noqa: PLC0415 - brings tifffile, which most need not
+
+    return read_large_image(path, functools.partial(on_disk, folder, dtype=np.uint8))
+
+
+def _require_space(photograph: Photograph, pixels: int, job: Job) -> None:
+    # On disk while it is worked on: three bytes of the photograph, and four maps in float32.
+    needed = pixels * (_WRITTEN + (19 if pixels > LARGE else 0))
+    free = shutil.disk_usage(job.output).free
+    if needed > free:
+        raise InputError(
+            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {in_words(needed)}, and "
+            f"{job.output} has {in_words(free)} free: make room, or choose another --output"
+        )
+
+
+def _read_truth(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+    path = job.truths.path(photograph)
+    truth = read_mask(path, max_pixels=mask_limit(shape))
+    if truth.shape != shape:
+        raise InputError(
+            f"ground truth {path} has {size_text(truth.shape)} pixels and photograph {photograph.path} "
+            f"{size_text(shape)}: give a mask of the photograph's size"
+        )
+    return truth

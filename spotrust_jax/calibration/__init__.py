@@ -1,0 +1,1 @@
+"""What probabilities mean, and where to cut them."""

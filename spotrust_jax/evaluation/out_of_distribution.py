@@ -1,0 +1,65 @@
+"""Whether uncertainty tells photographs of other things from those that a model was trained for."""
+
+import numpy as np
+from jaxtyping import Float64
+
+from spotrust_jax.evaluation.evaluate import Evaluation, Means, Unlike
+from spotrust_jax.metrics.histogram import Histogram, score_histogram, stacked
+from spotrust_jax.metrics.measures import Values
+from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
+from spotrust_jax.metrics.ranking import Detection, detection
+
+Weights = Float64[np.ndarray, "resamples _images"]
+
+
+def told_apart(known: Histogram, unlike: Histogram) -> Detection:
+    """Detection of what is unlike by a score, for any number of sets at once."""
+    bins = np.union1d(known.bins, unlike.bins)
+    return detection(_counts(known, bins), _counts(unlike, bins))
+
+
+def by_image(known: Means, unlike: Means, score: str) -> Detection:
+    """Of single photographs, by the mean of a score over their pixels."""
+    return told_apart(score_histogram(known[score]), score_histogram(unlike[score]))
+
+
+def unlike_measures(evaluation: Evaluation, unlike: Unlike, score: str) -> Values:
+    """Detection by a score of single photographs (image_...) and of single pixels (pixel_...)."""
+    pixels = told_apart(evaluation.pooled.ranked[score], unlike.pooled[score])
+    return _named(by_image(evaluation.means, unlike.means, score), pixels)
+
+
+class Resampled:
+    """The same measures for resamples of both groups of photographs."""
+
+    def __init__(self, evaluation: Evaluation, unlike: Unlike, score: str):
+        groups = (evaluation.means[score], unlike.means[score])
+        self._images = [stacked([score_histogram(value[None]) for value in values]) for values in groups]
+        self._pixels = [
+            stacked([one.ranked[score] for one in evaluation.each]),
+            stacked([one[score] for one in unlike.each]),
+        ]
+
+    def __call__(self, known: Weights, unlike: Weights) -> Values:
+        """Measures [resamples], from how often each photograph counts."""
+        images, pixels = (
+            told_apart(group[0].resampled(known), group[1].resampled(unlike)) for group in (self._images, self._pixels)
+        )
+        return _named(images, pixels)
+
+
+def best_score(evaluation: Evaluation, unlike: Unlike) -> str:
+    """The uncertainty whose mean over a photograph tells best; to be chosen on other photographs than it is used on."""
+    return max(UNCERTAINTIES, key=lambda score: by_image(evaluation.means, unlike.means, score).auroc)
+
+
+def _named(images: Detection, pixels: Detection) -> Values:
+    kinds = {"image": images, "pixel": pixels}
+    return {f"{kind}_{name}": value for kind, found in kinds.items() for name, value in found._asdict().items()}
+
+
+def _counts(histogram: Histogram, bins: np.ndarray) -> np.ndarray:
+    """With zeros where it has no such bin."""
+    counts = np.zeros((*histogram.counts.shape[:-1], len(bins)))
+    counts[..., np.searchsorted(bins, histogram.bins)] = histogram.counts
+    return counts

@@ -1,0 +1,47 @@
+"""A network in the two halves that become ONNX files, and the noise that enters between them. Needs no onnx."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float32, Key
+
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.models.head import cell_noise, dropout
+from spotrust_jax.models.presets import architecture
+from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.random import fold_each
+from spotrust_jax.sampling.passes import pass_keys
+
+
+def half_names(member: int) -> tuple[str, str]:
+    """Names of the two files of a member of the ensemble."""
+    return f"features_{member}.onnx", f"decode_{member}.onnx"
+
+
+def in_float32(segmenter: Segmenter) -> Segmenter:
+    """The same model computing in float32, as its ONNX files do."""
+    model = dataclasses.replace(segmenter.config.model, dtype="float32")
+    return dataclasses.replace(segmenter, config=dataclasses.replace(segmenter.config, model=model))
+
+
+def first_noise(
+    model: ModelConfig, keys: Key[Array, "1"], height: int, width: int
+) -> list[Float32[Array, "1 _height _width _channel"]]:
+    """What the first pass of one network adds to its branches, times their deviations, or multiplies them by.
+
+    Args:
+        model: one that does not draw kernels.
+        keys: of the image, as `content_keys` gives them.
+        height, width: of the image, multiples of 32.
+    """
+    drawn = pass_keys(fold_each(keys, 0), 0)
+    shape, noise = architecture(model.preset, width=model.width, final_kernel=model.final_kernel), []
+    for branch, channels in enumerate(shape.branch_channels()):
+        ones = jnp.ones((1, height // (4 << branch), width // (4 << branch), channels))
+        if model.variant == "variational":
+            noise.append(cell_noise(drawn.cells, ones, branch))
+        elif model.variant == "dropout":
+            noise.append(dropout(ones, drawn, branch, rate=model.dropout_rate, mask=model.dropout_mask))
+        else:
+            noise.append(ones)
+    return noise

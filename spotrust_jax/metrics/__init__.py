@@ -1,0 +1,1 @@
+"""Scores of masks, probabilities and uncertainties, mergeable, over all pixels."""

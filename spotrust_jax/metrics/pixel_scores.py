@@ -1,0 +1,140 @@
+"""What the pixels of a photograph give to all metrics: sums and histograms, which add up over photographs.
+
+What becomes of them is in measures.py.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Num, Shaped
+
+from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.metrics.histogram import Histogram, score_histogram, stacked
+from spotrust_jax.metrics.masks import confusion, count_array
+from spotrust_jax.metrics.reliability import (
+    ProperScores,
+    coarser_probabilities,
+    probability_histogram,
+    proper_scores,
+)
+
+UNCERTAINTIES = ("max_probability", "entropy", "mutual_information", "epistemic", "log_variance")
+"""Scores that a pixel is held for uncertain by: the smaller of p and 1 - p, p calibrated, and four maps."""
+
+PATCH = 4
+"""Side in pixels of the patches of PAvPU unless told otherwise."""
+
+COARSER_BITS = 6
+"""Bits that the histograms of single photographs, all of which a bootstrap needs, go without."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelScores:
+    """Of the pixels of one set of images, or of each of several.
+
+    Attributes:
+        confusion: counts in the order of the fields of `Confusion`.
+        proper: the proper scores.
+        by_probability: `probability_histogram`.
+        by_error: by the squared error, which is also the quantity.
+        ranked: by each uncertainty, quantities wrong pixels and squared errors.
+        patches: patches by each mean uncertainty, the quantity being inaccurate ones.
+    """
+
+    confusion: Num[np.ndarray, "*sets 4"]
+    proper: ProperScores
+    by_probability: Histogram
+    by_error: Histogram
+    ranked: Mapping[str, Histogram]
+    patches: Mapping[str, Histogram]
+
+    def __add__(self, other: "PixelScores") -> "PixelScores":
+        return PixelScores(
+            self.confusion + other.confusion,
+            ProperScores(*(a + b for a, b in zip(self.proper, other.proper, strict=True))),
+            self.by_probability + other.by_probability,
+            self.by_error + other.by_error,
+            {name: one + other.ranked[name] for name, one in self.ranked.items()},
+            {name: one + other.patches[name] for name, one in self.patches.items()},
+        )
+
+    @property
+    def coarser(self) -> "PixelScores":
+        """The same in a fraction of the memory."""
+        finer = self._map(lambda one: one.coarser(COARSER_BITS))
+        return dataclasses.replace(finer, by_probability=coarser_probabilities(self.by_probability, COARSER_BITS))
+
+    def resampled(self, weights: Float64[np.ndarray, "resamples sets"]) -> "PixelScores":
+        """Of as many sets as `weights` has rows, each of which takes every old set so many times."""
+        resampled = self._map(lambda one: one.resampled(weights))
+        proper = ProperScores(*(weights @ column for column in self.proper))
+        return dataclasses.replace(resampled, confusion=weights @ self.confusion, proper=proper)
+
+    def _map(self, function: Callable[[Histogram], Histogram]) -> "PixelScores":
+        return dataclasses.replace(
+            self,
+            by_probability=function(self.by_probability),
+            by_error=function(self.by_error),
+            ranked={name: function(one) for name, one in self.ranked.items()},
+            patches={name: function(one) for name, one in self.patches.items()},
+        )
+
+
+def pixel_scores(
+    prediction: Prediction,
+    mask: Bool[np.ndarray, "height width"],
+    truth: Bool[np.ndarray, "height width"],
+    scored: Bool[np.ndarray, "height width"],
+    *,
+    patch: int = PATCH,
+) -> PixelScores:
+    """Of the scored pixels of one photograph, whose prediction is decomposed; `mask` is what is called corrosion."""
+    wrong, maps = mask != truth, uncertainty_maps(prediction)
+    probability, labels = prediction.probability[scored], truth[scored]
+    squared = np.square(probability.astype(np.float64) - labels)
+    return PixelScores(
+        count_array([confusion(mask[scored], labels)])[0],
+        proper_scores(probability, labels),
+        probability_histogram(probability, labels),
+        score_histogram(squared, squared),
+        {name: score_histogram(values[scored], wrong[scored], squared) for name, values in maps.items()},
+        {name: patch_histogram(values, wrong, scored, patch) for name, values in maps.items()},
+    )
+
+
+def uncertainty_maps(prediction: Prediction) -> dict[str, Float32[np.ndarray, "height width"]]:
+    """The maps of `UNCERTAINTIES`."""
+    sure = np.minimum(prediction.probability, 1 - prediction.probability)
+    return {"max_probability": sure, **{name: getattr(prediction, name) for name in UNCERTAINTIES[1:]}}
+
+
+def patch_histogram(
+    uncertainty: Float[np.ndarray, "height width"],
+    wrong: Bool[np.ndarray, "height width"],
+    scored: Bool[np.ndarray, "height width"],
+    side: int,
+) -> Histogram:
+    """Square patches by the mean uncertainty of their scored pixels; inaccurate where more than half are wrong."""
+    pixels, doubts, errors = (_patch_sums(values, side) for values in (scored, uncertainty * scored, wrong & scored))
+    there = pixels > 0
+    pixels = pixels[there]
+    return score_histogram(doubts[there] / pixels, errors[there] > pixels / 2)
+
+
+def stacked_scores(scores: Sequence[PixelScores]) -> PixelScores:
+    """Of one set for each."""
+    return PixelScores(
+        np.stack([one.confusion for one in scores]),
+        ProperScores(*np.array([one.proper for one in scores], np.float64).T),
+        stacked([one.by_probability for one in scores]),
+        stacked([one.by_error for one in scores]),
+        {name: stacked([one.ranked[name] for one in scores]) for name in scores[0].ranked},
+        {name: stacked([one.patches[name] for one in scores]) for name in scores[0].patches},
+    )
+
+
+def _patch_sums(values: Shaped[np.ndarray, "height width"], side: int) -> Float64[np.ndarray, "patches"]:
+    height, width = values.shape
+    rows = np.add.reduceat(values.astype(np.float64), np.arange(0, height, side), axis=0)
+    return np.add.reduceat(rows, np.arange(0, width, side), axis=1).ravel()

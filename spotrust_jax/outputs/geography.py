@@ -1,0 +1,201 @@
+"""Where a photograph was taken: GPS position from EXIF, and the georeference of a GeoTIFF."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from PIL import ExifTags, Image
+
+from spotrust_jax.io.images import orientation, without_pillow_limit
+
+_UPRIGHT = 1
+_TIFF = (".tif", ".tiff")
+# Tags of GeoTIFF 1.1: degrees or the projection's units for each pixel, points tied to the ground, the whole matrix.
+_PIXEL_SCALE, _TIEPOINTS, _MATRIX, _KEYS = 33550, 33922, 34264, 34735
+_MODEL_TYPE, _RASTER_TYPE, _GEOGRAPHIC, _ANGULAR_UNITS, _PROJECTED = 1024, 1025, 2048, 2054, 3072
+_PROJECTED_MODEL, _GEOGRAPHIC_MODEL, _DEGREE = 1, 2, 9102
+# Numbers below are not EPSG's, and the last one stands for a system that the file describes itself.
+_FIRST_EPSG, _USER_DEFINED = 1024, 32767
+# The raster type in which coordinates are those of the pixels' centres.
+_PIXEL_IS_POINT = 2
+_WGS84 = 4326
+_WGS84_NAMES = ("WGS84", "WGS1984")
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Degrees north and east (WGS 84), and metres above sea level where the camera knew them."""
+
+    latitude: float
+    longitude: float
+    altitude: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Georeference:
+    """From pixels to the ground.
+
+    Attributes:
+        matrix: two rows of (x, y, 1) from the photograph's upper left corner to east and north.
+        epsg: number of the coordinate system.
+    """
+
+    matrix: tuple[tuple[float, float, float], tuple[float, float, float]]
+    epsg: int
+
+    def __call__(self, points: Float64[np.ndarray, "_ 2"]) -> Float64[np.ndarray, "_ 2"]:
+        """Points x, y in pixels in the units of the coordinate system."""
+        matrix = np.array(self.matrix)
+        return points @ matrix[:, :2].T + matrix[:, 2]
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether what is clockwise on the photograph is counter-clockwise on the ground, as where north is up."""
+        (a, b, _), (c, d, _) = self.matrix
+        return a * d < b * c
+
+    @property
+    def crs(self) -> str | None:
+        """The system's name as GeoJSON wants it where it is not that of GeoJSON itself, longitude and latitude."""
+        return None if self.epsg == _WGS84 else f"urn:ogc:def:crs:EPSG::{self.epsg}"
+
+
+class Place(NamedTuple):
+    """Where a photograph was taken.
+
+    Attributes:
+        position: of the camera, where it is known.
+        reference: of the photograph's pixels, where it is known.
+        note: why one of them is not, although the file has data for it.
+    """
+
+    position: Position | None
+    reference: Georeference | None
+    note: str
+
+
+def read_place(path: Path) -> Place:
+    """Camera's position and georeference of a photograph; of neither it is believed what the file does not say."""
+    found, notes = [], []
+    for what, read in (("position", _read_position), ("georeference", _read_georeference)):
+        try:
+            found.append(read(path))
+        except _UnknownError as error:
+            found.append(None)
+            notes.append(f"no {what}: {error}")
+        except (
+            Exception
+        ):  # damaged metadata, on which Pillow raises nearly anything, are no reason to lose the photograph
+            found.append(None)
+    return Place(*found, "; ".join(notes))
+
+
+class _UnknownError(Exception):
+    """There are data that cannot be trusted; why, in words."""
+
+
+def _read_position(path: Path) -> Position | None:
+    with without_pillow_limit, Image.open(path) as image:
+        tags = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
+    if ExifTags.GPS.GPSLatitude not in tags or ExifTags.GPS.GPSLongitude not in tags:
+        return None
+    if _letters(tags, ExifTags.GPS.GPSStatus, "A") == "V":
+        raise _UnknownError("the receiver marked it as void")
+    datum = _letters(tags, ExifTags.GPS.GPSMapDatum, "WGS-84")
+    if datum.upper().replace(" ", "").replace("-", "") not in _WGS84_NAMES:
+        raise _UnknownError(f"its datum is {datum!r}, not WGS 84")
+    latitude = _degrees(tags, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "NS", 90)
+    longitude = _degrees(tags, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "EW", 180)
+    if latitude == longitude == 0:
+        raise _UnknownError("it is 0, 0, which receivers write that have none")
+    return Position(latitude, longitude, _altitude(tags))
+
+
+def _read_georeference(path: Path) -> Georeference | None:
+    """That of a GeoTIFF."""
+    if path.suffix.lower() not in _TIFF:
+        return None
+    with without_pillow_limit, Image.open(path) as image:
+        tags, turn, size = image.tag_v2, orientation(image), image.size
+        keys = _geo_keys(tags.get(_KEYS, ()))
+        matrix = _matrix(tags)
+    if matrix is None:
+        if keys:
+            raise _UnknownError("the file ties no pixel to the ground by a scale or a matrix")
+        return None
+    if turn != _UPRIGHT:
+        raise _UnknownError("the photograph is stored turned")
+    if not np.isfinite(matrix).all() or np.linalg.det(matrix[:, :2]) == 0:
+        raise _UnknownError("its pixels have no size on the ground")
+    if keys.get(_RASTER_TYPE) == _PIXEL_IS_POINT:
+        matrix[:, 2] -= matrix[:, :2] @ (0.5, 0.5)
+    reference = Georeference(tuple(map(tuple, matrix.tolist())), _system(keys))
+    if _is_geographic(keys):
+        corners = reference(np.array([(x, y) for x in (0, size[0]) for y in (0, size[1])], np.float64))
+        if (np.abs(corners) > (180, 90)).any():
+            raise _UnknownError(f"EPSG {reference.epsg} is in degrees, and the coordinates are not")
+    return reference
+
+
+def _system(keys: Mapping[int, int]) -> int:
+    """EPSG number of the coordinate system; the system below a projection is not that of the coordinates."""
+    model = keys.get(_MODEL_TYPE, _GEOGRAPHIC_MODEL if _is_geographic(keys) else _PROJECTED_MODEL)
+    if model not in (_PROJECTED_MODEL, _GEOGRAPHIC_MODEL):
+        raise _UnknownError(f"its model type {model} is neither projected nor geographic")
+    epsg = keys.get(_GEOGRAPHIC if model == _GEOGRAPHIC_MODEL else _PROJECTED)
+    if epsg is None or not _FIRST_EPSG <= epsg < _USER_DEFINED:
+        raise _UnknownError("its coordinate system has no EPSG number")
+    if model == _GEOGRAPHIC_MODEL and keys.get(_ANGULAR_UNITS, _DEGREE) != _DEGREE:
+        raise _UnknownError("its coordinates are not in degrees")
+    return epsg
+
+
+def _is_geographic(keys: Mapping[int, int]) -> bool:
+    if _MODEL_TYPE in keys:
+        return keys[_MODEL_TYPE] == _GEOGRAPHIC_MODEL
+    return _GEOGRAPHIC in keys and _PROJECTED not in keys
+
+
+def _letters(tags: Mapping[int, Any], tag: int, default: str) -> str:
+    """A text of EXIF without the zeros that end it; what is empty counts as not there."""
+    value = tags.get(tag, "")
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    return text.strip("\0 ") or default
+
+
+def _degrees(tags: Mapping[int, Any], tag: int, letter: int, letters: str, most: int) -> float:
+    degrees, minutes, seconds = map(float, tags[tag])
+    value = degrees + minutes / 60 + seconds / 3600
+    hemisphere = _letters(tags, letter, "missing")
+    if hemisphere not in tuple(letters):
+        raise _UnknownError(f"its hemisphere is {hemisphere!r}, neither {letters[0]} nor {letters[1]}")
+    if not (0 <= value <= most and minutes >= 0 and seconds >= 0):
+        raise _UnknownError(f"it is {value:g} degrees {hemisphere}")
+    return -value if hemisphere == letters[1] else value
+
+
+def _altitude(tags: Mapping[int, Any]) -> float | None:
+    value = tags.get(ExifTags.GPS.GPSAltitude)
+    if value is None or not math.isfinite(float(value)):
+        return None
+    below = tags.get(ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
+    return -float(value) if below else float(value)
+
+
+def _geo_keys(directory: tuple[int, ...]) -> dict[int, int]:
+    """Numbers that stand in the directory itself."""
+    entries = np.array(directory[4:], np.int64).reshape(-1, 4)
+    return {int(key): int(value) for key, location, _, value in entries if location == 0}
+
+
+def _matrix(tags: Mapping[int, Any]) -> np.ndarray | None:
+    if _MATRIX in tags:
+        return np.array(tags[_MATRIX], np.float64).reshape(4, 4)[:2, [0, 1, 3]]
+    if _PIXEL_SCALE not in tags or _TIEPOINTS not in tags:
+        return None
+    (wide, high), (column, row, _, east, north) = tags[_PIXEL_SCALE][:2], tags[_TIEPOINTS][:5]
+    return np.array([[wide, 0.0, east - column * wide], [0.0, -high, north + row * high]])

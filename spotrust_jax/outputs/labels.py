@@ -1,0 +1,190 @@
+"""Predictions as labels that a person corrects in labelme and `prepare_data` reads again.
+
+data/prepare/readers/labelme.py reads them.
+"""
+
+import json
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from jaxtyping import Bool
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+from spotrust_jax.errors import InputError
+from spotrust_jax.io.atomic_files import replacing, write_text
+from spotrust_jax.io.images import read_image, read_label_pixels, size_text
+from spotrust_jax.io.plain_files import read_text
+from spotrust_jax.outputs.map_files import beside
+from spotrust_jax.outputs.outlines import Outline, Ring, outlines
+from spotrust_jax.outputs.summary import Row
+
+LABEL = "corrosion"
+
+# Pixels by which an outline may differ from the mask's: few enough points to drag, and hardly a pixel that changes.
+_TOLERANCE = 0.75
+_VERSION = "5.5.0"
+
+
+def read_run(folder: Path) -> list[Row]:
+    """The lines of the summary that `launch.predict` wrote into a folder."""
+    path = folder / "summary.json"
+    try:
+        rows = [Row(**record) for record in json.loads(read_text(path))]
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: give the --output folder of launch.predict") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is no summary of this version ({error}): run launch.predict again") from error
+    for row in rows:
+        if not _is_sound(row):
+            what = f"photograph {row.photograph!r} and maps {row.outputs!r}, which are no places below {folder}"
+            raise InputError(f"{path} names {what}: run launch.predict again")
+    return rows
+
+
+def checked_in(notes: Path) -> frozenset[str]:
+    """Stems of the maps of photographs that the notes of a report mark as checked."""
+    try:
+        return frozenset(item["outputs"] for item in json.loads(read_text(notes))["notes"] if item["checked"])
+    except FileNotFoundError:
+        raise InputError(f"notes {notes} do not exist: save them in the report") from None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"notes {notes} are not those of a report ({error!r}): save them again") from error
+
+
+def chosen_rows(rows: Sequence[Row], stems: Collection[str] | None) -> list[Row]:
+    """Photographs that have maps and are among the stems, where these are given."""
+    usable = [row for row in rows if row.height is not None and (stems is None or row.outputs in stems)]
+    if not usable:
+        what = "has maps" if stems is None else "is both marked as checked and among the run's"
+        raise InputError(f"no photograph {what}: there is nothing to label")
+    return usable
+
+
+def write_label(predictions: Path, row: Row, output: Path, *, smallest: int = 1) -> Path:
+    """Writes STEM.json of a photograph's mask and the photograph beside it, and returns the former.
+
+    Args:
+        predictions: folder of the maps.
+        row: the photograph's line.
+        output: folder of the labels, in which folders below the input are kept.
+        smallest: pixels; smaller regions are left out.
+    """
+    mask = _read_mask(beside(predictions / row.outputs, "_mask.png"))
+    source = Path(row.photograph)
+    _require_photograph(source, mask.shape)
+    stem = PurePosixPath(row.outputs)
+    # The stem may have the photograph's extension where that is what tells two apart.
+    name = stem.name if stem.suffix == source.suffix else f"{stem.name}{source.suffix}"
+    photograph = output / stem.parent / name
+    photograph.parent.mkdir(parents=True, exist_ok=True)
+    _copy(source, photograph)
+    shapes = [_shape(polygon) for polygon in polygons_of(mask, smallest)]
+    height, width = mask.shape
+    document = {"version": _VERSION, "flags": {}, "shapes": shapes, "imagePath": name, "imageData": None}
+    path = beside(output / stem, ".json")
+    write_text(path, json.dumps(document | {"imageHeight": height, "imageWidth": width}, indent=1, ensure_ascii=False))
+    return path
+
+
+def polygons_of(mask: Bool[np.ndarray, "height width"], smallest: int = 1) -> list[Ring]:
+    """A polygon for each region of a mask, through its outermost pixels; holes are joined to the border by a slit."""
+    labels, count = ndimage.label(mask)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    drawn = outlines(labels.astype(np.int32), count, inset=0.5)
+    return [_slit(outline) for outline, area in zip(drawn, areas[1:].tolist(), strict=True) if area >= smallest]
+
+
+def simplified(ring: Ring, tolerance: float) -> Ring:
+    """Fewer corners, from whose outline none of the others is farther than the tolerance (Douglas and Peucker 1973)."""
+    far = int(np.argmax(((ring - ring[0]) ** 2).sum(axis=1)))
+    closed = np.concatenate([ring, ring[:1]])
+    keep = np.zeros(len(closed), bool)
+    keep[[0, far]] = True
+    pending = [(0, far), (far, len(ring))]
+    while pending:
+        first, last = pending.pop()
+        if last - first < 2:
+            continue
+        distance = _distances(closed[first + 1 : last], closed[first], closed[last])
+        worst = first + 1 + int(np.argmax(distance))
+        if distance.max() > tolerance:
+            keep[worst] = True
+            pending += [(first, worst), (worst, last)]
+    return ring[keep[:-1]]
+
+
+def _distances(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """From points to the line between two."""
+    along = end - start
+    length = float(np.dot(along, along))
+    share = np.clip((points - start) @ along / length, 0, 1) if length else np.zeros(len(points))
+    return np.hypot(*(points - start - share[:, None] * along).T)
+
+
+def _slit(outline: Outline) -> Ring:
+    """One ring that goes along the exterior and, there and back on the shortest way, around each hole."""
+    joined = _reduced(outline.exterior)
+    holes = sorted(map(_reduced, outline.holes), key=lambda hole: cdist(hole, joined).min())
+    for hole in holes:
+        here, there = np.unravel_index(np.argmin(cdist(joined, hole)), (len(joined), len(hole)))
+        around = np.roll(hole, -there, axis=0)
+        joined = np.concatenate([joined[: here + 1], around, around[:1], joined[here:]])
+    return joined
+
+
+def _reduced(ring: Ring) -> Ring:
+    """What is too small to lose corners, such as a single pixel, keeps them all."""
+    fewer = simplified(ring, _TOLERANCE)
+    return fewer if len(fewer) >= 3 else ring
+
+
+def _shape(polygon: Ring) -> dict:
+    points = polygon.round(2).tolist()
+    return {"label": LABEL, "points": points, "group_id": None, "shape_type": "polygon", "flags": {}}
+
+
+def _read_mask(path: Path) -> Bool[np.ndarray, "height width"]:
+    """Whatever colour corrosion has in it, the rest is black."""
+    values = read_label_pixels(path).values
+    return values.any(axis=-1) if values.ndim == 3 else values.astype(bool)
+
+
+def _is_sound(row: Row) -> bool:
+    """Whether a line is one that a run may have written: a summary may come from anybody, and its paths are used."""
+    texts = isinstance(row.photograph, str) and isinstance(row.outputs, str)
+    if (
+        not texts
+        or not isinstance(row.height, int | None)
+        or not isinstance(row.width, int | None)
+        or "\0" in row.photograph + row.outputs
+    ):
+        return False
+    place = PurePosixPath(row.outputs)
+    return bool(place.name) and not place.is_absolute() and ".." not in place.parts
+
+
+def _require_photograph(source: Path, shape: tuple[int, int]) -> None:
+    """Raises an `InputError` unless a file is the photograph of a mask: any other would be copied to whoever asks."""
+    try:
+        if source.is_file():
+            seen = read_image(source).shape[:2]
+        else:
+            raise InputError("there is no such file")
+    except InputError as error:
+        remedy = "put it back where it was predicted from"
+        raise InputError(f"photograph {source} cannot be copied ({error}): {remedy}") from error
+    if seen != shape:
+        sizes = f"{size_text(seen)} pixels and its mask {size_text(shape)}"
+        raise InputError(f"photograph {source} has {sizes}: run launch.predict again")
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        with replacing(target) as partial:
+            shutil.copyfile(source, partial)
+    except OSError as error:
+        remedy = "put it back where it was predicted from"
+        raise InputError(f"photograph {source} cannot be copied ({error.strerror}): {remedy}") from error

@@ -1,0 +1,226 @@
+"""The files that a prediction leaves: maps as pictures and numbers for each photograph, at the photograph's size.
+
+They are written window by window, so that a large photograph takes no more memory than a small one. Which photographs
+there are, and the summary of all, is the business of folder.py and summary.py.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float16, Float32, UInt8
+
+from spotrust_jax.inference.area_interval import AreaInterval
+from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.preprocessing import restore_rows
+from spotrust_jax.io.streamed_files import png, windows, write_npz, write_tiff
+from spotrust_jax.metrics.masks import Confusion, confusion
+from spotrust_jax.outputs import rendering
+from spotrust_jax.sampling.decomposition import Decomposition
+
+MAX_MAP_PIXELS = 50_000_000
+"""Photographs of more pixels get their maps as a TIFF in tiles unless told otherwise."""
+
+# Values from which the range of a picture's colours is taken: no more of them than make a difference to the eye.
+_RANGE_VALUES = 1_000_000
+
+SHOWN = {
+    "epistemic": ("epistemic", "standard deviation of the probability", 0.0),
+    "log_variance": ("aleatoric", "log variance", None),
+    "between_members": ("between_members", "standard deviation between members", 0.0),
+    "augmentation": ("augmentation", "standard deviation over views", 0.0),
+}
+"""Maps that are shown in viridis: the picture's name, the label of its bar, and the lower end of its range."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Sums over the pixels that have been looked at so far.
+
+    Attributes:
+        pixels: their number.
+        corroded: how many of them are corrosion.
+        sums: of each map.
+        confusion: counts against the ground truth, where there is one.
+    """
+
+    pixels: int
+    corroded: int
+    sums: Mapping[str, float]
+    confusion: Confusion | None
+
+    def __add__(self, other: "Measured") -> "Measured":
+        counts = None if self.confusion is None else self.confusion + other.confusion
+        sums = {name: value + other.sums[name] for name, value in self.sums.items()}
+        return Measured(self.pixels + other.pixels, self.corroded + other.corroded, sums, counts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A photograph and what was found in it.
+
+    Attributes:
+        image: the photograph; may lie on disk.
+        prediction: its maps at the size of the analysis; may lie on disk.
+        threshold: probability from which a pixel counts as corrosion.
+        truth: the ground truth, where there is one.
+        interval: of the corroded share, where it was drawn.
+    """
+
+    image: UInt8[np.ndarray, "height width 3"]
+    prediction: Prediction
+    threshold: float
+    truth: Bool[np.ndarray, "height width"] | None = None
+    interval: AreaInterval | None = None
+    _latest: dict[str, tuple[slice, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def rows(self, name: str, window: slice) -> Float32[np.ndarray, "rows width"]:
+        """Rows of a map at the photograph's size; there may be none."""
+        if window.start == window.stop:
+            return np.zeros((0, self.image.shape[1]), np.float32)
+        # Most photographs are one window, which the pictures and the arrays both ask for.
+        if self._latest.get(name, (None,))[0] != window:
+            self._latest[name] = window, restore_rows(getattr(self.prediction, name), *self.image.shape[:2], window)
+        return self._latest[name][1]
+
+    def stored(self, name: str, window: slice) -> Float16[np.ndarray, "rows width"]:
+        """The same as they are stored: float16 is exact to 0.0005 for probabilities."""
+        return self.rows(name, window).astype(np.float16)
+
+
+def map_pictures(
+    image: UInt8[np.ndarray, "height width 3"],
+    prediction: Prediction,
+    threshold: float,
+    truth: Bool[np.ndarray, "height width"] | None = None,
+    style: rendering.Style = rendering.PAPER_STYLE,
+) -> dict[str, UInt8[np.ndarray, "_height _width 3"]]:
+    """Pictures by name: mask, overlay, epistemic, aleatoric and, where there are views or a truth, one for each."""
+    result = Result(image, prediction, threshold, truth)
+    pictures = _plain_pictures(result, slice(0, image.shape[0]), prediction.probability, style)
+    for name, shown in scales(result, style.palette).items():
+        values = getattr(prediction, name)
+        pictures[shown.picture] = np.concatenate([shown.colours(values), shown.bar(image.shape[0])], axis=1)
+    return pictures
+
+
+def write_maps(
+    stem: Path, result: Result, *, max_map_pixels: int = MAX_MAP_PIXELS, style: rendering.Style = rendering.PAPER_STYLE
+) -> tuple[Measured, list[Path]]:
+    """Writes STEM_mask.png and its fellows and the maps, and returns what was measured and the files.
+
+    The maps, without the parts of the decomposition, are STEM_maps.npz or, for photographs of more than
+    `max_map_pixels`, STEM_maps.tif.
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    height, width = result.image.shape[:2]
+    measured, files = _write_pictures(stem, result, style)
+    large = height * width > max_map_pixels
+    path = beside(stem, "_maps.tif" if large else "_maps.npz")
+    names = [name for name in result.prediction.names if name not in Decomposition._fields]
+    rows = {name: lambda window, name=name: result.stored(name, window) for name in names}
+    (write_tiff if large else write_npz)(path, rows, height, width)
+    # A photograph that was smaller, or a limit that was lower, must not leave two versions of the maps.
+    beside(stem, "_maps.npz" if large else "_maps.tif").unlink(missing_ok=True)
+    return measured, [*files, path]
+
+
+def map_endings() -> list[str]:
+    """What follows the stem in the names of all files that `write_maps` may write."""
+    pictures = ["mask", "overlay", "accuracy", *(picture for picture, *_ in SHOWN.values())]
+    return [*(f"_{picture}.png" for picture in pictures), "_maps.npz", "_maps.tif"]
+
+
+def beside(stem: Path, ending: str) -> Path:
+    """The stem with an ending; `with_suffix` would cut a stem that has a dot in it."""
+    return stem.parent / f"{stem.name}{ending}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How a map is shown: the picture's name, its range in the map's unit, and the colours and bar to it."""
+
+    picture: str
+    label: str
+    lower: float
+    upper: float
+    beyond: tuple[bool, bool]
+    palette: rendering.Palette
+
+    def colours(self, values: Float32[np.ndarray, "rows width"]) -> UInt8[np.ndarray, "rows width 3"]:
+        """The map in colours."""
+        return rendering.viridis_picture(values, self.lower, self.upper, self.palette)
+
+    def bar(self, height: int) -> UInt8[np.ndarray, "height width 3"]:
+        """The bar to it, as high as the picture."""
+        ends = {"lower": self.lower, "upper": self.upper, "beyond": self.beyond}
+        return rendering.colour_bar(height, label=self.label, palette=self.palette, **ends)
+
+
+def scales(result: Result, palette: rendering.Palette = rendering.PAPER) -> dict[str, Scale]:
+    """By map; their ranges are those of the maps at the size of the analysis, which resizing does not leave."""
+    found = {}
+    for name, (picture, label, floor) in SHOWN.items():
+        if name not in result.prediction.names:
+            continue
+        values = getattr(result.prediction, name)
+        step = max(1, round((values.size / _RANGE_VALUES) ** 0.5))
+        values = values[::step, ::step]
+        lower, upper = rendering.display_range(values, floor=floor)
+        beyond = bool(values.min() < lower), bool(values.max() > upper)
+        found[name] = Scale(picture, label, lower, upper, beyond, palette)
+    return found
+
+
+def _write_pictures(stem: Path, result: Result, style: rendering.Style) -> tuple[Measured, list[Path]]:
+    """All pictures at once, from above to below."""
+    height, width = result.image.shape[:2]
+    shown = scales(result, style.palette)
+    bars = {name: scale.bar(height) for name, scale in shown.items()}
+    widths = dict.fromkeys(["mask", "overlay"] + ["accuracy"] * (result.truth is not None), width)
+    widths |= {scale.picture: width + bars[name].shape[1] for name, scale in shown.items()}
+    paths = {picture: beside(stem, f"_{picture}.png") for picture in widths}
+    measured = None
+    with contextlib.ExitStack() as stack:
+        writers = {name: stack.enter_context(png(paths[name], height, widths[name])) for name in widths}
+        for window in windows(height, width):
+            values = {name: result.rows(name, window) for name in result.prediction.names}
+            for name, scale in shown.items():
+                coloured = scale.colours(values[name])
+                writers[scale.picture].write(np.concatenate([coloured, bars[name][window]], axis=1))
+            for name, picture in _plain_pictures(result, window, values["probability"], style).items():
+                writers[name].write(picture)
+            part = _measure(result, window, values)
+            measured = part if measured is None else measured + part
+    return measured, list(paths.values())
+
+
+def _plain_pictures(
+    result: Result, window: slice, probability: Float32[np.ndarray, "rows width"], style: rendering.Style
+) -> dict[str, UInt8[np.ndarray, "rows width 3"]]:
+    """Rows of the pictures that need no colour bar."""
+    height, width = result.image.shape[:2]
+    outline = rendering.outline_width(height, width)
+    # The outline depends on as many rows above and below as it is wide.
+    above, below = (
+        slice(max(0, window.start - outline), window.start),
+        slice(window.stop, min(height, window.stop + outline)),
+    )
+    parts = [result.rows("probability", above), probability, result.rows("probability", below)]
+    mask = np.concatenate([part for part in parts if part.size]) >= result.threshold
+    inner = slice(window.start - above.start, window.stop - above.start)
+    band, palette = result.image[above.start : below.stop], style.palette
+    overlay = rendering.overlay_picture(band, mask, style.opacity, outline, palette)[inner]
+    pictures = {"mask": rendering.mask_picture(mask[inner], palette), "overlay": overlay}
+    if result.truth is None:
+        return pictures
+    return {**pictures, "accuracy": rendering.accuracy_picture(mask[inner], result.truth[window], palette)}
+
+
+def _measure(result: Result, window: slice, values: Mapping[str, Float32[np.ndarray, "rows width"]]) -> Measured:
+    mask = values["probability"] >= result.threshold
+    counts = None if result.truth is None else confusion(mask, result.truth[window])
+    sums = {name: float(value.sum(dtype=np.float64)) for name, value in values.items()}
+    return Measured(mask.size, int(mask.sum()), sums, counts)

@@ -1,0 +1,120 @@
+"""The summary of a run: one line for each photograph, as CSV and as JSON."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.csv_tables import csv_text
+from spotrust_jax.metrics.masks import scores
+from spotrust_jax.outputs.map_files import Measured
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A photograph's line in the summary; figures that are not known are None.
+
+    Attributes:
+        photograph: the file.
+        outputs: stem of its maps, relative to the output folder.
+        status: "ok", or "failed" where anything about this photograph could not be used.
+        message: what went wrong, and what to do.
+        height, width: pixels.
+        threshold: probability from which a pixel counts as corrosion.
+        corroded_fraction: share of pixels that do.
+        mean_probability, mean_epistemic, mean_log_variance: means of the maps.
+        mean_between_members: mean deviation between the members of an ensemble of stochastic members.
+        mean_augmentation: mean deviation over the views of test-time augmentation.
+        iou_corrosion, miou, f1, precision, recall, accuracy: against the ground truth.
+        mean_entropy, mean_mutual_information, mean_pass_variance: of the raw passes, where they were asked for, nats.
+        regions: connected corroded regions; this and what follows is there with a report.
+        millimetres_per_pixel, corroded_square_millimetres: where the scale is known.
+        area_low, area_high, area_draws, area_note: credible interval of the corroded fraction, how many draws it comes
+            from, and why there is none or how it is to be read.
+        unfamiliarity, review_score, retake: report/review.py says what they are.
+        latitude, longitude, altitude: of the camera, in degrees (WGS 84) and metres.
+        position_note: why there is no position or no georeference, although the file has data for it.
+        scale_note: what there is to be said of the scale.
+    """
+
+    photograph: str
+    outputs: str
+    status: str = "ok"
+    message: str = ""
+    height: int | None = None
+    width: int | None = None
+    threshold: float | None = None
+    corroded_fraction: float | None = None
+    mean_probability: float | None = None
+    mean_epistemic: float | None = None
+    mean_log_variance: float | None = None
+    mean_between_members: float | None = None
+    mean_augmentation: float | None = None
+    iou_corrosion: float | None = None
+    miou: float | None = None
+    f1: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    accuracy: float | None = None
+    mean_entropy: float | None = None
+    mean_mutual_information: float | None = None
+    mean_pass_variance: float | None = None
+    regions: int | None = None
+    millimetres_per_pixel: float | None = None
+    corroded_square_millimetres: float | None = None
+    area_low: float | None = None
+    area_high: float | None = None
+    area_draws: int | None = None
+    area_note: str = ""
+    unfamiliarity: float | None = None
+    review_score: float | None = None
+    retake: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude: float | None = None
+    position_note: str = ""
+    scale_note: str = ""
+
+
+def describe(row: Row, shape: tuple[int, int], threshold: float, measured: Measured) -> Row:
+    """The row with its figures."""
+    counts = measured.confusion
+    scored = {} if counts is None else {name: float(value) for name, value in scores(counts)._asdict().items()}
+    return dataclasses.replace(
+        row,
+        height=shape[0],
+        width=shape[1],
+        threshold=threshold,
+        corroded_fraction=measured.corroded / measured.pixels,
+        **{f"mean_{name}": total / measured.pixels for name, total in measured.sums.items()},
+        **scored,
+    )
+
+
+class Noted(NamedTuple):
+    """A note, the first photograph that it is of, and how many there are."""
+
+    note: str
+    photograph: str
+    count: int
+
+
+def noted(rows: Sequence[Row]) -> list[Noted]:
+    """What is to be said of positions and scales, once however many photographs it is of."""
+    places: dict[str, list[str]] = {}
+    for row in rows:
+        for note in filter(None, (row.position_note, row.scale_note)):
+            places.setdefault(note, []).append(row.photograph)
+    return [Noted(note, photographs[0], len(photographs)) for note, photographs in places.items()]
+
+
+def write_summary(folder: Path, rows: Sequence[Row], name: str = "summary") -> None:
+    """Writes NAME.csv and NAME.json, a line or an object for each photograph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records = [dataclasses.asdict(row) for row in rows]
+    table = csv_text([field.name for field in dataclasses.fields(Row)], (record.values() for record in records))
+    texts = {"json": json.dumps(records, indent=2, ensure_ascii=False) + "\n", "csv": table}
+    for extension, text in texts.items():
+        write_text(folder / f"{name}.{extension}", text)

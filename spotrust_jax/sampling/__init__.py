@@ -1,0 +1,1 @@
+"""Stochastic passes and the maps that are made of them: keys in, maps out."""

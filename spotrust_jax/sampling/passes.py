@@ -1,0 +1,284 @@
+"""Stochastic passes over the head: images in, the three maps out, in memory that does not grow with the passes.
+
+Knows nothing of files, sizes on disk or calibration; see inference/ for those.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
+
+from spotrust_jax.models.head import NoiseKeys, noise_keys
+from spotrust_jax.models.segmenter import Features, SegmenterNetwork, Variables
+from spotrust_jax.random import fold_each
+from spotrust_jax.sampling.decomposition import Decomposition, PassTerms, decompose, no_terms, pass_terms
+
+# Passes decoded at once. A CPU has one pass in its cache, part by part; accelerators want more work at a time.
+PASSES_AT_ONCE = {"cpu": 1, "gpu": 8, "tpu": 8}
+
+
+class Maps(NamedTuple):
+    """What N passes or members say about each pixel.
+
+    Attributes:
+        probability: mean corrosion probability, in [0, 1].
+        epistemic: standard deviation of the probability over passes and members, in [0, 0.5].
+        log_variance: aleatoric log variance, mean over members.
+        between_members: standard deviation of the members' own mean probabilities, in [0, 0.5]: its square is the part
+            of the epistemic variance that members disagree about, the rest is within them. Only of several stochastic
+            members: else it is all or nothing.
+        decomposition: of the total uncertainty, where it was asked for.
+        areas: weights of the pixels that each pass calls corrosion, summed, where it was asked for.
+    """
+
+    probability: Float[Array, "batch height width"]
+    epistemic: Float[Array, "batch height width"]
+    log_variance: Float[Array, "batch height width"]
+    between_members: Float[Array, "batch height width"] | None = None
+    decomposition: Decomposition | None = None
+    areas: Float[Array, "members passes batch"] | None = None
+
+
+class AreaCount(NamedTuple):
+    """How the corroded area of a single pass is counted.
+
+    Attributes:
+        threshold: raw probability from which a pixel counts.
+        weights: what it counts.
+    """
+
+    threshold: Float[ArrayLike, ""]
+    weights: Float[ArrayLike, "height width"]
+
+    def __call__(self, probability: Float[Array, "*passes height width"]) -> Float[Array, "*passes"]:
+        """The area of each pass over each image."""
+        weights = jnp.broadcast_to(self.weights, probability.shape)
+        return jnp.sum(jnp.where(probability >= self.threshold, weights, 0.0), axis=(-2, -1))
+
+
+Areas = Float[Array, "passes batch"] | None
+
+
+class Moments(NamedTuple):
+    """Mean and summed squared deviation from it of `count` values at each place."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, "*shape"]
+    squares: Float[Array, "*shape"]
+
+
+def no_moments(like: Float[Array, "*shape"]) -> Moments:
+    """Moments of nothing."""
+    return Moments(jnp.zeros(()), jnp.zeros_like(like), jnp.zeros_like(like))
+
+
+def moments_of(values: Float[Array, "count *shape"]) -> Moments:
+    """Moments over the leading axis."""
+    mean = jnp.mean(values, axis=0)
+    return Moments(jnp.asarray(values.shape[0], jnp.float32), mean, jnp.sum(jnp.square(values - mean[None]), axis=0))
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """Moments of both sets together, without cancellation (Chan, Golub and LeVeque 1983)."""
+    count = a.count + b.count
+    difference = b.mean - a.mean
+    share = b.count / count
+    mean = a.mean + difference * share
+    return Moments(count, mean, a.squares + b.squares + jnp.square(difference) * (a.count * share))
+
+
+def deviation(moments: Moments) -> Float[Array, "*shape"]:
+    """Standard deviation of the values themselves (divided by their count): 0 for a single one."""
+    return jnp.sqrt(moments.squares / moments.count)
+
+
+def pass_keys(
+    image_keys: Key[Array, "batch"], sample: int | Int[Array, ""], tile: int | Int[Array, ""] = 0
+) -> NoiseKeys:
+    """Keys of one pass over a batch, from one key for each image; only noise of single cells depends on the tile."""
+    keys = fold_each(image_keys, sample)
+    noise = noise_keys(keys[0], keys)
+    return noise._replace(cells=fold_each(noise.cells, tile))
+
+
+def predict_maps(
+    network: SegmenterNetwork,
+    variables: Variables,
+    images: Float[Array, "batch height width 3"],
+    image_keys: Key[Array, "batch"],
+    *,
+    num_samples: int | Int[Array, ""],
+    tile: int | Int[Array, ""] = 0,
+    bound: Callable[[Array], Array] = lambda log_variance: log_variance,
+    axis_name: str | None = None,
+    decomposed: bool = False,
+    area: AreaCount | None = None,
+) -> Maps:
+    """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
+
+    Members of a device run in turn. Deterministic members need one pass each, whatever `num_samples` says.
+
+    Args:
+        network: what all members share.
+        variables: leaves [members, ...] of the members on this device.
+        images: normalised.
+        image_keys: the noise of image i is a function of image_keys[i], member and pass alone.
+        num_samples: passes of each member, at least 1; where it is an array, it is known only when the program runs.
+        tile: number of the part of a photograph that the images are, 0 for whole ones.
+        bound: brings the network's second output into the range that training gave it, member by member.
+        axis_name: mapped axis over whose devices the members are spread, as many on each, or None.
+        decomposed: whether the maps have the decomposition too.
+        area: how the area of each pass is counted, where it is; `num_samples` must then be known beforehand.
+    """
+    here = jax.tree.leaves(variables)[0].shape[0]
+    first = 0 if axis_name is None else here * jax.lax.axis_index(axis_name)
+
+    def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, Areas]:
+        member, member_variables = inputs
+        passes = member_passes(
+            network,
+            member_variables,
+            images,
+            fold_each(image_keys, member),
+            num_samples=num_samples,
+            tile=tile,
+            decomposed=decomposed,
+            area=area,
+        )
+        moments = passes.moments
+        own = moments.squares / moments.count, bound(passes.log_variance), _divided(passes.terms, moments.count)
+        rest = jax.tree.map(jnp.add, sums[1:], own)
+        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), passes.areas
+
+    start = jnp.zeros(images.shape[:3])
+    nothing = _MemberSums(no_moments(start), start, start, no_terms(start) if decomposed else None)
+    sums, areas = jax.lax.scan(add_member, nothing, (first + jnp.arange(here), variables))
+    if axis_name is not None:
+        areas = jax.tree.map(lambda own: jax.lax.all_gather(own, axis_name, tiled=True), areas)
+    means, variance, log_variance, terms = sums if axis_name is None else _over_devices(sums, axis_name)
+    between = means.squares / means.count
+    members = here > 1 or axis_name is not None
+    decomposition = decompose(means.mean, _divided(terms, means.count)) if decomposed else None
+    if decomposed and not (members or network.config.stochastic):
+        # A single opinion: no rounding may look like a second one.
+        decomposition = decomposition._replace(mutual_information=start)
+    return Maps(
+        means.mean,
+        jnp.sqrt(between + variance / means.count),
+        log_variance / means.count,
+        jnp.sqrt(between) if members and network.config.stochastic else None,
+        decomposition,
+        areas,
+    )
+
+
+class _MemberSums(NamedTuple):
+    """Of members so far: moments of their means, and sums of their variances, log variances and mean terms."""
+
+    means: Moments
+    variance: Float[Array, "batch height width"]
+    log_variance: Float[Array, "batch height width"]
+    terms: PassTerms | None
+
+
+def _divided(terms: PassTerms | None, count: Float[Array, ""]) -> PassTerms | None:
+    return jax.tree.map(lambda total: total / count, terms)
+
+
+def _over_devices(sums: _MemberSums, axis_name: str) -> _MemberSums:
+    """Those of the members of all devices, of which each has as many."""
+    means = sums.means
+    mean = jax.lax.pmean(means.mean, axis_name)
+    squares = means.squares + means.count * jnp.square(means.mean - mean)
+    (count, squares), rest = jax.lax.psum(((means.count, squares), sums[1:]), axis_name)
+    return _MemberSums(Moments(count, mean, squares), *rest)
+
+
+class Passes(NamedTuple):
+    """What one network's passes over a batch add up to.
+
+    Attributes:
+        moments: of their probabilities.
+        log_variance: not yet bounded; all passes share it.
+        terms: sums for the decomposition, where it was asked for.
+        areas: of each pass, where they were.
+    """
+
+    moments: Moments
+    log_variance: Float[Array, "batch height width"]
+    terms: PassTerms | None
+    areas: Areas
+
+
+def member_passes(
+    network: SegmenterNetwork,
+    variables: Variables,
+    images: Float[Array, "batch height width 3"],
+    keys: Key[Array, "batch"],
+    *,
+    num_samples: int | Int[Array, ""],
+    tile: int | Int[Array, ""] = 0,
+    decomposed: bool = False,
+    area: AreaCount | None = None,
+) -> Passes:
+    """All passes of one network, added up."""
+    count = area or (lambda _: None)
+    features: Features = network.apply(variables, images, method="features")
+    if not network.config.stochastic:
+        logits = network.apply(variables, features, method="decode")
+        probability = jax.nn.sigmoid(logits)[None]
+        terms = pass_terms(logits) if decomposed else None
+        return Passes(moments_of(probability), features.log_variance, terms, count(probability))
+
+    Sums = tuple[Moments, PassTerms | None]
+
+    def add_passes(sums: Sums, samples: Int[Array, "passes"]) -> tuple[Sums, Areas]:
+        decode = lambda sample: _decode(network, variables, features, keys, sample, tile)  # noqa: E731
+        logits = jax.vmap(decode)(samples)
+        moments, terms = sums
+        if decomposed:
+            terms = jax.tree.map(lambda total, new: total + jnp.sum(new, axis=0), terms, pass_terms(logits))
+        probability = jax.nn.sigmoid(logits)
+        return (merge(moments, moments_of(probability)), terms), count(probability)
+
+    start = features.log_variance
+    nothing = no_moments(start), no_terms(start) if decomposed else None
+    if isinstance(num_samples, jax.Array):
+        add_pass = lambda sample, sums: add_passes(sums, sample[None])[0]  # noqa: E731
+        moments, terms = jax.lax.fori_loop(0, num_samples, add_pass, nothing)
+        areas = None
+    else:
+        samples = jnp.arange(num_samples).reshape(-1, _passes_at_once(network, num_samples))
+        (moments, terms), areas = jax.lax.scan(add_passes, nothing, samples)
+        areas = jax.tree.map(lambda parts: parts.reshape(num_samples, *parts.shape[2:]), areas)
+    return Passes(moments, features.log_variance, terms, areas)
+
+
+def _decode(
+    network: SegmenterNetwork,
+    variables: Variables,
+    features: Features,
+    image_keys: Key[Array, "batch"],
+    sample: Int[Array, ""],
+    tile: int | Int[Array, ""],
+) -> Float[Array, "batch height width"]:
+    """Logits of one pass."""
+
+    def one(features: Features, image_keys: Key[Array, "batch"]) -> Float[Array, "batch height width"]:
+        return network.apply(variables, features, pass_keys(image_keys, sample, tile), method="decode")
+
+    if not network.config.draws_kernels:
+        return one(features, image_keys)
+    # Each image has kernels of its own: one after the other, because a batch of kernels is a slow grouped convolution.
+    single = jax.tree.map(lambda leaf: leaf[:, None], (features, image_keys))
+    return jax.lax.map(lambda inputs: one(*inputs)[0], single)
+
+
+def _passes_at_once(network: SegmenterNetwork, num_samples: int) -> int:
+    """The largest divisor of `num_samples` up to what suits the platform; one where passes have their own kernels."""
+    if network.config.draws_kernels:
+        return 1
+    limit = PASSES_AT_ONCE.get(jax.default_backend(), 8)
+    return max(count for count in range(1, limit + 1) if num_samples % count == 0)

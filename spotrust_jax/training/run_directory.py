@@ -1,0 +1,138 @@
+"""A run's working directory: it belongs to one configuration, which is written down in it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import DataConfig, TrainConfig, to_dict
+from spotrust_jax.data.datasets import training_statistics
+from spotrust_jax.data.example import Dataset
+from spotrust_jax.errors import InputError
+from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.training.fine_tuning import check_start
+
+CONFIG_NAME = "config.json"
+
+
+def claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
+    """Writes the configuration down, or makes sure that the one already there differs in nothing that changes weights.
+
+    The result has channel statistics: if none are given, those of the run that is resumed, of the checkpoint that
+    training starts from, or of `training`.
+
+    Raises:
+        InputError: where the directory belongs to another configuration, or cannot be written.
+    """
+    earlier = _read(workdir / CONFIG_NAME)
+    # A run that goes on needs its start no more.
+    start = None if earlier else check_start(config)
+    config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), start, training))
+    write_down(workdir, config, _changeable(config))
+    return config
+
+
+def write_down(workdir: Path, config: Any, changeable: tuple[str, ...] = ()) -> None:
+    """Writes a configuration into the directory, or makes sure that the one there differs in `changeable` alone.
+
+    Raises:
+        InputError: where the directory belongs to another configuration, or cannot be written.
+    """
+    path = workdir / CONFIG_NAME
+    values = json.loads(json.dumps(to_dict(config)))
+    if earlier := _read(path):
+        _check_same(workdir, earlier, values, changeable)
+    _write(path, values)
+
+
+def read_run_config(workdir: Path) -> dict[str, Any]:
+    """The configuration of the run in a working directory.
+
+    Raises:
+        InputError: where there is none.
+    """
+    values = _read(workdir / CONFIG_NAME)
+    if not values:
+        raise InputError(f"{workdir} is not the working directory of a run: it has no {CONFIG_NAME}")
+    return values
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """Dotted names of the fields that differ, each with both values; None where one lacks the field."""
+    found = []
+    for name in sorted(a.keys() | b.keys()):
+        one, other = a.get(name), b.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += differences(one, other, f"{prefix}{name}.")
+        elif one != other:
+            found.append((f"{prefix}{name}", one, other))
+    return found
+
+
+def _changeable(config: TrainConfig) -> tuple[str, ...]:
+    """Fields, and sections, that a resumed run may change, because no weights depend on them."""
+    # A cosine has its length from the number of epochs, from the first step on.
+    return ("data.num_workers", "run") if config.schedule.kind == "cosine" else ("data.num_workers", "run", "epochs")
+
+
+def _check_same(workdir: Path, earlier: dict, values: dict, changeable: tuple[str, ...]) -> None:
+    rows = differences(earlier, values)
+    changed = [row for row in rows if row[0] not in changeable and row[0].partition(".")[0] not in changeable]
+    if changed:
+        shown = ", ".join(f"{name} {json.dumps(there)} there, {json.dumps(here)} here" for name, there, here in changed)
+        raise InputError(
+            f"{workdir} belongs to a run with another configuration ({shown}): "
+            f"give a new directory, such as --workdir={_free(workdir)}, or the same configuration to resume"
+        )
+
+
+def _free(workdir: Path) -> Path:
+    """A directory beside this one that does not exist."""
+    number = 2
+    while (free := workdir.with_name(f"{workdir.name}-{number}")).exists():
+        number += 1
+    return free
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}): remove the directory, or give another --workdir") from error
+
+
+def _write(path: Path, values: dict) -> None:
+    if jax.process_count() > 1:
+        # All have read what was there before the first one writes.
+        multihost_utils.sync_global_devices("spotrust_jax: configuration read")
+    if jax.process_index() > 0:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(values, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be written ({error.strerror}): give another --workdir") from error
+
+
+def _with_statistics(
+    data: DataConfig, earlier: dict | None, start: CheckpointConfig | None, training: Dataset
+) -> DataConfig:
+    if data.mean and data.deviation:
+        return data
+    if earlier:
+        mean, deviation = tuple(earlier["mean"]), tuple(earlier["deviation"])
+    elif start:
+        # Weights go on from the inputs that they know.
+        mean, deviation = start.mean, start.deviation
+    else:
+        # Folds of members share those of the first member's.
+        fold = 0 if data.fold_of_member else data.fold
+        mean, deviation = training_statistics(dataclasses.replace(data, fold=fold), training)
+    return dataclasses.replace(data, mean=data.mean or mean, deviation=data.deviation or deviation)

@@ -1,0 +1,107 @@
+"""Variables as safetensors files: half precision on disk, float32 in memory.
+
+Models as a whole are `checkpoints.py`'s part, and the names in weight files of other programs `convert.py`'s.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors.numpy import save
+
+from spotrust_jax.config import to_dict
+from spotrust_jax.errors import InputError
+from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.models.mismatch import differences
+from spotrust_jax.models.segmenter import ModelConfig, Variables
+
+# Entries of a file's metadata: the network whose variables it holds, and a hash of their names, shapes and values.
+_NETWORK, _CONTENTS = "network", "contents"
+
+
+class TensorFile(NamedTuple):
+    """Contents of a safetensors file: arrays as they are, and texts, both by name."""
+
+    tensors: dict[str, np.ndarray]
+    metadata: dict[str, str]
+
+    @property
+    def in_float32(self) -> dict[str, np.ndarray]:
+        """The arrays, floating point ones in single precision."""
+        # bfloat16 arrays are of a type that numpy does not count among its floating ones.
+        return {name: a if a.dtype.kind in "biu" else a.astype(np.float32) for name, a in self.tensors.items()}
+
+
+def read_tensors(path: Path) -> TensorFile:
+    """Reads a safetensors file.
+
+    Raises:
+        InputError: where it is damaged, cannot be opened, or holds no tensors.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            found = TensorFile({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:80]}"
+        raise InputError(f"{path} is no safetensors file, or a damaged one ({reason}): get it again") from error
+    if not found.tensors:
+        raise InputError(f"{path} holds no tensors: give a file of weights")
+    return found
+
+
+def write_variables(path: Path, variables: Variables, model: ModelConfig) -> None:
+    """Writes variables [members, ...] in half precision, whole or not at all; a file at `path` is replaced.
+
+    Raises:
+        InputError: where a value is not finite, or too large for half precision.
+    """
+    tensors = {name: _half(name, np.asarray(leaf)) for name, leaf in flatten_dict(variables, sep="/").items()}
+    metadata = {_NETWORK: _text(model), _CONTENTS: _digest(tensors)}
+    with replacing(path) as partial:
+        # save_file would leave a file that nobody else on the machine may read.
+        partial.write_bytes(save(tensors, metadata=metadata))
+
+
+def read_variables(path: Path, model: ModelConfig) -> Variables:
+    """Variables [members, ...], float32, of the network `model`.
+
+    Raises:
+        InputError: where the file is damaged or holds the variables of another network.
+    """
+    found = read_tensors(path)
+    if _CONTENTS in found.metadata and found.metadata[_CONTENTS] != _digest(found.tensors):
+        raise InputError(f"{path} is damaged (its contents do not have the hash that it names): get it again")
+    # The shapes of a network take seconds, so a sound file that names this very one is believed.
+    believed = _CONTENTS in found.metadata and found.metadata.get(_NETWORK) == _text(model)
+    if wrong := "" if believed else differences(found.tensors, model):
+        described = f"{model.variant}, {model.preset}"
+        raise InputError(f"{path} holds another network than its config.json describes ({described}): {wrong}")
+    return unflatten_dict(found.in_float32, sep="/")
+
+
+def _text(model: ModelConfig) -> str:
+    return json.dumps(to_dict(model), sort_keys=True)
+
+
+def _half(name: str, values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        half = np.ascontiguousarray(values, np.float16)
+    if not np.isfinite(half).all():
+        raise InputError(
+            f"variable {name} has values of up to {np.abs(values).max():g}, half precision holds 65504 at most: train "
+            f"again, or keep the Orbax checkpoint"
+        )
+    return half
+
+
+def _digest(tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(tensors.items()):
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return digest.hexdigest()

@@ -1,0 +1,265 @@
+"""The console command around its programs: help, version, completion, Ctrl-C."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import spotrust_jax
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SPOTRUST = [sys.executable, "-c", "from spotrust_jax.command_line.main import main; main()"]
+# The programs of the contract that must be among the commands; launch/ may have more.
+PROGRAMS = (
+    "predict",
+    "train",
+    "prepare_data",
+    "calibrate",
+    "evaluate",
+    "compare",
+    "convert",
+    "export",
+    "fleet",
+    "demo",
+)
+
+
+def spotrust(*arguments, **environment):
+    environment = {**os.environ, "COLUMNS": "100", **environment}
+    return subprocess.run(
+        [*SPOTRUST, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def modules():
+    """Files of launch/ that define a program, as their source says."""
+    return [path.stem for path in (REPOSITORY / "launch").glob("*.py") if "\ndef main() -> int:" in path.read_text()]
+
+
+def test_help_names_every_program_with_what_it_does():
+    for flag in ("--help", "-h", "help"):
+        result = spotrust(flag)
+        assert result.returncode == 0 and not result.stderr
+    listed = re.findall(r"^  (\w+)  +[A-Z]\w+", result.stdout, re.MULTILINE)
+    assert listed == sorted(modules()) and set(PROGRAMS) <= set(listed)
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("program", modules())
+def test_help_of_a_program_has_its_flags_and_their_defaults(program):
+    """Flags as the sources define them, and none of absl's."""
+    result = spotrust(program, "--help")
+    assert result.returncode == 0 and not result.stderr
+    assert result.stdout.startswith(f"usage: spotrust {program}")
+    source = (REPOSITORY / "launch" / f"{program}.py").read_text()
+    shared = [
+        name for name in re.findall(r"\w+_flags|distributed", source.split("\ndef ")[0]) if name != "config_flags"
+    ]
+    sources = [source, *((REPOSITORY / "launch" / f"{name}.py").read_text() for name in {*shared, "program"})]
+    defined = {name for text in sources for name in re.findall(r'DEFINE_\w+\(\s*"(\w+)"', text)}
+    shown = set(re.findall(r"^  --(?:\[no\])?(\w+)", result.stdout, re.MULTILINE))
+    assert shown == defined
+    assert not re.search(r"helpfull|flagfile|undefok|logtostderr|absl|None\b", result.stdout)
+    assert "where to compute" in result.stdout.lower() and "(default: auto)" in result.stdout
+
+
+def test_help_says_what_is_required_and_what_the_defaults_are():
+    result = spotrust("predict", "--help")
+    text = " ".join(result.stdout.split())
+    assert text.startswith("usage: spotrust predict") and "--input=..." in text.partition("Flags:")[0]
+    for words in (
+        "--num_samples=N Stochastic passes of each network. (default: 24)",
+        "--palette=paper|colour_blind Colours of pictures. (default: paper)",
+        "--[no]calibrated Whether probabilities are calibrated, where the model is. (default: true)",
+        "--output=... Folder for the maps. (required)",
+    ):
+        assert words in text
+    module = subprocess.run(
+        [sys.executable, "-m", "launch.predict", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert module.returncode == 0 and " ".join(module.stdout.split()) == text
+
+
+def test_version_is_that_of_the_package():
+    result = spotrust("--version")
+    assert (result.returncode, result.stdout) == (0, f"spotrust {spotrust_jax.__version__}\n")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", spotrust_jax.__version__)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no command is given"),
+        (["predikt"], "did you mean predict?"),
+        (["predict"], "--input, --output must be given"),
+        (["predict", "--inputs=x"], "Did you mean: input ?"),
+        (["predict", "photograph.jpg"], "'photograph.jpg': options are written --name=value"),
+        (["completion", "tcsh"], "none for 'tcsh'"),
+    ],
+)
+def test_wrong_command_lines_are_one_line(arguments, words):
+    if words.startswith("'photo"):
+        arguments = [*arguments, "--checkpoint=x", "--input=x", "--output=x"]
+    result = spotrust(*arguments)
+    assert result.returncode == 2 and not result.stdout
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1 and words in result.stderr
+
+
+def completed(line):
+    """What bash makes of a line: the words it offers, as it would call the function."""
+    script = spotrust("completion", "bash").stdout
+    ask = """
+        spotrust() { "$PYTHON" -c 'from spotrust_jax.command_line.main import main; main()' "$@"; }
+        compopt() { :; }
+        COMP_LINE=$1 COMP_POINT=${#1}; _spotrust
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    command = ["bash", "-c", f"{script}\n{ask}", "bash", line]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
+    assert not result.stderr
+    return result.stdout.split()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_commands_flags_and_values():
+    assert completed("spotrust predi") == ["predict"]
+    assert completed("spotrust pre") == [name for name in sorted(modules()) if name.startswith("pre")]
+    assert completed("spotrust predict --pa") == ["--palette=", "--panel"]
+    assert completed("spotrust predict --input=x --palette=") == ["paper", "colour_blind"]
+    assert completed("spotrust predict --palette=c") == ["colour_blind"]
+    assert completed("spotrust predict --input=") == []  # names of files
+    assert completed("spotrust completion ") == ["bash", "zsh", "fish"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_scripts_of_other_shells_are_read_by_them(shell, tmp_path):
+    script = spotrust("completion", shell).stdout
+    assert "spotrust completion --line=" in script
+    if shutil.which(shell):
+        (tmp_path / "script").write_text(script)
+        subprocess.run([shell, "-n", tmp_path / "script"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "flag", "words"),
+    [
+        ("cuda", "auto", "JAX_PLATFORMS=cuda asks for a platform that is not there: unset it or give --platform=cpu"),
+        ("nonsense", "auto", "JAX_PLATFORMS=nonsense asks for a platform that is not there"),
+        ("", "tpu", "--platform=tpu is not on this machine: try --platform=auto"),
+        ("cuda", "tpu", "--platform=tpu is not on this machine: unset JAX_PLATFORMS, or try --platform=cpu"),
+    ],
+)
+def test_a_platform_that_is_not_there_is_named_by_what_asked_for_it(variable, flag, words, tmp_path):
+    result = spotrust("compare", f"--workdir={tmp_path}", f"--platform={flag}", JAX_PLATFORMS=variable)
+    assert result.returncode == 2 and result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert words in result.stderr
+
+
+def test_public_names_are_listed():
+    assert {"load", "Segmenter", "Prediction", "InputError", "__version__"} == set(dir(spotrust_jax))
+    for name in dir(spotrust_jax):
+        assert getattr(spotrust_jax, name) is not None
+
+
+@pytest.fixture
+def heeding_interrupts():
+    """A shell starts what runs in its background, such as these tests, deaf to Ctrl-C, and so what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupted(command, seconds, **environment):
+    """Exit code, what was printed, and how long the process took to end after Ctrl-C."""
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        time.sleep(seconds)
+        assert process.poll() is None, "ended too early to be interrupted"
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        printed = process.communicate(timeout=30)[0].decode()
+        return process.returncode, printed, time.monotonic() - start
+    finally:
+        process.kill()
+
+
+@pytest.mark.usefixtures("heeding_interrupts")
+@pytest.mark.parametrize("seconds", [0.15, 0.3, 0.6, 1.0, 1.5, 2.5, 4.0])
+def test_ctrl_c_is_one_line_and_code_130(seconds, tmp_path):
+    """While it imports, draws scenes, compiles and trains."""
+    command = [*SPOTRUST, "demo", f"--workdir={tmp_path}", "--platform=cpu"]
+    code, printed, _ = interrupted(command, seconds)
+    assert code == 130
+    assert [line for line in printed.splitlines() if "error" in line.lower()] == ["error: interrupted"]
+    assert "Traceback" not in printed and "KeyboardInterrupt" not in printed
+
+
+PROGRAM = """
+import ctypes, sys, time
+from spotrust_jax.launch import program
+
+def swallows():
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+
+def compiled_code():
+    ctypes.CDLL(None).sleep(60)
+
+class Finalised:
+    def __del__(self):
+        time.sleep(60)
+
+def finaliser():
+    Finalised()
+    while True:
+        time.sleep(0.01)
+
+def fails_instead():
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        raise ImportError("cannot import name")
+
+main = globals()[sys.argv.pop()]
+program._prepare_jax = lambda join: None
+program.run(main)
+"""
+
+
+@pytest.mark.usefixtures("heeding_interrupts")
+@pytest.mark.parametrize(
+    ("main", "most"), [("swallows", 7), ("compiled_code", 7), ("finaliser", 4), ("fails_instead", 4)]
+)
+def test_ctrl_c_cannot_get_lost(main, most):
+    code, printed, seconds = interrupted([sys.executable, "-c", PROGRAM, main], 0.5)
+    assert (code, printed) == (130, "error: interrupted\n")
+    assert seconds < most
+
+
+@pytest.mark.usefixtures("heeding_interrupts")
+def test_second_ctrl_c_does_not_wait():
+    command = [sys.executable, "-c", PROGRAM, "swallows"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=REPOSITORY)
+    time.sleep(0.5)
+    start = time.monotonic()
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    assert process.wait(timeout=10) == 130 and time.monotonic() - start < 3
+    assert process.stderr.read() == b"error: interrupted\n"

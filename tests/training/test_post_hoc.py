@@ -1,0 +1,175 @@
+"""Fits of the last layer against closed forms, and the maps of both variants against draws in numpy."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import expit
+from scipy.stats import norm
+
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import TrainConfig
+from spotrust_jax.data.scenes import SceneConfig, SceneDataset
+from spotrust_jax.errors import InputError
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.models.last_layer import log_likelihoods, noisy_logits
+from spotrust_jax.models.segmenter import ModelConfig, build_network
+from spotrust_jax.training.post_hoc.features import Cells, cached_cells
+from spotrust_jax.training.post_hoc.fit import with_last_layer
+from spotrust_jax.training.post_hoc.laplace import curvature, posterior
+from spotrust_jax.training.post_hoc.logit_noise import fit_noisy_logit
+from tests.trained_like import trained_like
+
+MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
+SCENES = SceneConfig("test", 64, 0.0, (0.1, 0.3))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A deterministic network with a last layer that is not near zero."""
+    config = CheckpointConfig(MODEL, 1, (0.4,) * 3, (0.25,) * 3, 64, positive_weight=2.0)
+    return Segmenter(trained_like(MODEL), config)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return SceneDataset(SCENES, "train", 4)
+
+
+@pytest.fixture(scope="module")
+def image(scenes):
+    return scenes[0].image
+
+
+def _rows(segmenter, image):
+    """Activations and logits of each cell, from the network as it was trained, with batch norm."""
+    variables = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), segmenter.variables)
+    network = build_network(dataclasses.replace(MODEL))
+    normal = (jnp.asarray(image[None], jnp.float32) / 255 - 0.4) / 0.25
+    return np.asarray(network.apply(variables, normal, method="last_layer_inputs"), np.float64)[0]
+
+
+@pytest.mark.parametrize(("logit", "log_variance"), [(0.3, -1.0), (-4.0, 1.5), (30.0, 2.0), (-2.0, -10.0)])
+def test_mean_over_noise_equals_the_integral(logit, log_variance):
+    deviation = np.exp(0.5 * log_variance)
+    mean, _ = quad(lambda e: norm.pdf(e) * expit(logit + deviation * e), -12, 12, points=[0], limit=200)
+    positive, negative = log_likelihoods(jnp.float32(logit), jnp.float32(log_variance))
+    np.testing.assert_allclose(np.exp(positive), mean, rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(np.exp(positive) + np.exp(negative), 1, atol=2e-6)
+    np.testing.assert_allclose(noisy_logits(jnp.float32(logit), jnp.float32(log_variance)), positive - negative)
+
+
+def test_curvature_equals_automatic_differentiation():
+    rng = np.random.default_rng(0)
+    inputs = np.append(rng.normal(size=(50, 4)), np.ones((50, 1)), axis=1).astype(np.float32)
+    labels, weights = (rng.random(50) < 0.5).astype(np.float32), rng.normal(size=5)
+
+    def loss(w):
+        logits = jnp.asarray(inputs) @ w
+        each = -3.0 * labels * jax.nn.log_sigmoid(logits) - (1 - labels) * jax.nn.log_sigmoid(-logits)
+        return jnp.sum(each)
+
+    exact = jax.hessian(loss)(jnp.asarray(weights, jnp.float32))
+    np.testing.assert_allclose(curvature(Cells(inputs, labels), weights, 3.0), exact, rtol=1e-4, atol=1e-4)
+
+
+def test_posterior_is_that_of_linear_regression():
+    """With a quadratic loss the approximation is exact, and its prior is the one of the highest evidence."""
+    rng = np.random.default_rng(1)
+    design, true = rng.normal(size=(300, 6)), rng.normal(0, 0.5, 6)
+    hessian, target = design.T @ design, design @ true + rng.normal(size=300)
+    precision = 1.0
+    for _ in range(50):
+        weights = np.linalg.solve(hessian + precision * np.eye(6), design.T @ target)
+        found = posterior(hessian, weights)
+        precision = found.prior_precision
+    np.testing.assert_allclose(
+        found.root @ found.root.T, np.linalg.inv(hessian + precision * np.eye(6)), rtol=1e-6, atol=1e-12
+    )
+
+    def evidence(log_precision):
+        covariance = np.eye(300) + design @ design.T / np.exp(log_precision)
+        return -0.5 * (np.linalg.slogdet(covariance)[1] + target @ np.linalg.solve(covariance, target))
+
+    grid = np.linspace(np.log(precision) - 0.5, np.log(precision) + 0.5, 41)
+    assert abs(grid[np.argmax([evidence(x) for x in grid])] - np.log(precision)) < 0.06
+
+
+def test_laplace_passes_are_draws_of_the_weights(trained, scenes, image):
+    segmenter = with_last_layer(trained, "laplace", scenes)
+    root = np.asarray(segmenter.variables["params"]["laplace"]["root"][0], np.float64)
+    last = trained.variables["params"]["head"]["logit"]
+    weights = np.append(last["kernel"][0, 0, 0, :, 0], last["bias"][0])
+    rows = _rows(trained, image).reshape(-1, 60)
+    rows = np.append(rows, np.ones((len(rows), 1)), axis=1)
+    mean, deviation = rows @ weights, np.linalg.norm(rows @ root, axis=1)
+    found = segmenter.predict(image, key=jax.random.key(0), num_samples=200)
+    # Of the logit at the middle of each cell, which the probability's deviation follows in first order.
+    slope = expit(mean) * (1 - expit(mean))
+    cells = found.epistemic.reshape(16, 4, 16, 4)[:, 1:3, :, 1:3].mean((1, 3)).ravel()
+    assert np.corrcoef(cells, slope * deviation)[0, 1] > 0.9
+    np.testing.assert_allclose(cells.mean(), (slope * deviation).mean(), rtol=0.1)
+    plain = trained.predict(image, key=jax.random.key(0))
+    assert np.abs(found.probability - plain.probability).mean() < 0.01
+
+
+def test_noise_is_found_again():
+    """Labels of a noisy logit whose mean and log variance are both linear."""
+    rng = np.random.default_rng(2)
+    inputs = np.append(rng.normal(size=(60_000, 2)), np.ones((60_000, 1)), axis=1).astype(np.float32)
+    mean, noise = np.array([3.0, 0.0, 0.5]), np.array([0.0, 1.5, 1.0])
+    logits = inputs @ mean + np.exp(0.5 * (inputs @ noise)) * rng.normal(size=60_000)
+    labels = (rng.random(60_000) < expit(logits)).astype(np.float32)
+    found = fit_noisy_logit(Cells(inputs, labels), np.array([2.0, 0.0, 0.3]), 1.0)
+    np.testing.assert_allclose(found.mean / found.mean[0], mean / mean[0], atol=0.1)
+    assert found.log_variance[1] > 0.5 and abs(found.log_variance[0]) < 0.4
+
+
+def test_logit_noise_is_part_of_the_probability(trained, scenes, image):
+    segmenter = with_last_layer(trained, "logit_noise", scenes, most=2000)
+    found = segmenter.predict(image, key=jax.random.key(0), num_samples=3)
+    again = segmenter.predict(image, key=jax.random.key(5), num_samples=1)
+    np.testing.assert_array_equal(found.probability, again.probability)
+    assert found.epistemic.max() == 0 and found.log_variance.std() > 0
+
+
+def test_cells_have_the_share_of_corrosion(trained, scenes):
+    found = cached_cells(trained, scenes, 10**6)
+    np.testing.assert_allclose(found.labels.mean(), np.mean([example.mask.mean() for example in scenes]), atol=1e-6)
+    np.testing.assert_allclose(found.inputs[:, -1], 1)
+    assert len(cached_cells(trained, scenes, 100).labels) == 100
+
+
+def test_cells_that_are_ignored_teach_nothing(trained, scenes):
+    """A quarter of every scene is ignored, and corroded in the mask: only the other cells are there."""
+
+    def partly(example):
+        ignored = np.zeros(example.mask.shape, bool)
+        ignored[:16, :] = True
+        return example._replace(mask=example.mask | ignored, ignored=ignored)
+
+    known = [partly(example) for example in scenes]
+    found = cached_cells(trained, Listed(known), 10**6)
+    assert len(found.labels) == len(known) * 16 * 12
+    np.testing.assert_allclose(found.labels.mean(), np.mean([one.mask[16:].mean() for one in known]), atol=1e-6)
+
+
+class Listed(list):
+    """Examples as a data set."""
+
+    @property
+    def names(self):
+        return tuple(example.name for example in self)
+
+
+def test_only_deterministic_networks_are_fitted(trained, scenes):
+    config = dataclasses.replace(trained.config, model=ModelConfig("dropout", "w18_small_v1", width=4))
+    with pytest.raises(InputError, match="deterministic"):
+        with_last_layer(dataclasses.replace(trained, config=config), "laplace", scenes)
+    with pytest.raises(InputError, match="final_kernel"):
+        ModelConfig("laplace", "w18_small_v1", final_kernel=3)
+    with pytest.raises(InputError, match=r"launch\.last_layer"):
+        TrainConfig(model=ModelConfig("laplace"))
