@@ -88,7 +88,7 @@ def test_files_hold_the_known_maps(photographs, job):
 
 def test_written_in_parts_as_if_at_once(photographs, job, monkeypatch):
     run(photographs, job)
-    monkeypatch.setattr(files, "_PIXELS_AT_ONCE", 500)
+    monkeypatch.setattr(streamed_files, "_PIXELS_AT_ONCE", 500)
     in_parts = dataclasses.replace(job, output=job.output.parent / "parts")
     run(photographs, in_parts)
     for photograph in photographs:

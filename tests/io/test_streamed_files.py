@@ -13,7 +13,7 @@ MAP = np.random.default_rng(1).standard_normal((300, 41)).astype(np.float16)
 
 @pytest.fixture(autouse=True)
 def many_windows(monkeypatch):
-    monkeypatch.setattr(files, "_PIXELS_AT_ONCE", 41 * 64)
+    monkeypatch.setattr(streamed_files, "_PIXELS_AT_ONCE", 41 * 64)
 
 
 def test_png(tmp_path):

@@ -40,7 +40,7 @@ def test_prediction_says_so_first(monkeypatch, caplog):
 
 
 def test_training_says_so_first(monkeypatch, caplog):
-    monkeypatch.setattr(programs, "train_step", begins)
+    monkeypatch.setattr(compiled, "train_step", begins)
     config = TrainConfig(model=MODEL, augmentation=AugmentationConfig(crop_size=(64, 96)))
     grid = DeviceGrid(1, tuple(jax.devices()[:1]))
     with caplog.at_level(logging.INFO, "spotrust_jax"), pytest.raises(BeginsToCompileError):

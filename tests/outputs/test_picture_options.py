@@ -41,7 +41,7 @@ def pixels(job, name):
 
 @pytest.mark.parametrize("at_once", [4_000_000, 500])
 def test_plain_maps_and_levels_have_a_pixel_for_each_of_the_photographs(job, image, monkeypatch, at_once):
-    monkeypatch.setattr(files, "_PIXELS_AT_ONCE", at_once)
+    monkeypatch.setattr(streamed_files, "_PIXELS_AT_ONCE", at_once)
     run(dataclasses.replace(job, extras=Extras(plain=True, levels=True)))
     known = known_maps(image)
     expected = matplotlib.colormaps["viridis"](known.probability, bytes=True)[..., :3]

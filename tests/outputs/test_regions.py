@@ -25,7 +25,7 @@ def regions_of(maps, **options):
 
 @pytest.fixture(params=[4_000_000, 120], ids=["one window", "many windows"])
 def window(request, monkeypatch):
-    monkeypatch.setattr(files, "_PIXELS_AT_ONCE", request.param)
+    monkeypatch.setattr(streamed_files, "_PIXELS_AT_ONCE", request.param)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

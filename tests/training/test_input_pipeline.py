@@ -72,7 +72,7 @@ def test_members_have_orders_of_their_own_and_a_stopped_one_gets_nothing(devices
 @pytest.mark.parametrize(("folds", "kept"), [(1, 6), (2, 3), (3, 2)])
 def test_folds_share_what_is_kept(monkeypatch, folds, kept):
     example = 32 * 32 * (3 + 1)
-    monkeypatch.setattr(feed, "KEPT_BYTES", 6 * example)
+    monkeypatch.setattr(input_pipeline, "KEPT_BYTES", 6 * example)
     members = [MemberData(Uniform(range(9)), Uniform(range(9))) for _ in range(folds)]
     config = dataclasses.replace(CONFIG, members=6)
     for split in zip(*at_trained_size(members * (6 // folds), config), strict=True):
@@ -92,7 +92,7 @@ def test_validation_reads_shared_photographs_once_and_shorter_splits_end_blank(m
         read.append(dataset)
         return batches(dataset, **options)
 
-    monkeypatch.setattr(feed, "validation_batches", counted)
+    monkeypatch.setattr(input_pipeline, "validation_batches", counted)
     shared = Uniform([1, 2, 3])
     together = at_trained_size((MemberData(shared, shared),) * 2, CONFIG)
     found = validation_feed(together, CONFIG, _grid(CONFIG, 1))
@@ -138,6 +138,6 @@ def test_every_member_validates_on_a_fold_of_its_own(tmp_path):
 )
 def test_data_that_cannot_be_learnt_from_is_one_line(monkeypatch, split, corroded, numbers, words):
     sound, bad = Uniform([1]), Uniform(numbers, corroded)
-    monkeypatch.setattr(feed, "open_dataset", lambda config, name: bad if name == split else sound)
+    monkeypatch.setattr(input_pipeline, "open_dataset", lambda config, name: bad if name == split else sound)
     with pytest.raises(InputError, match=words):
         open_data(CONFIG)
