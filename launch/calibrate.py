@@ -28,7 +28,7 @@ def main() -> int:
     import spotrust_jax
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
-    from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, table, ways
+    from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of, table
     from spotrust_jax.metrics.skill import without_skill
     from spotrust_jax.pretrained.registry import locate
 
@@ -39,15 +39,15 @@ def main() -> int:
     segmenter = spotrust_jax.load(checkpoint).spread(program.devices())[0]
     dataset = open_path(_DATA.value, _SPLIT.value)
     seen_flags.require_unseen(dataset, {checkpoint: segmenter.config}, ["trained_on"])
-    observed = observe(segmenter, dataset, analysis_flags.analysis(segmenter.config))
+    observed = predict_split(segmenter, dataset, analysis_flags.analysis(segmenter.config))
     config = calibrated(segmenter.config, observed, _MISS_RATE.value)
     if _OUTPUT.value is None:
         write_config(locate(checkpoint).folder, config)
     else:
         dataclasses.replace(segmenter, config=config).save(_OUTPUT.value)
-    found = {name: quality_of(observed.by_probability, way) for name, way in ways(observed, config).items()}
+    found = {name: quality_of(observed.by_probability, one) for name, one in candidates(observed, config).items()}
     print(table(found))
-    print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.shift:+.3f})")
+    print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.intercept:+.3f})")
     print(f"threshold: {config.threshold:.4f} ({config.threshold_rule})")
     program.warn(without_skill(observed.each))
     return 0

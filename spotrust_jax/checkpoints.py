@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
@@ -75,7 +75,7 @@ class CheckpointConfig:
         inference_size: long side, in pixels, that the model was trained at.
         positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
         log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
-        calibration: what makes frequencies of the mean probabilities of passes.
+        calibration: of the mean probabilities of passes.
         threshold: (calibrated) probability from which a pixel counts as corrosion.
         threshold_rule: in words, what the threshold was chosen by.
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
@@ -93,7 +93,7 @@ class CheckpointConfig:
     positive_weight: float = 1.0
     log_variance_bound: float = 10.0
     log_variance_bounding: Bounding = "clamp"
-    calibration: AffineCalibration = AffineCalibration()
+    calibration: PlattScaling = PlattScaling()
     threshold: float = 0.5
     threshold_rule: str = "one half"
     untrained: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class CheckpointConfig:
     def uncalibrated(self) -> "CheckpointConfig":
         """With raw probabilities, and the threshold at which the mask stays as it is."""
         threshold = float(self.calibration.inverse(np.float64(self.threshold)))
-        return dataclasses.replace(self, calibration=AffineCalibration(), threshold=threshold)
+        return dataclasses.replace(self, calibration=PlattScaling(), threshold=threshold)
 
     @property
     def map_names(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Example
-from spotrust_jax.evaluation.calibrate import THRESHOLDS, Observed
+from spotrust_jax.evaluation.calibrate import THRESHOLDS, CalibrationData
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
@@ -71,7 +71,7 @@ def seen(monkeypatch):
 def test_every_photograph_is_predicted_once_and_measured_as_if_alone(parts, seen):
     found = study.measure(Model("known", Segmenter({}, CONFIG), 1), parts)
     assert len(seen) == len(set(seen)) == 12 + 10 + 3 + 3 * 4
-    np.testing.assert_allclose((found.calibration.slope, found.calibration.shift), (1, -np.log(3)), atol=0.05)
+    np.testing.assert_allclose((found.calibration.slope, found.calibration.intercept), (1, -np.log(3)), atol=0.05)
     calibrated = Segmenter({}, dataclasses.replace(CONFIG, calibration=found.calibration, threshold=found.threshold))
     masks = [predict_photograph(calibrated, example.image, Analysis(SIZE)).mask() for example in parts.test]
     truth = np.concatenate([example.mask.ravel() for example in parts.test])
@@ -93,7 +93,7 @@ def test_tables_say_what_was_measured(parts, seen, tmp_path):
     tables = json.loads((tmp_path / "study.json").read_text())
     held = {row["what"]: row for row in tables["What was to hold"] if row["model"] == "one"}
     skill = held["Brier skill, above 0.3"]
-    assert float(skill["value"]) == round(measured[0].qualities["affine"].brier_skill, 4)
+    assert float(skill["value"]) == round(measured[0].qualities["platt"].brier_skill, 4)
     assert skill["held"] == ("yes" if float(skill["value"]) > 0.3 else "no")
     assert held["AUROC of scenes without steel, above 0.9"]["held"] == "yes"
     first = tables["Epistemic deviation"][0]
@@ -110,7 +110,7 @@ def test_promised_miss_rate_is_realised_where_photographs_are_exchangeable():
     logits = np.log(THRESHOLDS) - np.log1p(-THRESHOLDS)
     missed = 1 / (1 + np.exp(-(logits - centres) * 1.7))
     nothing = score_histogram(np.zeros(1))
-    parts = [Observed(nothing, some, tuple(map(str, range(len(some))))) for some in (missed[:120], missed[120:])]
+    parts = [CalibrationData(nothing, some, tuple(map(str, range(len(some))))) for some in (missed[:120], missed[120:])]
     rates = study.realised_miss_rates(*parts)
     assert len(rates) == 100
     assert 0.07 < rates.mean() < 0.1 + 2 * rates.std() / 10

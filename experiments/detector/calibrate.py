@@ -20,7 +20,7 @@ from experiments.detector import measure, scores
 from experiments.detector.folders import read_named, read_table
 from experiments.detector.measure import Measured, Photograph
 from experiments.detector.scores import Interval
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.data.seen import photograph_hash
 from spotrust_jax.inference.segmenter import Segmenter, load
 from spotrust_jax.io.images import read_image, read_mask
@@ -86,7 +86,7 @@ def out_of_fold(validation: Measured) -> dict[str, float]:
 
 
 def scored(
-    measured: Measured, without_rust: Measured, calibration: AffineCalibration, threshold: float
+    measured: Measured, without_rust: Measured, calibration: PlattScaling, threshold: float
 ) -> dict[str, dict[str, Interval]]:
     """Every score by what it is of, with its 95% interval over groups."""
     area = scores.called_area(without_rust, threshold)
@@ -160,7 +160,7 @@ def main(_: list[str]) -> None:
     found = {
         "scale": scale,
         "slope": calibration.slope,
-        "shift": calibration.shift,
+        "intercept": calibration.intercept,
         "threshold": float(calibration(np.float64(best))),
         "cautious_threshold": float(calibration(np.float64(thresholds["cautious"]))),
         "rule": f"best F1, on {len(validation.names)} photographs in {groups} groups",

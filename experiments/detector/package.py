@@ -21,7 +21,7 @@ from absl import app, flags
 
 from experiments.detector.folders import read_named, read_table
 from experiments.detector.half_weights import load_half
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, save_safetensors
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.models.segmenter import ModelConfig
@@ -88,7 +88,7 @@ def calibrated(config: CheckpointConfig, photographs: Path, found: dict, card: M
     unknown = SeenPhotographs(*zip(*((name, h) for name, h in without_rust if h not in known), strict=True))
     return dataclasses.replace(
         config,
-        calibration=AffineCalibration(found["slope"], found["shift"]),
+        calibration=PlattScaling(found["slope"], found["intercept"]),
         threshold=found["threshold"],
         threshold_rule=found["rule"],
         trained_on=trained,

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from experiments.detector.measure import EDGES, Measured
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 
 _CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
 _RESAMPLES = 2000
@@ -68,7 +68,7 @@ def called_area(measured: Measured, threshold: float) -> Float64[np.ndarray, "ph
     return (true_positive + false_positive) / pixels
 
 
-def fit_calibration(measured: Measured, weights: Float64[np.ndarray, "photographs"]) -> AffineCalibration:
+def fit_calibration(measured: Measured, weights: Float64[np.ndarray, "photographs"]) -> PlattScaling:
     """Slope and intercept of the highest likelihood (Platt scaling)."""
     corrosion, background = weights @ measured.corrosion, weights @ measured.background
     total = (corrosion + background).sum()
@@ -80,7 +80,7 @@ def fit_calibration(measured: Measured, weights: Float64[np.ndarray, "photograph
         return value, np.array([(slope * _CENTRES).sum(), slope.sum()])
 
     found = minimize(loss, (1.0, 0.0), jac=True, method="L-BFGS-B", bounds=[(0.05, 20.0), (-20.0, 20.0)])
-    return AffineCalibration(*map(float, found.x))
+    return PlattScaling(*map(float, found.x))
 
 
 def best_threshold(measured: Measured, weights: Float64[np.ndarray, "photographs"]) -> float:
@@ -91,12 +91,12 @@ def best_threshold(measured: Measured, weights: Float64[np.ndarray, "photographs
     return float(expit(EDGES[int(np.argmax(f1))]))
 
 
-def calibrated_probabilities(calibration: AffineCalibration) -> Float64[np.ndarray, "bins"]:
+def calibrated_probabilities(calibration: PlattScaling) -> Float64[np.ndarray, "bins"]:
     """What a calibration makes of each bin."""
-    return expit(calibration.slope * _CENTRES + calibration.shift)
+    return expit(calibration.slope * _CENTRES + calibration.intercept)
 
 
-def calibration_error_of(measured: Measured, calibration: AffineCalibration, above: float = 0.1) -> Statistic:
+def calibration_error_of(measured: Measured, calibration: PlattScaling, above: float = 0.1) -> Statistic:
     """Expected calibration error over pixels whose calibrated probability is above a value, 15 bins of equal mass."""
     p = calibrated_probabilities(calibration)
 
@@ -111,7 +111,7 @@ def calibration_error_of(measured: Measured, calibration: AffineCalibration, abo
     return error
 
 
-def brier_skill_of(measured: Measured, calibration: AffineCalibration) -> Statistic:
+def brier_skill_of(measured: Measured, calibration: PlattScaling) -> Statistic:
     """One less the Brier score relative to that of the share of corrosion, predicted everywhere."""
     p = calibrated_probabilities(calibration)
 

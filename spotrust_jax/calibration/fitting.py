@@ -1,6 +1,6 @@
-"""Fits on labelled photographs that a model has not learnt from: what its probabilities mean, and where to cut them.
+"""Platt scaling, temperature and threshold, fitted to labelled photographs that a model was not trained on.
 
-A fit takes histograms or rates, never pixels; where it is kept and used is the checkpoint's business.
+A fit takes histograms or rates, never pixels; the checkpoint keeps its result.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,22 @@ from jaxtyping import Float, Float64
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from spotrust_jax.calibration.platt import SUREST, AffineCalibration
+from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY, PlattScaling
 from spotrust_jax.errors import InputError
 from spotrust_jax.metrics.histogram import Histogram
 
 # Slopes that a fit may have. None below: probabilities would no longer grow with the network's.
 _SLOPES = (0.05, 20.0)
-_SHIFTS = (-20.0, 20.0)
+_INTERCEPTS = (-20.0, 20.0)
 
 
-def fit_affine(by_probability: Histogram, positive_weight: float = 1.0) -> AffineCalibration:
-    """The slope and shift of the highest likelihood, from minus the log of the positive weight on."""
-    return _fit(by_probability, (1.0, -float(np.log(positive_weight))), _SHIFTS)
+def fit_platt_scaling(by_probability: Histogram, positive_weight: float = 1.0) -> PlattScaling:
+    """The slope and intercept of the highest likelihood, from minus the log of the positive weight on."""
+    return _fit(by_probability, (1.0, -float(np.log(positive_weight))), _INTERCEPTS)
 
 
-def fit_temperature(by_probability: Histogram) -> AffineCalibration:
-    """The slope of the highest likelihood without any shift."""
+def fit_temperature(by_probability: Histogram) -> PlattScaling:
+    """The slope of the highest likelihood without an intercept."""
     return _fit(by_probability, (1.0, 0.0), (0.0, 0.0))
 
 
@@ -88,11 +88,11 @@ def of_groups(
     return sums / np.bincount(place)[:, None]
 
 
-def _fit(by_probability: Histogram, start: tuple[float, float], shifts: tuple[float, float]) -> AffineCalibration:
+def _fit(by_probability: Histogram, start: tuple[float, float], intercepts: tuple[float, float]) -> PlattScaling:
     _check_both(by_probability)
     counts, (probabilities, corroded) = by_probability.counts, by_probability.sums
     mean = probabilities / counts
-    logits = logit(np.clip(mean, SUREST, 1 - SUREST))
+    logits = logit(np.clip(mean, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
     if np.ptp(logits) == 0:
         raise InputError(f"all pixels have the probability {mean[0]:.3f}, which leaves nothing to fit: train longer")
     pixels = counts.sum()
@@ -103,8 +103,8 @@ def _fit(by_probability: Histogram, start: tuple[float, float], shifts: tuple[fl
         slope = (counts * expit(z) - corroded) / pixels
         return value, np.array([(slope * logits).sum(), slope.sum()])
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_SLOPES, shifts], options={"ftol": 1e-14})
-    return AffineCalibration(*map(float, found.x))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[_SLOPES, intercepts], options={"ftol": 1e-14})
+    return PlattScaling(*map(float, found.x))
 
 
 def _check_both(by_probability: Histogram) -> None:

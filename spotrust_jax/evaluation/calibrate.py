@@ -11,12 +11,12 @@ from tqdm import tqdm
 from spotrust_jax.calibration.fitting import (
     best_f1_threshold,
     conformal_threshold,
-    fit_affine,
+    fit_platt_scaling,
     fit_temperature,
     miss_rates,
     of_groups,
 )
-from spotrust_jax.calibration.platt import SUREST, AffineCalibration
+from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY, PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
@@ -37,7 +37,7 @@ THRESHOLDS = expit(np.linspace(-16, 16, 4001))
 """Raw probabilities that are tried as thresholds for the miss rate."""
 
 
-class Observed(NamedTuple):
+class CalibrationData(NamedTuple):
     """What calibration goes by.
 
     Attributes:
@@ -66,7 +66,7 @@ class Quality(NamedTuple):
     sharpness: float
 
 
-def observe(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> Observed:
+def predict_split(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> CalibrationData:
     """Predicts every photograph of a split."""
     raw, by_probability, each, missed, groups, hashes = segmenter.uncalibrated, None, [], [], [], []
     for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
@@ -79,10 +79,10 @@ def observe(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> Obser
         groups.append(example.group)
         hashes.append(photograph_hash(example.image))
     photographs = SeenPhotographs(tuple(dataset.names), tuple(hashes))
-    return Observed(by_probability, np.stack(missed), tuple(groups), tuple(each), photographs)
+    return CalibrationData(by_probability, np.stack(missed), tuple(groups), tuple(each), photographs)
 
 
-def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | None = None) -> CheckpointConfig:
+def calibrated(config: CheckpointConfig, observed: CalibrationData, miss_rate: float | None = None) -> CheckpointConfig:
     """The configuration with the calibration of the highest likelihood, and a threshold.
 
     The threshold is that of the best F1 over all pixels or, where `miss_rate` is given, the highest one by which at
@@ -92,7 +92,7 @@ def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | 
         InputError: where the photographs show no corrosion or nothing else, all pixels have one probability, or there
             are too few groups for the miss rate.
     """
-    calibration = fit_affine(observed.by_probability, config.positive_weight)
+    calibration = fit_platt_scaling(observed.by_probability, config.positive_weight)
     photographs = f"{len(observed.groups)} photographs in {len(set(observed.groups))} groups"
     if miss_rate is None:
         raw, rule = best_f1_threshold(observed.by_probability), "best F1"
@@ -110,16 +110,16 @@ def calibrated(config: CheckpointConfig, observed: Observed, miss_rate: float | 
     )
 
 
-def ways(observed: Observed, config: CheckpointConfig) -> dict[str, AffineCalibration]:
+def candidates(observed: CalibrationData, config: CheckpointConfig) -> dict[str, PlattScaling]:
     """None, the best temperature alone, and the configuration's calibration."""
     temperature = fit_temperature(observed.by_probability)
-    return {"raw": AffineCalibration(), "temperature": temperature, "affine": config.calibration}
+    return {"raw": PlattScaling(), "temperature": temperature, "platt": config.calibration}
 
 
-def quality_of(by_raw_probability: Histogram, calibration: AffineCalibration) -> Quality:
+def quality_of(by_raw_probability: Histogram, calibration: PlattScaling) -> Quality:
     """What a calibration makes of raw probabilities, from the mean of each bin."""
     counts, (probabilities, corroded) = by_raw_probability.counts, by_raw_probability.sums
-    mean = np.clip(calibration(probabilities / counts), SUREST, 1 - SUREST)
+    mean = np.clip(calibration(probabilities / counts), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     sound = counts - corroded
     likelihood = -(corroded * np.log(mean) + sound * np.log1p(-mean)).sum()
     squared = (corroded * (1 - mean) ** 2 + sound * mean**2).sum()

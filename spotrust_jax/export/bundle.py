@@ -9,7 +9,7 @@ from typing import Literal
 
 import jax
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.export.example_programs import usage_text
@@ -39,7 +39,7 @@ class Description:
         inputs, outputs: of the program, with types and shapes.
         size_multiple: pixels; each side of an image is a multiple of it.
         inference_size: long side, in pixels, that the model was trained at.
-        calibration: of the mean probability, sigmoid(slope * logit(p) + shift), which the program does itself.
+        calibration: of the mean probability, sigmoid(slope * logit(p) + intercept), which the program does itself.
         threshold: calibrated probability from which a pixel counts as corrosion.
         mean, deviation: channel statistics of the normalisation, which the program does itself.
         members: networks of the ensemble.
@@ -57,7 +57,7 @@ class Description:
     outputs: tuple[str, ...]
     size_multiple: int
     inference_size: int
-    calibration: AffineCalibration
+    calibration: PlattScaling
     threshold: float
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]

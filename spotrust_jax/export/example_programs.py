@@ -1,6 +1,6 @@
 """The README of a bundle, for people who do not have this library."""
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.models.segmenter import ModelConfig
 
@@ -76,7 +76,7 @@ among the features, its mean over networks is the map.
 
 _CALIBRATION = """
 The mean probability p is then calibrated, which the ONNX files do not do: sigmoid(a logit(p) + b) with a = {slope:.6g}
-and b = {shift:.6g}. The threshold above is one of calibrated probability.
+and b = {intercept:.6g}. The threshold above is one of calibrated probability.
 """
 
 _NORMAL = """deviations = [features[f"deviation_{index}"] for index in range(4)]
@@ -91,9 +91,9 @@ branches = [np.where(m, x / np.float32(keep), np.float32(0)) for x, m in zip(bra
 def _onnx_text(config: CheckpointConfig) -> str:
     noise, note = _onnx_noise(config.model)
     text = _ONNX_HEAD.format(side=config.inference_size, noise=noise, note=note)
-    if config.calibration == AffineCalibration():
+    if config.calibration == PlattScaling():
         return text
-    return text + _CALIBRATION.format(slope=config.calibration.slope, shift=config.calibration.shift)
+    return text + _CALIBRATION.format(slope=config.calibration.slope, intercept=config.calibration.intercept)
 
 
 def _onnx_noise(model: ModelConfig) -> tuple[str, str]:

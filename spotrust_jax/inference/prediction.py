@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
 
 DEVIATIONS = ("epistemic", "between_members", "augmentation")
@@ -61,7 +61,7 @@ class Prediction:
         names = self.names if self.areas is None else (*self.names, "areas")
         return dataclasses.replace(self, **{name: getattr(self, name)[index] for name in names})
 
-    def calibrated(self, calibration: AffineCalibration) -> "Prediction":
+    def calibrated(self, calibration: PlattScaling) -> "Prediction":
         """With calibrated probability; all else stays that of the raw passes."""
         return dataclasses.replace(self, probability=calibration(self.probability))
 

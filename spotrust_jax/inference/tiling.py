@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.inference.prediction import DEVIATIONS, Prediction
 from spotrust_jax.io.streamed_files import row_windows
 from spotrust_jax.models.hrnet import COARSEST_CELL
@@ -150,7 +150,7 @@ class Canvas:
             else:
                 blended[window] += share * (values - blended[window])
 
-    def finish(self, calibration: AffineCalibration = AffineCalibration()) -> Prediction:
+    def finish(self, calibration: PlattScaling = PlattScaling()) -> Prediction:
         """The blended maps, once all tiles are in, with calibrated probability; the canvas is used up."""
         for rows in row_windows(self._tiling.rows.length, _ROWS):
             for name in self._deviations:

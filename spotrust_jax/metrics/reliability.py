@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Num
 
-from spotrust_jax.calibration.platt import SUREST
+from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY
 from spotrust_jax.metrics.histogram import ZERO, Histogram, gathered, histogram, score_bins
 
 WIDTHS = 15
@@ -102,7 +102,7 @@ def above(by_probability: Histogram, probability: float) -> Histogram:
 def proper_scores(probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarray, "*shape"]) -> ProperScores:
     """Of the pixels of one image, or of any number of them, in float64."""
     p = probability.astype(np.float64)
-    clipped = np.clip(p, SUREST, 1 - SUREST)
+    clipped = np.clip(p, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     likelihood = -np.where(truth, np.log(clipped), np.log1p(-clipped)).sum()
     return ProperScores(float(truth.size), float(likelihood), float(np.square(p - truth).sum()), float(truth.sum()))
 

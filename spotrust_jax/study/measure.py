@@ -11,8 +11,16 @@ import numpy as np
 from jaxtyping import Array, Float64, Key, UInt8
 
 from spotrust_jax.calibration.fitting import conformal_threshold
-from spotrust_jax.calibration.platt import AffineCalibration
-from spotrust_jax.evaluation.calibrate import THRESHOLDS, Observed, Quality, calibrated, observe, quality_of, ways
+from spotrust_jax.calibration.platt import PlattScaling
+from spotrust_jax.evaluation.calibrate import (
+    THRESHOLDS,
+    CalibrationData,
+    Quality,
+    calibrated,
+    candidates,
+    predict_split,
+    quality_of,
+)
 from spotrust_jax.evaluation.evaluate import Evaluation, Unlike, evaluate, evaluate_unlike
 from spotrust_jax.evaluation.out_of_distribution import best_score
 from spotrust_jax.evaluation.review_study import rankings, review_dataset
@@ -52,7 +60,7 @@ class Measured(NamedTuple):
     """
 
     model: Model
-    calibration: AffineCalibration
+    calibration: PlattScaling
     threshold: float
     qualities: dict[str, Quality]
     test: Evaluation
@@ -85,12 +93,12 @@ def measure(model: Model, parts: Parts) -> Measured:
     """Calibrates on validation, chooses there what is to be chosen, and measures on the rest."""
     analysis = Analysis(SIZE, NUM_SAMPLES, decomposed=True)
     raw = _Remembering(**{field.name: getattr(model.segmenter, field.name) for field in dataclasses.fields(Segmenter)})
-    observed = observe(raw, parts.validation, analysis)
+    observed = predict_split(raw, parts.validation, analysis)
     config = calibrated(raw.config, observed)
     segmenter = dataclasses.replace(raw, config=config)
     validation = evaluate(f"{model.name}, validation", segmenter, parts.validation, analysis)
     unlike_validation = evaluate_unlike(segmenter, parts.unlike_validation, analysis)
-    observed_test = observe(raw, parts.test, analysis)
+    observed_test = predict_split(raw, parts.test, analysis)
     test = evaluate(model.name, segmenter, parts.test, analysis)
     unlike = {name: evaluate_unlike(segmenter, images, analysis) for name, images in parts.unlike.items()}
     called = {name: float(one.corroded.mean()) for name, one in unlike.items()}
@@ -102,7 +110,7 @@ def measure(model: Model, parts: Parts) -> Measured:
         model,
         config.calibration,
         config.threshold,
-        {name: quality_of(observed_test.by_probability, way) for name, way in ways(observed, config).items()},
+        {name: quality_of(observed_test.by_probability, one) for name, one in candidates(observed, config).items()},
         test,
         unlike,
         called,
@@ -114,7 +122,7 @@ def measure(model: Model, parts: Parts) -> Measured:
     )
 
 
-def realised_miss_rates(*observed: Observed, seed: int = 0) -> Float64[np.ndarray, "divisions"]:
+def realised_miss_rates(*observed: CalibrationData, seed: int = 0) -> Float64[np.ndarray, "divisions"]:
     """Mean miss rates on the rest when a threshold is promised from some of the photographs, divided at random."""
     missed = np.concatenate([one.missed for one in observed])
     if len(missed) < 2 * _CALIBRATING:

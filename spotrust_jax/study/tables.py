@@ -69,21 +69,21 @@ def _found(one: Measured) -> _Found:
 
 
 def _masks(one: _Found, first: _Found) -> Row:
-    raw, affine = one.measured.qualities["raw"], one.measured.qualities["affine"]
+    raw, platt = one.measured.qualities["raw"], one.measured.qualities["platt"]
     temperature = one.measured.qualities["temperature"]
     return {
         "model": one.measured.model.name,
         "networks trained": str(one.measured.model.networks),
         "F1": with_interval(one.measures["pooled", "f1"]),
         "IoU of corrosion": with_interval(one.measures["pooled", "iou_corrosion"]),
-        "slope, shift": f"{one.measured.calibration.slope:.2f}, {one.measured.calibration.shift:+.2f}",
+        "slope, intercept": f"{one.measured.calibration.slope:.2f}, {one.measured.calibration.intercept:+.2f}",
         "NLL raw": f"{raw.negative_log_likelihood:.4f}",
         "NLL temperature": f"{temperature.negative_log_likelihood:.4f}",
-        "NLL calibrated": f"{affine.negative_log_likelihood:.4f}",
+        "NLL calibrated": f"{platt.negative_log_likelihood:.4f}",
         "ECE above 0.1, raw": f"{raw.above:.3f}",
         "ECE above 0.1, calibrated": with_interval(one.measures["probability", "ece_above_0.1"]),
         "Brier skill": with_interval(one.measures["probability", "brier_skill"]),
-        "sharpness": f"{affine.sharpness:.4f}",
+        "sharpness": f"{platt.sharpness:.4f}",
         "time of 24 passes": f"{one.measured.seconds / first.measured.seconds:.2f}",
     }
 
@@ -149,15 +149,15 @@ def _reviewed(one: _Found) -> Row:
 
 
 def _checks(one: _Found) -> list[Row]:
-    raw, affine = one.measured.qualities["raw"], one.measured.qualities["affine"]
+    raw, platt = one.measured.qualities["raw"], one.measured.qualities["platt"]
     errors = 1 - one.measures["pooled", "accuracy"].value
     kept = one.measures[one.measured.doubt, "risk_at_coverage"].value
     steel = next(iter(one.unlike.values()))[f"unlike/{one.measured.detector}", "image_auroc"].value
-    gain = affine.negative_log_likelihood - raw.negative_log_likelihood
+    gain = platt.negative_log_likelihood - raw.negative_log_likelihood
     checks = [
         ("change of the NLL by calibration, below 0", gain, gain < 0),
-        ("ECE above 0.1, below 0.05", affine.above, affine.above < 0.05),
-        ("Brier skill, above 0.3", affine.brier_skill, affine.brier_skill > 0.3),
+        ("ECE above 0.1, below 0.05", platt.above, platt.above < 0.05),
+        ("Brier skill, above 0.3", platt.brier_skill, platt.brier_skill > 0.3),
         ("error rate of the 80% surest over that of all, at most 0.5", kept / errors, kept <= errors / 2),
         ("AUROC of scenes without steel, above 0.9", steel, steel > 0.9),
     ]

@@ -9,12 +9,12 @@ from sklearn.metrics import f1_score
 from spotrust_jax.calibration.fitting import (
     best_f1_threshold,
     conformal_threshold,
-    fit_affine,
+    fit_platt_scaling,
     fit_temperature,
     miss_rates,
     of_groups,
 )
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
 from spotrust_jax.metrics.reliability import equal_mass, probability_histogram, proper_scores
 
@@ -26,31 +26,33 @@ def _pixels(seed=0, count=200_000):
     return expit(1.5 * true + np.log(7)).astype(np.float32), rng.random(count) < expit(true)
 
 
-def test_affine_fit_finds_slope_and_shift():
+def test_platt_scaling_finds_slope_and_intercept():
     probability, truth = _pixels()
-    found = fit_affine(probability_histogram(probability, truth), 7.0)
-    np.testing.assert_allclose((found.slope, found.shift), (1 / 1.5, -np.log(7) / 1.5), atol=0.02)
+    found = fit_platt_scaling(probability_histogram(probability, truth), 7.0)
+    np.testing.assert_allclose((found.slope, found.intercept), (1 / 1.5, -np.log(7) / 1.5), atol=0.02)
     logits = np.log(probability.astype(np.float64)) - np.log1p(-probability.astype(np.float64))
     reference = LogisticRegression(C=np.inf).fit(logits[:, None], truth)
-    np.testing.assert_allclose((found.slope, found.shift), (reference.coef_[0, 0], reference.intercept_[0]), atol=2e-3)
+    np.testing.assert_allclose(
+        (found.slope, found.intercept), (reference.coef_[0, 0], reference.intercept_[0]), atol=2e-3
+    )
 
 
 def test_calibrated_probabilities_mean_what_they_say():
     histogram = probability_histogram(*_pixels())
     probability, truth = _pixels(seed=1)
-    affine, temperature = fit_affine(histogram), fit_temperature(histogram)
-    scores = [proper_scores(c(probability), truth).likelihood for c in (affine, temperature, AffineCalibration())]
+    platt, temperature = fit_platt_scaling(histogram), fit_temperature(histogram)
+    scores = [proper_scores(c(probability), truth).likelihood for c in (platt, temperature, PlattScaling())]
     assert scores[0] < scores[1] < scores[2]
-    assert equal_mass(probability_histogram(affine(probability), truth)).expected_error < 0.005
+    assert equal_mass(probability_histogram(platt(probability), truth)).expected_error < 0.005
     assert equal_mass(probability_histogram(temperature(probability), truth)).expected_error > 0.05
-    assert temperature.shift == 0.0
+    assert temperature.intercept == 0.0
 
 
 def test_calibration_keeps_type_order_and_the_ends():
     probability = np.array([[0.0, 1e-7, 0.3, 0.999, 1.0]], np.float32)
-    calibrated = AffineCalibration(0.5, -1.0)(probability)
+    calibrated = PlattScaling(0.5, -1.0)(probability)
     assert calibrated.dtype == np.float32 and (np.diff(calibrated) > 0).all() and np.isfinite(calibrated).all()
-    assert AffineCalibration()(probability) is probability
+    assert PlattScaling()(probability) is probability
 
 
 def test_best_threshold_has_the_best_f1():
@@ -88,7 +90,7 @@ def test_what_cannot_be_fitted_is_one_line():
     probability, truth = _pixels(count=100)
     for labels, words in ((np.zeros(100, bool), "no corrosion"), (np.ones(100, bool), "nothing but corrosion")):
         with pytest.raises(InputError, match=words):
-            fit_affine(probability_histogram(probability, labels))
+            fit_platt_scaling(probability_histogram(probability, labels))
     with pytest.raises(InputError, match="leaves nothing to fit"):
         fit_temperature(probability_histogram(np.full(100, 0.4, np.float32), truth))
     with pytest.raises(InputError, match="from 5 groups, whatever the threshold: give 9 or more"):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.errors import InputError
-from spotrust_jax.evaluation.calibrate import calibrated, observe, quality_of, ways
+from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of
 from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
 from spotrust_jax.evaluation.figures import Figures
 from spotrust_jax.evaluation.out_of_distribution import best_score, unlike_measures
@@ -148,23 +148,23 @@ def test_every_file_is_written(dataset, evaluation, unlike, tmp_path):
 
 def test_calibration_takes_back_what_the_weight_did(dataset):
     config = dataclasses.replace(CONFIG, positive_weight=3.0)
-    observed = observe(Known(config), dataset, ANALYSIS)
+    observed = predict_split(Known(config), dataset, ANALYSIS)
     found = calibrated(config, observed)
     np.testing.assert_allclose(found.calibration.slope, 1.0, atol=0.08)
-    np.testing.assert_allclose(found.calibration.shift, -np.log(3), atol=0.08)
+    np.testing.assert_allclose(found.calibration.intercept, -np.log(3), atol=0.08)
     assert "best F1, on 24 photographs in 12 groups" in found.threshold_rule
-    kinds = {name: quality_of(observed.by_probability, way) for name, way in ways(observed, found).items()}
-    assert kinds["affine"].negative_log_likelihood < kinds["temperature"].negative_log_likelihood
+    kinds = {name: quality_of(observed.by_probability, one) for name, one in candidates(observed, found).items()}
+    assert kinds["platt"].negative_log_likelihood < kinds["temperature"].negative_log_likelihood
     measured = evaluate("calibrated", Known(found), dataset, ANALYSIS)
     values = {m.metric: m.value for m in summarize(measured) if m.group == "probability"}
-    np.testing.assert_allclose(values["negative_log_likelihood"], kinds["affine"].negative_log_likelihood, atol=1e-4)
-    np.testing.assert_allclose(values["ece_above_0.1"], kinds["affine"].above, atol=1e-3)
+    np.testing.assert_allclose(values["negative_log_likelihood"], kinds["platt"].negative_log_likelihood, atol=1e-4)
+    np.testing.assert_allclose(values["ece_above_0.1"], kinds["platt"].above, atol=1e-3)
     # Calibrating what is calibrated finds the same.
-    assert calibrated(found, observe(Known(found), dataset, ANALYSIS)) == found
+    assert calibrated(found, predict_split(Known(found), dataset, ANALYSIS)) == found
 
 
 def test_promised_miss_rate_holds_on_what_it_was_fitted_to(dataset):
-    observed = observe(Known(), dataset, ANALYSIS)
+    observed = predict_split(Known(), dataset, ANALYSIS)
     found = calibrated(CONFIG, observed, miss_rate=0.2)
     threshold = found.calibration.inverse(np.float64(found.threshold))
     rates = [(e.image[..., 0][e.mask] / 255 < threshold).mean() for e in dataset]
@@ -179,11 +179,11 @@ def test_split_of_one_kind_is_scored_but_not_calibrated_on(dataset, corroded, wo
     values = {(m.group, m.metric): m.value for m in summarize(evaluate("known", Known(), split, ANALYSIS))}
     assert np.isfinite(list(values.values())).all()
     with pytest.raises(InputError, match=words):
-        calibrated(CONFIG, observe(Known(), split, ANALYSIS))
+        calibrated(CONFIG, predict_split(Known(), split, ANALYSIS))
 
 
 def test_models_side_by_side_are_each_as_alone(dataset, evaluation, tmp_path):
-    other = dataclasses.replace(CONFIG, mean=(0.1,) * 3, calibration=AffineCalibration(1.0, -1.0), threshold=0.3)
+    other = dataclasses.replace(CONFIG, mean=(0.1,) * 3, calibration=PlattScaling(1.0, -1.0), threshold=0.3)
     second = evaluate("other", Known(other), dataset, ANALYSIS)
     write_evaluations(tmp_path / "both", [evaluation, second])
     write_evaluations(tmp_path / "alone", [second])

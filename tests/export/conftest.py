@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.segmenter import ModelConfig
@@ -13,7 +13,7 @@ from tests.trained_like import trained_like
 def _segmenter(members: int, **model) -> Segmenter:
     model = ModelConfig(preset="w18_small_v1", width=4, **model)
     variables = trained_like(model, members)
-    calibration = AffineCalibration(0.8, -1.0)
+    calibration = PlattScaling(0.8, -1.0)
     config = CheckpointConfig(
         model, members, (0.4, 0.5, 0.6), (0.2, 0.3, 0.2), 64, calibration=calibration, threshold=0.4
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
@@ -94,7 +94,7 @@ def test_members_of_an_ensemble_are_the_draws(image):
     found = area_draws(segmenter, image, ANALYSIS, THRESHOLD, 50)
     members = [segmenter.member(i).predict(image, key=ANALYSIS.key).mask(THRESHOLD).mean() for i in range(3)]
     np.testing.assert_allclose(found, members, atol=2 / 64**2)
-    calibrated = dataclasses.replace(segmenter.config, calibration=AffineCalibration(1.0, -1.0))
+    calibrated = dataclasses.replace(segmenter.config, calibration=PlattScaling(1.0, -1.0))
     calibrated = dataclasses.replace(segmenter, config=calibrated)
     members = [calibrated.member(i).predict(image, key=ANALYSIS.key).mask(0.3).mean() for i in range(3)]
     np.testing.assert_allclose(area_draws(calibrated, image, ANALYSIS, 0.3, 1), members, atol=2 / 64**2)

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.special import expit, logit
 
 import spotrust_jax
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.prediction import Prediction
@@ -193,7 +193,7 @@ def test_predict_lowers_for_accelerators(segmenter, platform):
 
 
 def test_calibration_changes_the_probability_alone(segmenter, images, together):
-    config = dataclasses.replace(segmenter.config, calibration=AffineCalibration(0.7, -1.0), threshold=0.3)
+    config = dataclasses.replace(segmenter.config, calibration=PlattScaling(0.7, -1.0), threshold=0.3)
     calibrated = dataclasses.replace(segmenter, config=config)
     found = calibrated.predict(images, key=KEY, num_samples=4)
     raw = together.probability.astype(np.float64)

@@ -13,7 +13,7 @@ from PIL import Image
 
 import spotrust_jax
 from spotrust_jax.batch.records import only_run
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.images import read_image
@@ -28,7 +28,7 @@ NAMES = ("probability", "epistemic", "log_variance")
 def checkpoint(tmp_path_factory):
     """A calibrated variational network that was trained at 64 pixels."""
     model = ModelConfig("variational", "w18_small_v1", width=4)
-    calibration = AffineCalibration(0.8, -0.5)
+    calibration = PlattScaling(0.8, -0.5)
     config = CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, 64, calibration=calibration, threshold=0.4)
     folder = tmp_path_factory.mktemp("model")
     Segmenter(trained_like(model), config).save(folder)

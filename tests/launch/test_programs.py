@@ -202,9 +202,9 @@ def test_calibration_is_kept_and_used(run, data, trained, tmp_path):
     for name, options in (("calibrated", []), ("raw", ["--nocalibrated"])):
         assert run("predict", *common, image, f"--output={tmp_path / name}", *options).returncode == 0
     calibrated, raw = (np.load(next((tmp_path / name).glob("*_maps.npz"))) for name in ("calibrated", "raw"))
-    slope, shift = config["calibration"]["slope"], config["calibration"]["shift"]
+    slope, intercept = config["calibration"]["slope"], config["calibration"]["intercept"]
     p = np.clip(raw["probability"].astype(np.float64), 1e-4, 1 - 1e-4)
-    expected = 1 / (1 + np.exp(-slope * np.log(p / (1 - p)) - shift))
+    expected = 1 / (1 + np.exp(-slope * np.log(p / (1 - p)) - intercept))
     np.testing.assert_allclose(calibrated["probability"], expected, atol=2e-2)
     np.testing.assert_array_equal(calibrated["epistemic"], raw["epistemic"])
     masks = [np.asarray(Image.open(next((tmp_path / name).glob("*_mask.png")))) for name in ("calibrated", "raw")]

@@ -14,7 +14,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 import spotrust_jax
-from spotrust_jax.calibration.platt import AffineCalibration
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import read_config, write_config
 from spotrust_jax.config import AugmentationConfig, DataConfig, RunConfig, TrainConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
@@ -157,7 +157,7 @@ def test_finished_run_that_is_started_again_keeps_calibration_and_threshold(fini
     workdir = shutil.copytree(finished[0], tmp_path / "run")
     calibrated = dataclasses.replace(
         read_config(workdir / "best"),
-        calibration=AffineCalibration(1.5, -0.3),
+        calibration=PlattScaling(1.5, -0.3),
         threshold=0.31,
         threshold_rule="best F1, on 5 photographs",
     )
@@ -170,7 +170,7 @@ def test_finished_run_that_is_started_again_keeps_calibration_and_threshold(fini
     monkeypatch.setattr(loop, "_as_score", lambda scores, metric: np.full(1, 2.0))
     _train(dataclasses.replace(CONFIG, epochs=3), workdir)
     assert read_config(workdir / "best") == dataclasses.replace(
-        calibrated, calibration=AffineCalibration(), threshold=0.5, threshold_rule="one half"
+        calibrated, calibration=PlattScaling(), threshold=0.5, threshold_rule="one half"
     )
 
 
