@@ -16,7 +16,7 @@ def get_config():
     config.data.scenes = (256, 32)
     # Channel statistics of the training scenes.
     config.data.mean = (0.40, 0.40, 0.40)
-    config.data.deviation = (0.25, 0.25, 0.25)
+    config.data.std = (0.25, 0.25, 0.25)
     config.augmentation.crop_size = (128, 128)
     # A sixth of a scene is corroded, so the paper's weight of 7 would find too much.
     config.loss.positive_weight = 1.5

@@ -18,7 +18,7 @@ def get_config(argument: str = "ensemble"):
     config.data.image_size = 512
     # Channel statistics of the training photographs, the backbone's too.
     config.data.mean = (0.52, 0.49, 0.44)
-    config.data.deviation = (0.27, 0.27, 0.27)
+    config.data.std = (0.27, 0.27, 0.27)
     # A third of the photographs show one footbridge: sites count by the square root of their number of photographs.
     config.data.site_power = 0.5
     # Magnified 0.6 to 1.9 times, seen from the trained scale.

@@ -12,6 +12,6 @@ def get_config(preset: str = "w48"):
     config.model.preset = preset
     # "local_reparameterization" as in the reference's code, "kernel" as in the paper's text, or "flipout".
     config.model.estimator = "local_reparameterization"
-    config.model.prior_deviation = 0.1
+    config.model.prior_std = 0.1
     config.loss.kl_weight = 1.0
     return config

@@ -38,7 +38,7 @@ def main() -> int:
 
     if _OUTPUT.value is None:
         raise InputError("--output is missing: give the folder to write the checkpoint to")
-    hypes = choose_hypes(_HYPES.value, _PRESET.value, _VARIANT.value, mean=_MEAN.value, deviation=_STD.value)
+    hypes = choose_hypes(_HYPES.value, _PRESET.value, _VARIANT.value, mean=_MEAN.value, std=_STD.value)
     paths = list_weight_files(_SOURCE.value)
     key = jax.random.key(_SEED.value)
     variables, untrained = convert_files(paths, hypes.model, key, allow_missing=_ALLOW_MISSING.value, report=print)
@@ -46,7 +46,7 @@ def main() -> int:
         model=hypes.model,
         members=len(paths),
         mean=hypes.mean,
-        deviation=hypes.deviation,
+        std=hypes.std,
         inference_size=hypes.inference_size,
         positive_weight=hypes.positive_weight,
         untrained=untrained,

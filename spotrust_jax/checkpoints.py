@@ -71,7 +71,7 @@ class CheckpointConfig:
     Attributes:
         model: the network.
         members: networks whose variables are stacked on the leading axis; more than one are an ensemble.
-        mean, deviation: channel statistics that images in [0, 1] are normalised by.
+        mean, std: channel statistics that images in [0, 1] are normalised by.
         inference_size: long side, in pixels, that the model was trained at.
         positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
         log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
@@ -88,7 +88,7 @@ class CheckpointConfig:
     model: ModelConfig
     members: int
     mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    std: tuple[float, float, float]
     inference_size: int
     positive_weight: float = 1.0
     log_variance_bound: float = 10.0
@@ -108,7 +108,7 @@ class CheckpointConfig:
         ranges = (
             ("members", 1 <= self.members <= _MOST_MEMBERS, f"at least 1 and at most {_MOST_MEMBERS}"),
             ("mean", all(map(is_finite, self.mean)), "finite numbers"),
-            ("deviation", all(value > 0 and is_finite(value) for value in self.deviation), "positive numbers"),
+            ("std", all(value > 0 and is_finite(value) for value in self.std), "positive numbers"),
             (
                 "inference_size",
                 COARSEST_CELL <= self.inference_size <= _LARGEST_SIZE,

@@ -22,7 +22,7 @@ from spotrust_jax.recipe import FineTuningConfig, LossConfig, Metric, OptimizerC
 # Three numbers, or none of them where the data set's own are meant.
 Channels = tuple[float, float, float] | tuple[()]
 Mean = Annotated[Channels, Range(0, 1, what="three numbers")]
-Deviation = Annotated[Channels, Range(0, 1, above=True, what="three numbers")]
+Std = Annotated[Channels, Range(0, 1, above=True, what="three numbers")]
 
 # Those of members lie a million apart, and all are of 32 bits.
 Seed = Annotated[int, Range(0, LARGEST_WHOLE, what="a whole number")]
@@ -53,7 +53,7 @@ class DataConfig(Ranged, section="data"):
     # Channel statistics that images in [0, 1] are normalised by; () takes those of the training split. (The paper's
     # photographs have 0.5993, 0.5458, 0.5339 and 0.1923, 0.2072, 0.2216.)
     mean: Mean = ()
-    deviation: Deviation = ()
+    std: Std = ()
     # Processes that read training batches ahead; 0 leaves it to threads. The batches do not depend on it.
     num_workers: Several = 0
 
@@ -162,7 +162,7 @@ class UnlabelledConfig(Ranged, section="data"):
     held_out: Annotated[float, Range(0, 1, above=True, below=True)] = 0.05
     # Channel statistics that images in [0, 1] are normalised by; () takes those of the photographs.
     mean: Mean = ()
-    deviation: Deviation = ()
+    std: Std = ()
 
 
 @dataclasses.dataclass(frozen=True)

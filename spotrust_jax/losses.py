@@ -134,13 +134,13 @@ def logit_noise_cross_entropy(
 
 def normal_kl(
     mean: Float[Array, "*shape"],
-    deviation: Float[Array, "*shape"],
-    prior_deviation: float,
+    std: Float[Array, "*shape"],
+    prior_std: float,
     prior_mean: Float[Array, "*shape"] | float = 0.0,
 ) -> Float[Array, ""]:
-    """KL(N(mean, deviation^2) || N(prior_mean, prior_deviation^2)) in nats, summed over independent weights."""
-    ratio = jnp.square(deviation / prior_deviation)
-    return 0.5 * jnp.sum(ratio + jnp.square((mean - prior_mean) / prior_deviation) - 1.0 - jnp.log(ratio))
+    """KL(N(mean, std^2) || N(prior_mean, prior_std^2)) in nats, summed over independent weights."""
+    ratio = jnp.square(std / prior_std)
+    return 0.5 * jnp.sum(ratio + jnp.square((mean - prior_mean) / prior_std) - 1.0 - jnp.log(ratio))
 
 
 def bayesian_means(params: PyTree) -> PyTree:
@@ -152,7 +152,7 @@ def bayesian_means(params: PyTree) -> PyTree:
     }
 
 
-def variational_kl(params: PyTree, prior_deviation: float, prior_means: PyTree = ()) -> Float[Array, ""]:
+def variational_kl(params: PyTree, prior_std: float, prior_means: PyTree = ()) -> Float[Array, ""]:
     """KL(posterior || prior) in nats, summed over all Bayesian layers of `params`; 0 where there are none.
 
     The prior's means are 0, or `prior_means` in the shape of `bayesian_means`.
@@ -160,7 +160,7 @@ def variational_kl(params: PyTree, prior_deviation: float, prior_means: PyTree =
     total = jnp.zeros(())
     for name, means in bayesian_means(params).items():
         for leaf, mean in means.items():
-            deviation = jax.nn.softplus(params[name][leaf.replace("_mean", "_rho")])
+            std = jax.nn.softplus(params[name][leaf.replace("_mean", "_rho")])
             prior_mean = prior_means[name][leaf] if prior_means else 0.0
-            total = total + normal_kl(mean, deviation, prior_deviation, prior_mean)
+            total = total + normal_kl(mean, std, prior_std, prior_mean)
     return total

@@ -17,8 +17,8 @@ def random_state(preset: str, width: int, seed: int, *, bayesian: bool = False) 
     rng = np.random.default_rng(seed)
     state: dict[str, np.ndarray] = {}
     for name, inputs, outputs, kernel, bias in _convolutions(preset, width):
-        deviation = np.sqrt(2.0 / (inputs * kernel * kernel))
-        state[f"{name}.weight"] = rng.normal(0, deviation, (outputs, inputs, kernel, kernel))
+        std = np.sqrt(2.0 / (inputs * kernel * kernel))
+        state[f"{name}.weight"] = rng.normal(0, std, (outputs, inputs, kernel, kernel))
         if bias:
             state[f"{name}.bias"] = rng.normal(0, 0.1, outputs)
     for name, channels in _norms(preset, width):

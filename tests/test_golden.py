@@ -150,13 +150,13 @@ def test_single_precision_stays_near_reference(variant, single, reference):
 
 @pytest.mark.parametrize("variant", ["dropout", "variational"])
 def test_passes_have_reference_moments(variant, single, released, reference):
-    for kind, (mean, deviation) in sample_moments(released[variant], single[variant].features).items():
+    for kind, (mean, std) in sample_moments(released[variant], single[variant].features).items():
         expected_mean = reference[f"{variant}_even_mc_{kind}_mean"][..., 0]
-        expected_deviation = reference[f"{variant}_even_mc_{kind}_std"][..., 0]
+        expected_std = reference[f"{variant}_even_mc_{kind}_std"][..., 0]
         # Both sides are estimates from 4,000 passes.
-        within = np.abs(mean - expected_mean) < 5 * expected_deviation * np.sqrt(2 / PASSES) + 1e-6
+        within = np.abs(mean - expected_mean) < 5 * expected_std * np.sqrt(2 / PASSES) + 1e-6
         assert within.mean() >= 0.999
-        ratio = deviation / expected_deviation
+        ratio = std / expected_std
         assert abs(np.median(ratio) - 1) < 0.02
         assert (np.abs(ratio - 1) < 0.1).mean() >= 0.999
 

@@ -199,17 +199,17 @@ def test_gradient_beyond_the_bound(bounding, vanishes):
     assert (gradient == 0) == vanishes
 
 
-@pytest.mark.parametrize(("mean", "deviation", "centre"), [(0.0, 0.1, 0.0), (0.2, 0.05, 0.15), (-0.1, 0.3, 0.1)])
-def test_kl_equals_a_numerical_integral(mean, deviation, centre):
-    posterior, prior = stats.norm(mean, deviation), stats.norm(centre, 0.1)
-    limits = (mean - 12 * deviation, mean + 12 * deviation)
+@pytest.mark.parametrize(("mean", "std", "centre"), [(0.0, 0.1, 0.0), (0.2, 0.05, 0.15), (-0.1, 0.3, 0.1)])
+def test_kl_equals_a_numerical_integral(mean, std, centre):
+    posterior, prior = stats.norm(mean, std), stats.norm(centre, 0.1)
+    limits = (mean - 12 * std, mean + 12 * std)
     expected, _ = integrate.quad(lambda w: posterior.pdf(w) * (posterior.logpdf(w) - prior.logpdf(w)), *limits)
-    actual = normal_kl(jnp.full((1,), mean), jnp.full((1,), deviation), 0.1, jnp.full((1,), centre))
+    actual = normal_kl(jnp.full((1,), mean), jnp.full((1,), std), 0.1, jnp.full((1,), centre))
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_variational_kl_sums_over_bayesian_layers_only():
-    rho = float(np.log(np.expm1(0.1)))  # softplus(rho) is the prior's deviation, so only the means count
+    rho = float(np.log(np.expm1(0.1)))  # softplus(rho) is the prior's standard deviation, so only the means count
     layer = {
         "kernel_mean": jnp.full((3, 3, 1, 1), 0.2),
         "kernel_rho": jnp.full((3, 3, 1, 1), rho),

@@ -111,7 +111,7 @@ def pretrain(name: str, paths: list[Path], config: TrainConfig, running: list[su
             *(sys.executable, "-m", "launch.pretrain", f"--config=configs/pretrain.py:{config.model.preset}"),
             f"--config.data.path={','.join(map(str, paths))}",
             f"--config.data.mean={config.data.mean}",
-            f"--config.data.deviation={config.data.deviation}",
+            f"--config.data.std={config.data.std}",
             f"--config.teacher={_TEACHER.value}",
             f"--workdir={workdir}",
             *_PRETRAINING.value,
@@ -186,7 +186,7 @@ class Evaluator:
         network, config = build_network(self._config.model), self._config
 
         def probabilities(variables: Variables, images: jax.Array) -> jax.Array:
-            normal = normalize(images / 255.0, config.data.mean, config.data.deviation)
+            normal = normalize(images / 255.0, config.data.mean, config.data.std)
             return jax.nn.sigmoid(network.apply(variables, normal, None, False)[0].astype(jnp.float32))
 
         images = jax.ShapeDtypeStruct((_EVALUATED, *shape, 3), jnp.uint8)

@@ -65,7 +65,7 @@ def ensemble() -> CheckpointConfig:
         model=ModelConfig("deterministic", "w18_small_v2"),
         members=len(_MEMBERS.value),
         mean=(0.52, 0.49, 0.44),
-        deviation=(0.27, 0.27, 0.27),
+        std=(0.27, 0.27, 0.27),
         inference_size=512,
         positive_weight=1.5,
         log_variance_bounding="smooth",

@@ -21,7 +21,7 @@ Triple = tuple[float, float, float]
 
 # What weights without a hypes file were normalised by: every published HRNet has seen these.
 _IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
-_IMAGENET_DEVIATION: Triple = (0.229, 0.224, 0.225)
+_IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 # The long side of the paper's photographs.
 _INFERENCE_SIZE = 640
 
@@ -34,14 +34,14 @@ class Hypes:
 
     Attributes:
         model: the network.
-        mean, deviation: channel statistics that images in [0, 1] are normalised by.
+        mean, std: channel statistics that images in [0, 1] are normalised by.
         inference_size: long side, in pixels, of the images that it was trained on.
         positive_weight: weight of corroded pixels in training.
     """
 
     model: ModelConfig
     mean: Triple
-    deviation: Triple
+    std: Triple
     inference_size: int
     positive_weight: float
 
@@ -52,7 +52,7 @@ def choose_hypes(
     variant: Variant | None,
     *,
     mean: Sequence[str] | None = None,
-    deviation: Sequence[str] | None = None,
+    std: Sequence[str] | None = None,
 ) -> Hypes:
     """What the flags say: a hypes file, or a preset and a variant; in both cases perhaps statistics as texts.
 
@@ -61,7 +61,7 @@ def choose_hypes(
     """
     statistics = {
         "mean": None if mean is None else parse_triple(mean, "--mean"),
-        "deviation": None if deviation is None else parse_triple(deviation, "--std"),
+        "std": None if std is None else parse_triple(std, "--std"),
     }
     if path is not None and (preset or variant):
         raise InputError("--hypes already says which network it is: leave out --preset and --variant")
@@ -72,12 +72,12 @@ def choose_hypes(
     return plain_hypes(preset, variant, **statistics)
 
 
-def read_hypes(path: str | os.PathLike, *, mean: Triple | None = None, deviation: Triple | None = None) -> Hypes:
-    """Reads a hypes file; `mean` and `deviation`, where given, replace its `pop_mean` and `pop_std0`.
+def read_hypes(path: str | os.PathLike, *, mean: Triple | None = None, std: Triple | None = None) -> Hypes:
+    """Reads a hypes file; `mean` and `std`, where given, replace its `pop_mean` and `pop_std0`.
 
     Raises:
         InputError: for a file that is missing or no JSON, a field that is missing or of another type, a network that
-            none of the presets is, or a deviation that is not positive.
+            none of the presets is, or a standard deviation that is not positive.
     """
     fields = _Fields(Path(path), _read_json(Path(path)))
     fields.require("arch.num_classes", 1, "a network of one class, corrosion")
@@ -85,21 +85,21 @@ def read_hypes(path: str | os.PathLike, *, mean: Triple | None = None, deviation
     return Hypes(
         model=_read_model(fields),
         mean=mean or fields.numbers("data.pop_mean", 3),
-        deviation=_read_deviation(fields) if deviation is None else check_deviation(deviation, "--std"),
+        std=_read_std(fields) if std is None else check_std(std, "--std"),
         inference_size=_read_long_side(fields),
         positive_weight=_read_positive_weight(fields),
     )
 
 
-def plain_hypes(preset: str, variant: Variant, *, mean: Triple | None = None, deviation: Triple | None = None) -> Hypes:
+def plain_hypes(preset: str, variant: Variant, *, mean: Triple | None = None, std: Triple | None = None) -> Hypes:
     """Description of weights that come without a hypes file; ImageNet's channel statistics unless others are given.
 
     Raises:
-        InputError: for a preset that does not exist, or a deviation that is not positive.
+        InputError: for a preset that does not exist, or a standard deviation that is not positive.
     """
     model = ModelConfig(variant, preset)
-    deviation = check_deviation(deviation or _IMAGENET_DEVIATION, "--std")
-    return Hypes(model, mean or _IMAGENET_MEAN, deviation, _INFERENCE_SIZE, positive_weight=1.0)
+    std = check_std(std or _IMAGENET_STD, "--std")
+    return Hypes(model, mean or _IMAGENET_MEAN, std, _INFERENCE_SIZE, positive_weight=1.0)
 
 
 def parse_triple(values: Sequence[str], name: str) -> Triple:
@@ -117,18 +117,18 @@ def parse_triple(values: Sequence[str], name: str) -> Triple:
     return red, green, blue
 
 
-def check_deviation(deviation: Triple, name: str) -> Triple:
-    """The deviation itself if images can be divided by it.
+def check_std(std: Triple, name: str) -> Triple:
+    """The standard deviation itself if images can be divided by it.
 
     Raises:
         InputError: where one is zero, negative or not a number; `name` says where it comes from.
     """
-    if not all(value > 0 and math.isfinite(value) for value in deviation):
+    if not all(value > 0 and math.isfinite(value) for value in std):
         raise InputError(
-            f"{name} is {list(deviation)}, and images are divided by it: give the training images' channel statistics, "
+            f"{name} is {list(std)}, and images are divided by it: give the training images' channel statistics, "
             f"in units of [0, 1], with --mean=R,G,B and --std=R,G,B"
         )
-    return deviation
+    return std
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -145,8 +145,8 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _read_deviation(fields: "_Fields") -> Triple:
-    return check_deviation(fields.numbers("data.pop_std0", 3), f"{fields.path}: data.pop_std0")
+def _read_std(fields: "_Fields") -> Triple:
+    return check_std(fields.numbers("data.pop_std0", 3), f"{fields.path}: data.pop_std0")
 
 
 def _read_long_side(fields: "_Fields") -> int:

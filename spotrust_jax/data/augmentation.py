@@ -213,7 +213,7 @@ def random_greyscale(
 
 
 def random_blur(key: Key[Array, ""], image: Float[Array, "h w 3"], config: AugmentationConfig) -> Float[Array, "h w 3"]:
-    """With probability `config.blur` a Gaussian blur, its deviation uniform in `config.blur_sigma`; edges continue."""
+    """With probability `config.blur` a Gaussian blur of a sigma uniform in `config.blur_sigma`; edges continue."""
     smallest, largest = config.blur_sigma
     sigma = jax.random.uniform(stream(key, "sigma"), minval=smallest, maxval=largest)
     radius = math.ceil(3 * largest)

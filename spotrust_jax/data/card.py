@@ -25,7 +25,7 @@ class ChannelStatistics(NamedTuple):
     """Mean and standard deviation of red, green and blue in [0, 1], over all pixels of the training split."""
 
     mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 class DatasetCard(NamedTuple):
@@ -61,7 +61,7 @@ def image_statistics(images: Iterable[UInt8[np.ndarray, "_ _ 3"]]) -> ChannelSta
 
 
 def _moments(histogram: list[int]) -> tuple[float, float]:
-    """Mean and deviation of values from 0 to 255, as shares of 255. Sums of Python integers are exact."""
+    """Mean and standard deviation of values from 0 to 255, as shares of 255. Sums of Python integers are exact."""
     pixels = sum(histogram)
     total = sum(value * count for value, count in enumerate(histogram))
     squares = sum(value * value * count for value, count in enumerate(histogram))

@@ -35,13 +35,13 @@ def training_statistics(config: DataConfig, training: Dataset) -> ChannelStatist
     """Channel statistics of the training split: from the data set's card, else from one pass over the photographs.
 
     Raises:
-        InputError: where a channel is the same everywhere, so that nothing can be divided by its deviation.
+        InputError: where a channel is the same everywhere, so that nothing can be divided by its standard deviation.
     """
     statistics = _kept_statistics(config) or channel_statistics(training)
-    if min(statistics.deviation) <= 0:
+    if min(statistics.std) <= 0:
         raise InputError(
-            f"a channel of the training photographs is the same everywhere (deviation {statistics.deviation}): "
-            f"check them, or give config.data.deviation"
+            f"a channel of the training photographs is the same everywhere (standard deviation {statistics.std}): "
+            f"check them, or give config.data.std"
         )
     return statistics
 

@@ -69,7 +69,7 @@ def _noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> np.nd
     smooth = _stretch(_stretch(coarse, size).T, size)
     return (
         smooth / 0.479
-    )  # its deviation: a spline averages normal numbers to a variance of 151 / 315 in each direction
+    )  # its standard deviation: a spline averages normal numbers to a variance of 151 / 315 in each direction
 
 
 def _fractal(rng: np.random.Generator, size: int, cells: int, octaves: int, roughness: float) -> np.ndarray:

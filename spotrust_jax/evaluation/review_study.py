@@ -43,7 +43,7 @@ def review_dataset(
         prediction = predict_photograph(segmenter, example.image, analysis)
         mask = prediction.mask(threshold)
         small = small_photograph(example.image)
-        unlike = unfamiliarity(small, segmenter.config.mean, segmenter.config.deviation)
+        unlike = unfamiliarity(small, segmenter.config.mean, segmenter.config.std)
         doubt = float(prediction.entropy.mean()), float(prediction.mutual_information.mean())
         parts = float(mask.mean()), *doubt, unlike
         missed = int((example.mask & ~mask & example.scored).sum())

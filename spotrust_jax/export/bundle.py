@@ -41,10 +41,10 @@ class Description:
         inference_size: long side, in pixels, that the model was trained at.
         calibration: of the mean probability, sigmoid(slope * logit(p) + intercept), which the program does itself.
         threshold: calibrated probability from which a pixel counts as corrosion.
-        mean, deviation: channel statistics of the normalisation, which the program does itself.
+        mean, std: channel statistics of the normalisation, which the program does itself.
         members: networks of the ensemble.
-        noise: where chance enters a pass: standard normals times the branches' deviations, masks on the branches,
-            drawn kernels, drawn weights of the last layer, or nowhere.
+        noise: where chance enters a pass: standard normals times the branches' standard deviations, masks on the
+            branches, drawn kernels, drawn weights of the last layer, or nowhere.
         key_implementation: of the random keys whose data the program takes.
         platforms: that the program was lowered for.
         jax: version that wrote the program.
@@ -60,7 +60,7 @@ class Description:
     calibration: PlattScaling
     threshold: float
     mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    std: tuple[float, float, float]
     members: int
     noise: Noise
     key_implementation: str
@@ -88,7 +88,7 @@ def describe(segmenter: Segmenter, files: tuple[str, ...]) -> Description:
         calibration=config.calibration,
         threshold=config.threshold,
         mean=config.mean,
-        deviation=config.deviation,
+        std=config.std,
         members=config.members,
         noise=noise_kind(config.model),
         key_implementation=KEY_IMPLEMENTATION,

@@ -27,7 +27,7 @@ def in_float32(segmenter: Segmenter) -> Segmenter:
 def first_noise(
     model: ModelConfig, keys: Key[Array, "1"], height: int, width: int
 ) -> list[Float32[Array, "1 _height _width _channel"]]:
-    """What the first pass of one network adds to its branches, times their deviations, or multiplies them by.
+    """What the first pass of one network adds to its branches, times their standard deviations, or multiplies them by.
 
     Args:
         model: one that does not draw kernels.

@@ -79,9 +79,9 @@ The mean probability p is then calibrated, which the ONNX files do not do: sigmo
 and b = {intercept:.6g}. The threshold above is one of calibrated probability.
 """
 
-_NORMAL = """deviations = [features[f"deviation_{index}"] for index in range(4)]
+_NORMAL = """stds = [features[f"std_{index}"] for index in range(4)]
 random = np.random.default_rng(0)
-branches = [x + d * random.standard_normal(x.shape, np.float32) for x, d in zip(branches, deviations)]"""
+branches = [x + d * random.standard_normal(x.shape, np.float32) for x, d in zip(branches, stds)]"""
 
 _MASK = """keep, random = {keep}, np.random.default_rng(0)
 masks = [random.random({shape}) < keep for x in branches]

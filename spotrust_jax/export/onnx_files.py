@@ -48,12 +48,12 @@ def _graphs(member: Segmenter) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     apply = functools.partial(network.apply, jax.tree.map(lambda leaf: leaf[0], member.folded))
 
     def features(inputs: dict[str, UInt8[Array, "batch height width 3"]]) -> dict[str, Float[Array, "..."]]:
-        normal = normalize(inputs["images"] / 255.0, config.mean, config.deviation)
+        normal = normalize(inputs["images"] / 255.0, config.mean, config.std)
         found: Features = apply(normal, method="features")
         log_variance = bound_log_variance(found.log_variance, config.log_variance_bound, config.log_variance_bounding)
         branches = {f"branch_{index}": x for index, x in enumerate(found.branches)}
-        deviations = {f"deviation_{index}": x for index, x in enumerate(found.deviations)}
-        return {**branches, **deviations, "log_variance": log_variance}
+        stds = {f"std_{index}": x for index, x in enumerate(found.stds)}
+        return {**branches, **stds, "log_variance": log_variance}
 
     def decode(inputs: dict[str, Float[Array, "batch _height _width _channel"]]) -> dict[str, Float[Array, "..."]]:
         branches = tuple(inputs[name] for name in sorted(inputs))

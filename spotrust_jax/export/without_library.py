@@ -47,15 +47,15 @@ def _sessions(features: Path) -> tuple[str, tuple]:
 
 
 def _one_pass(sessions: tuple, images: np.ndarray, noise: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Probability and log variance of the first image: deviations times the noise are added, or it is a factor."""
+    """Probability and log variance of the first image: noise times standard deviations is added, or it is a factor."""
     first, second = sessions
     names = [output.name for output in first.get_outputs()]
     features = dict(zip(names, first.run(None, {"images": images}), strict=True))
     branches = {}
     for index, values in enumerate(noise):
         name, branch = f"branch_{index}", features[f"branch_{index}"]
-        added = f"deviation_{index}" in features
-        branches[name] = branch + features[f"deviation_{index}"] * values if added else branch * values
+        added = f"std_{index}" in features
+        branches[name] = branch + features[f"std_{index}"] * values if added else branch * values
     (logits,) = second.run(None, branches)
     return {"probability": 1 / (1 + np.exp(-logits[0])), "log_variance": features["log_variance"][0]}
 

@@ -241,7 +241,7 @@ def maps_function(
         area: AreaCount | None = None,
     ) -> Maps:
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
-        normal = normalize(images / scale, config.mean, config.deviation)
+        normal = normalize(images / scale, config.mean, config.std)
         options = {"bound": bound, "axis_name": axis_name, "decomposed": decomposed, "area": area}
         return predict_maps(network, variables, normal, keys, num_samples=num_samples, tile=tile, **options)
 

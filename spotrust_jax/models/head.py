@@ -41,9 +41,9 @@ def noise_keys(key: Key[Array, ""], image_keys: Key[Array, "batch"]) -> NoiseKey
     return NoiseKeys(weights=stream(key, "weights"), masks=masks, cells=cells)
 
 
-def normal_init(mean: float, deviation: float) -> nn.initializers.Initializer:
+def normal_init(mean: float, std: float) -> nn.initializers.Initializer:
     """Initialiser of independent normal draws."""
-    return lambda key, shape, dtype=jnp.float32: mean + deviation * normal(key, shape, dtype)
+    return lambda key, shape, dtype=jnp.float32: mean + std * normal(key, shape, dtype)
 
 
 class BayesianConv(nn.Module):
@@ -53,7 +53,7 @@ class BayesianConv(nn.Module):
     policy: Policy
 
     def setup(self) -> None:
-        """Mean drawn around 0 and rho around -3, both with deviation 0.1, as in the reference."""
+        """Mean drawn around 0 and rho around -3, both with standard deviation 0.1, as in the reference."""
         kernel, bias = (3, 3, self.channels, self.channels), (self.channels,)
         self.kernel_mean = self.param("kernel_mean", normal_init(0.0, 0.1), kernel)
         self.kernel_rho = self.param("kernel_rho", normal_init(-3.0, 0.1), kernel)
@@ -81,12 +81,12 @@ class BayesianConv(nn.Module):
 
         A batch shares the draw, and its images' outputs are uncorrelated all the same, which makes gradients quieter.
         """
-        deviation = nn.softplus(self.kernel_rho) * normal(key, self.kernel_mean.shape)
+        std = nn.softplus(self.kernel_rho) * normal(key, self.kernel_mean.shape)
         turned = [_image_noise(image_keys, name, self.channels, x.dtype) for name in ("inputs", "outputs")]
         signs_in, signs_out = (jnp.where(values > 0, 1, -1).astype(x.dtype) for values in turned)
         bias = nn.softplus(self.bias_rho)[None, None, None] * _image_noise(image_keys, "bias", self.channels, x.dtype)
         none = jnp.zeros_like(self.bias_mean)
-        return self.mean(x) + signs_out * self._convolve(x * signs_in, deviation, none) + bias.astype(x.dtype)
+        return self.mean(x) + signs_out * self._convolve(x * signs_in, std, none) + bias.astype(x.dtype)
 
     def _convolve(self, x: FeatureMap, kernel: Float[Array, "3 3 _in _out"], bias: Float[Array, "_out"]) -> FeatureMap:
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=jnp.dtype(self.policy.dtype))

@@ -14,7 +14,7 @@ from spotrust_jax.random import normal
 
 Cells = Float[Array, "batch h w"]
 
-# Of the Gauss-Hermite rule that averages over noise on the logit: exact to 1e-4 for deviations up to 4.
+# Of the Gauss-Hermite rule that averages over noise on the logit: exact to 1e-4 for standard deviations up to 4.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
 _LOG_WEIGHTS = np.log(_WEIGHTS / np.sqrt(2 * np.pi))
 
@@ -55,9 +55,9 @@ def log_likelihoods(
     logits: Float[Array, "*shape"], log_variance: Float[Array, "*shape"]
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """Logarithms of the mean probability under noise on the logit, and of its complement, stable for any logit."""
-    deviation = jnp.exp(0.5 * log_variance)
+    std = jnp.exp(0.5 * log_variance)
     nodes, weights = jnp.asarray(_NODES, jnp.float32), jnp.asarray(_LOG_WEIGHTS, jnp.float32)
-    noisy = jax.vmap(lambda node: logits + deviation * node)(nodes)
+    noisy = jax.vmap(lambda node: logits + std * node)(nodes)
 
     def mean(logits: Float[Array, "nodes *shape"]) -> Float[Array, "*shape"]:
         each = jax.vmap(lambda values, weight: jax.nn.log_sigmoid(values) + weight)(logits, weights)

@@ -63,7 +63,7 @@ class ModelConfig(Ranged, section="model"):
     width: Annotated[int, Range(0, 4096, what="channels")] = 0
     final_kernel: Annotated[int, Range(1, 3, what="pixels")] = 1
     estimator: Estimator = "local_reparameterization"
-    prior_deviation: Positive = 0.1
+    prior_std: Positive = 0.1
     dropout_rate: BelowOne = 0.5
     dropout_mask: DropoutMask = "element"
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -101,7 +101,7 @@ class Features(NamedTuple):
     """
 
     branches: tuple[FeatureMap, ...]
-    deviations: tuple[FeatureMap, ...]
+    stds: tuple[FeatureMap, ...]
     log_variance: Float[Array, "batch height width"]
 
 
@@ -144,8 +144,8 @@ class SegmenterNetwork(nn.Module):
         if self.config.variant != "variational" or self.config.draws_kernels:
             return Features(branches, (), log_variance)
         moments = [layer.moments(x) for layer, x in zip(self.bayesian, branches, strict=True)]
-        means, deviations = zip(*moments, strict=True)
-        return Features(means, deviations, log_variance)
+        means, stds = zip(*moments, strict=True)
+        return Features(means, stds, log_variance)
 
     def decode(
         self, features: Features, keys: NoiseKeys | None = None, train: bool = False
@@ -194,8 +194,8 @@ class SegmenterNetwork(nn.Module):
         if self.config.variant == "dropout":
             rate, mask = self.config.dropout_rate, self.config.dropout_mask
             return tuple(dropout(x, keys, b, rate=rate, mask=mask) for b, x in enumerate(branches))
-        pairs = enumerate(zip(branches, features.deviations, strict=True))
-        return tuple(mean + deviation * cell_noise(keys.cells, mean, b) for b, (mean, deviation) in pairs)
+        pairs = enumerate(zip(branches, features.stds, strict=True))
+        return tuple(mean + std * cell_noise(keys.cells, mean, b) for b, (mean, std) in pairs)
 
     def _drawn(self, layer: BayesianConv, x: FeatureMap, keys: NoiseKeys | None, branch: int) -> FeatureMap:
         if keys is None:
@@ -229,7 +229,7 @@ def _initialise(config: ModelConfig) -> Callable[[Key[Array, ""]], Variables]:
 def normalize(
     images: Float[Array, "batch height width 3"],
     mean: tuple[float, float, float],
-    deviation: tuple[float, float, float],
+    std: tuple[float, float, float],
 ) -> Float[Array, "batch height width 3"]:
     """Images in [0, 1] by the channel statistics that the network was trained with."""
-    return (images - jnp.asarray(mean)[None, None, None]) / jnp.asarray(deviation)[None, None, None]
+    return (images - jnp.asarray(mean)[None, None, None]) / jnp.asarray(std)[None, None, None]

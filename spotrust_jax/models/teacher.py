@@ -30,7 +30,7 @@ CHANNELS = (24, 48, 120, 352)
 
 # What the original weights were trained with, whatever the PyTorch package's page says of ImageNet's statistics: with
 # these its batch norms see the moments that they have stored, with the others they do not.
-_MEAN, _DEVIATION = 127 / 255, 128 / 255
+_MEAN, _STD = 127 / 255, 128 / 255
 
 _STEM_CHANNELS = 32
 # Blocks of each stage: how many, side of the depthwise kernel, stride of the first one, expansion, channels put out.
@@ -82,7 +82,7 @@ def teacher_features(
     end alone where the stride is two.
     """
     teacher = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), teacher)
-    x = ((images - _MEAN) / _DEVIATION).astype(dtype)
+    x = ((images - _MEAN) / _STD).astype(dtype)
     x = _relu6(_convolved(x, teacher.stem, stride=2))
     features = []
     for index, (block, shape) in enumerate(zip(teacher.blocks, _block_shapes(), strict=True)):

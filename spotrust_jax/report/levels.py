@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 _PROBABILITY_STEPS = 200
-# Narrow where deviations are small, which most are.
+# Narrow where standard deviations are small, which most are.
 _CUT_OFFS = ((0.0, 0.05, 0.001), (0.05, 0.1, 0.002), (0.1, 0.25, 0.005), (0.25, 0.5, 0.01))
 
 

@@ -157,7 +157,7 @@ def _completed(
     found: int,
 ) -> Row:
     doubt = row.mean_entropy, row.mean_mutual_information
-    unlike = unfamiliarity(small, config.mean, config.deviation)
+    unlike = unfamiliarity(small, config.mean, config.std)
     corroded = None if millimetres is None else row.corroded_fraction * row.height * row.width * millimetres**2
     return dataclasses.replace(
         row,

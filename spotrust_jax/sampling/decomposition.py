@@ -31,8 +31,8 @@ class Decomposition(NamedTuple):
         entropy: of the mean probability, in [0, log 2]: everything that is not known about the label.
         mutual_information: between label and pass (or member), in [0, log 2]: the entropy without the mean entropy of
             single passes, so what passes disagree about (Houlsby et al. 2011).
-        pass_variance: mean over passes of p (1 - p), in [0, 1/4]; with the squared epistemic deviation it makes
-            m (1 - m), m the mean probability.
+        pass_variance: mean over passes of p (1 - p), in [0, 1/4]; with the squared epistemic standard deviation it
+            makes m (1 - m), m the mean probability.
     """
 
     entropy: Float[Array, "*shape"]

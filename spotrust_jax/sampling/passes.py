@@ -89,7 +89,7 @@ def merge(a: Moments, b: Moments) -> Moments:
     return Moments(count, mean, a.squares + b.squares + jnp.square(difference) * (a.count * share))
 
 
-def deviation(moments: Moments) -> Float[Array, "*shape"]:
+def std(moments: Moments) -> Float[Array, "*shape"]:
     """Standard deviation of the values themselves (divided by their count): 0 for a single one."""
     return jnp.sqrt(moments.squares / moments.count)
 

@@ -251,7 +251,7 @@ def _checkpoint_config(config: TrainConfig, seen: Seen) -> CheckpointConfig:
         model=config.model,
         members=config.members,
         mean=config.data.mean,
-        deviation=config.data.deviation,
+        std=config.data.std,
         inference_size=config.data.image_size,
         positive_weight=config.loss.positive_weight,
         log_variance_bound=config.loss.log_variance_bound,

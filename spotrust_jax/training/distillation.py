@@ -110,7 +110,7 @@ def pretrain_step(
         numbers = jax.vmap(lambda key: jax.random.randint(stream(key, "photograph"), (), 0, training_photographs))(keys)
         crops = random_crops(keys, inputs.pool, numbers, config.augmentation)
         target = _teacher_targets(inputs.teacher, crops, config, placement)
-        images = normalize(crops, config.data.mean, config.data.deviation)
+        images = normalize(crops, config.data.mean, config.data.std)
 
         def loss_of(trained: PyTree) -> tuple[Float[Array, ""], tuple[Losses, Variables]]:
             variables = {
@@ -155,7 +155,7 @@ def evaluation_step(
         crops = random_crops(keys, inputs.pool, photographs, config.augmentation)
         target = _teacher_targets(inputs.teacher, crops, config, placement)
         variables = {kind: parts["backbone"] for kind, parts in state.variables.items()}
-        images = normalize(crops, config.data.mean, config.data.deviation)
+        images = normalize(crops, config.data.mean, config.data.std)
         return average(_losses(backbone.apply(variables, images, False), target, state.projections), placement)
 
     return evaluate

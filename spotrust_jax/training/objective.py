@@ -73,5 +73,5 @@ def divergence(params: Variables, prior_means: PyTree, config: TrainConfig, trai
     """
     if config.model.variant != "variational":
         return jnp.zeros(())
-    kl = variational_kl(params, config.model.prior_deviation, prior_means)
+    kl = variational_kl(params, config.model.prior_std, prior_means)
     return config.loss.kl_weight * kl / training_pixels

@@ -49,7 +49,7 @@ def _single(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 def plain_kernels(params: PyTree) -> PyTree:
-    """True for kernels of plain convolutions; norms, biases and means and deviations of Bayesian layers are others."""
+    """True for kernels of plain convolutions; norms, biases and the parameters of Bayesian layers are others."""
     return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
 
 

@@ -225,12 +225,12 @@ def _check(config: PretrainConfig, grid: DeviceGrid) -> None:
 
 
 def _with_statistics(config: PretrainConfig, images: Sequence[np.ndarray]) -> PretrainConfig:
-    if config.data.mean and config.data.deviation:
+    if config.data.mean and config.data.std:
         return config
-    mean, deviation = image_statistics(images)
-    if min(deviation) <= 0:
-        raise InputError(f"a channel of the photographs is the same everywhere (deviation {deviation}): check them")
-    data = dataclasses.replace(config.data, mean=config.data.mean or mean, deviation=config.data.deviation or deviation)
+    mean, std = image_statistics(images)
+    if min(std) <= 0:
+        raise InputError(f"a channel of the photographs is the same everywhere (standard deviation {std}): check them")
+    data = dataclasses.replace(config.data, mean=config.data.mean or mean, std=config.data.std or std)
     return dataclasses.replace(config, data=data)
 
 
@@ -241,7 +241,7 @@ def _checkpoint_config(config: PretrainConfig) -> CheckpointConfig:
         model=config.model,
         members=1,
         mean=config.data.mean,
-        deviation=config.data.deviation,
+        std=config.data.std,
         inference_size=config.data.long_side,
         untrained=untrained,
     )

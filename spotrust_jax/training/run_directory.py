@@ -124,15 +124,15 @@ def _write(path: Path, values: dict) -> None:
 def _with_statistics(
     data: DataConfig, earlier: dict | None, start: CheckpointConfig | None, training: Dataset
 ) -> DataConfig:
-    if data.mean and data.deviation:
+    if data.mean and data.std:
         return data
     if earlier:
-        mean, deviation = tuple(earlier["mean"]), tuple(earlier["deviation"])
+        mean, std = tuple(earlier["mean"]), tuple(earlier["std"])
     elif start:
         # Weights go on from the inputs that they know.
-        mean, deviation = start.mean, start.deviation
+        mean, std = start.mean, start.std
     else:
         # Folds of members share those of the first member's.
         fold = 0 if data.fold_of_member else data.fold
-        mean, deviation = training_statistics(dataclasses.replace(data, fold=fold), training)
-    return dataclasses.replace(data, mean=data.mean or mean, deviation=data.deviation or deviation)
+        mean, std = training_statistics(dataclasses.replace(data, fold=fold), training)
+    return dataclasses.replace(data, mean=data.mean or mean, std=data.std or std)

@@ -22,7 +22,7 @@ from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
 from spotrust_jax.parallel import AXIS, Placement, average, total
 from spotrust_jax.random import fold_indices, stream
-from spotrust_jax.sampling.passes import Maps, deviation, member_passes
+from spotrust_jax.sampling.passes import Maps, member_passes, std
 from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
 from spotrust_jax.training.objective import data_loss, divergence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
@@ -156,7 +156,7 @@ def validation_step(
 
     def validate(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
-        images = normalize(batch.images / 255.0, config.data.mean, config.data.deviation)
+        images = normalize(batch.images / 255.0, config.data.mean, config.data.std)
         passes = member_passes(
             network, fold_norms(state.evaluated), images, keys, num_samples=config.validation_samples
         )
@@ -184,13 +184,13 @@ def validation_step(
                 false_negative=over_scored((1 - found) * labels),
                 true_negative=over_scored((1 - found) * (1 - labels)),
                 loss=jnp.sum(loss * jnp.sum(scored, axis=(1, 2))),
-                epistemic=over_scored(deviation(moments)),
+                epistemic=over_scored(std(moments)),
                 corroded=by_probability(scored & batch.masks),
                 sound=by_probability(scored & ~batch.masks),
             ),
             placement,
         )
-        return sums, Maps(moments.mean, deviation(moments), bounded)
+        return sums, Maps(moments.mean, std(moments), bounded)
 
     outputs = _unless_stopped(lambda state, batch: (state, validate(state, batch)), placement)
     return lambda state, batch: outputs(state, batch)[1]
@@ -257,7 +257,7 @@ def _training_network(config: TrainConfig, placement: Placement) -> SegmenterNet
 def _augmented(state: MemberState, batch: DeviceBatch, config: TrainConfig) -> Augmented:
     keys = fold_indices(_step_key(state, "augmentation"), batch.indices)
     augmented = augment(keys, batch.images, batch.masks, batch.ignored, batch.extents, config.augmentation)
-    return augmented._replace(images=normalize(augmented.images, config.data.mean, config.data.deviation))
+    return augmented._replace(images=normalize(augmented.images, config.data.mean, config.data.std))
 
 
 def _noise_keys(state: MemberState, batch: DeviceBatch) -> NoiseKeys:

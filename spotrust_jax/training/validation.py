@@ -80,7 +80,7 @@ def _panel(image: np.ndarray, mask: np.ndarray, shown: Maps) -> Picture:
         "photograph": image,
         "truth": rendering.mask_picture(mask),
         "probability": rendering.uncertainty_picture(shown.probability, label="probability", lower=0.0, upper=1.0),
-        "epistemic": rendering.uncertainty_picture(shown.epistemic, label="deviation", lower=0.0, upper=epistemic),
+        "epistemic": rendering.uncertainty_picture(shown.epistemic, label="std", lower=0.0, upper=epistemic),
         "aleatoric": rendering.uncertainty_picture(shown.log_variance, label="log variance", lower=low, upper=high),
     }
     return rendering.panel(list(pictures.values()), list(pictures))

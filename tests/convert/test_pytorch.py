@@ -106,7 +106,7 @@ def test_allowed_parts_are_drawn_and_the_rest_is_filled(state):
     params = found.variables["params"]
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(found.variables))
     assert set(found.account.matched) == learned(backbone)
-    # As in the reference: rho around -3 with deviation 0.1; batch norm starts as the identity.
+    # As in the reference: rho around -3 with standard deviation 0.1; batch norm starts as the identity.
     rho = params["bayesian_3"]["kernel_rho"]
     assert abs(rho.mean() + 3) < 0.01
     assert abs(rho.std() - 0.1) < 0.01
@@ -155,7 +155,7 @@ def test_released_file_becomes_a_checkpoint_of_the_same_numbers(tmp_path, golden
     lines: list[str] = []
     variables, untrained = convert_files([golden / "variational.state"], hypes.model, KEY, report=lines.append)
     assert "ignored: epoch, score, optimizer" in lines[0] and untrained == ()
-    config = CheckpointConfig(hypes.model, 1, hypes.mean, hypes.deviation, hypes.inference_size, hypes.positive_weight)
+    config = CheckpointConfig(hypes.model, 1, hypes.mean, hypes.std, hypes.inference_size, hypes.positive_weight)
     save_model(tmp_path / "model", variables, config)
     restored, restored_config = load_model(tmp_path / "model")
     assert restored_config == config

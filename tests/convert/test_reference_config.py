@@ -47,7 +47,7 @@ def write_json(path: Path, values: object) -> Path:
 def test_hypes_of_the_paper(tmp_path):
     hypes = read_hypes(write_json(tmp_path / "h.json", W48))
     assert hypes.model == ModelConfig("variational", "w48")
-    assert (hypes.mean, hypes.deviation) == ((0.6, 0.5, 0.4), (0.1, 0.2, 0.3))
+    assert (hypes.mean, hypes.std) == ((0.6, 0.5, 0.4), (0.1, 0.2, 0.3))
     assert (hypes.inference_size, hypes.positive_weight) == (640, 7.035)
 
 
@@ -109,14 +109,14 @@ def test_bad_hypes_field_is_named(tmp_path, field, value):
         assert "\n" not in str(caught.value)
 
 
-def test_zero_deviation_is_an_error_until_overridden(tmp_path):
+def test_zero_std_is_an_error_until_overridden(tmp_path):
     path = write_json(tmp_path / "h.json", edited("data.pop_std0", [0.2, 0.0, 0.2]))
     with pytest.raises(InputError, match=r"pop_std0.*--mean.*--std"):
         read_hypes(path)
-    hypes = choose_hypes(path, None, None, mean=["0.1", "0.2", "0.3"], deviation=["0.4", "0.5", "0.6"])
-    assert (hypes.mean, hypes.deviation) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    hypes = choose_hypes(path, None, None, mean=["0.1", "0.2", "0.3"], std=["0.4", "0.5", "0.6"])
+    assert (hypes.mean, hypes.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     with pytest.raises(InputError, match="--std"):
-        read_hypes(path, deviation=(0.2, 0.0, 0.2))
+        read_hypes(path, std=(0.2, 0.0, 0.2))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
@@ -135,7 +135,7 @@ def test_without_hypes_the_flags_say_which_network():
     hypes = choose_hypes(None, "w32", "dropout")
     assert hypes.model == ModelConfig("dropout", "w32")
     # The statistics that torchvision documents for ImageNet.
-    assert (hypes.mean, hypes.deviation) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert (hypes.mean, hypes.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @pytest.mark.parametrize(

@@ -172,14 +172,14 @@ def test_blur_is_scipys_as_often_as_asked(scenes):
     np.testing.assert_array_equal(labels, scenes[1])
 
 
-def test_deviation_of_the_blur_fills_its_range():
-    """A point spreads with the variance of the blur; the kernel's end at three largest deviations cuts off little."""
+def test_sigma_of_the_blur_fills_its_range():
+    """A point spreads with the variance of the blur; the kernel ends at three times the largest sigma."""
     point = jnp.zeros((25, 25, 3)).at[12, 12].set(1.0)
     config = dataclasses.replace(STILL, blur=1.0, blur_sigma=(0.5, 2.0))
     spread = np.asarray(jax.vmap(lambda key: random_blur(key, point, config))(KEYS))[..., 0].sum(axis=1)
-    deviations = np.sqrt(spread @ (np.arange(25) - 12.0) ** 2)
-    assert 0.45 < deviations.min() < 0.55 and 1.9 < deviations.max() < 2.0
-    assert abs(deviations.mean() - 1.25) < 5 * 1.5 / np.sqrt(12 * COUNT)
+    stds = np.sqrt(spread @ (np.arange(25) - 12.0) ** 2)
+    assert 0.45 < stds.min() < 0.55 and 1.9 < stds.max() < 2.0
+    assert abs(stds.mean() - 1.25) < 5 * 1.5 / np.sqrt(12 * COUNT)
 
 
 def test_an_example_depends_on_its_own_key_alone(scenes):

@@ -21,13 +21,13 @@ def statistics_of_all_pixels(examples):
 def test_statistics_are_those_of_all_pixels_at_once():
     photographs = Photographs(map(str, range(40)))
     found = channel_statistics(photographs)
-    mean, deviation = statistics_of_all_pixels(photographs)
+    mean, std = statistics_of_all_pixels(photographs)
     np.testing.assert_allclose(found.mean, mean, rtol=1e-13)
-    np.testing.assert_allclose(found.deviation, deviation, rtol=1e-13)
+    np.testing.assert_allclose(found.std, std, rtol=1e-13)
     assert isinstance(found, ChannelStatistics) and all(isinstance(value, float) for value in found.mean)
 
 
-def test_one_value_everywhere_has_no_deviation_at_all():
+def test_one_value_everywhere_has_no_std_at_all():
     class Grey(Photographs):
         def __getitem__(self, index):
             return super().__getitem__(index)._replace(image=np.full((700, 900, 3), 77, np.uint8))
@@ -42,10 +42,10 @@ def test_a_folder_without_a_card_is_gone_through(corrosion_photos):
     """With the test split in place of the training split, to be quick."""
     config = DataConfig(path=str(corrosion_photos))
     photographs = open_dataset(config, "test")
-    mean, deviation = statistics_of_all_pixels(photographs)
+    mean, std = statistics_of_all_pixels(photographs)
     found = training_statistics(config, photographs)
     np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
-    np.testing.assert_allclose(found.deviation, deviation, rtol=1e-12)
+    np.testing.assert_allclose(found.std, std, rtol=1e-12)
 
 
 def test_no_photographs_have_no_statistics():
@@ -100,4 +100,4 @@ def test_what_cannot_be_written_is_said_before(tmp_path):
 def test_card_is_plain_json(tmp_path):
     write_folder({"train": Photographs("ab")}, tmp_path, CARD)
     values = json.loads((tmp_path / "dataset.json").read_text("utf-8"))
-    assert values["licence"] == "CC BY 4.0" and values["statistics"] == {"mean": [0.1] * 3, "deviation": [0.2] * 3}
+    assert values["licence"] == "CC BY 4.0" and values["statistics"] == {"mean": [0.1] * 3, "std": [0.2] * 3}

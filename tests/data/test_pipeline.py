@@ -98,7 +98,7 @@ def test_each_of_a_hundred_thousand_indices_once_an_epoch_in_an_order_of_its_own
     assert examples.size > 100_000
     epochs = examples[: 3 * COUNT].reshape(3, COUNT)
     np.testing.assert_array_equal(np.sort(epochs), np.broadcast_to(np.arange(COUNT), (3, COUNT)))
-    # Of true shuffles 0.03 would be five deviations; Grain's is good to 0.06 between epochs.
+    # Of true shuffles 0.03 would be five standard deviations; Grain's is good to 0.06 between epochs.
     correlations = np.corrcoef([np.arange(COUNT), *epochs])[np.triu_indices(4, 1)]
     assert np.abs(correlations).max() < 0.1
 

@@ -52,8 +52,8 @@ def _colours_and_texture(examples) -> np.ndarray:
         layers = [image.astype(np.float64)]
         for scale in (1, 2, 4):
             mean = ndimage.gaussian_filter(grey, scale)
-            deviation = np.sqrt(np.maximum(ndimage.gaussian_filter(grey**2, scale) - mean**2, 0))
-            texture = [deviation, deviation / (mean + 5), _gradient_energy(image, scale)]
+            std = np.sqrt(np.maximum(ndimage.gaussian_filter(grey**2, scale) - mean**2, 0))
+            texture = [std, std / (mean + 5), _gradient_energy(image, scale)]
             layers += [ndimage.gaussian_filter(image.astype(np.float64), (scale, scale, 0)), np.stack(texture, axis=-1)]
         return np.concatenate(layers, axis=-1).reshape(image.shape[0] * image.shape[1], -1)
 

@@ -176,7 +176,7 @@ def test_files_that_are_damaged(copy, photograph, name, damage):
     ("change", "words"),
     [
         ({"threshold": 2}, r"bundle\.json has threshold 2\.0, the checkpoint beside it 0\.4: export again"),
-        ({"deviation": [0, 0.3, 0.2]}, r"bundle\.json has deviation \(0\.0, 0\.3, 0\.2\), the checkpoint"),
+        ({"std": [0, 0.3, 0.2]}, r"bundle\.json has std \(0\.0, 0\.3, 0\.2\), the checkpoint"),
         ({"members": 3}, r"bundle\.json has members 3, the checkpoint beside it 1"),
         ({"calibration": {"slope": -1.0}}, "slope of a calibration is -1"),
         ({"files": 3}, "bundle.files is 3: give a list"),

@@ -22,7 +22,7 @@ def test_halves_of_every_member_equal_the_network(ensemble, images, tmp_path):
     assert names == ["features_0.onnx", "decode_0.onnx", "features_1.onnx", "decode_1.onnx"]
     keys = content_keys(jax.random.key(7), images)
     expected = jax.jit(folded_network(ensemble.config.model).apply)
-    normal = normalize(jnp.asarray(images) / 255.0, ensemble.config.mean, ensemble.config.deviation)
+    normal = normalize(jnp.asarray(images) / 255.0, ensemble.config.mean, ensemble.config.std)
     noise = [first_noise(ensemble.config.model, keys[i : i + 1], 64, 96) for i in range(len(images))]
     for member in range(2):
         first, second = (onnxruntime.InferenceSession(tmp_path / name) for name in names[2 * member :][:2])
@@ -31,7 +31,7 @@ def test_halves_of_every_member_equal_the_network(ensemble, images, tmp_path):
         branches = {}
         for index in range(4):
             drawn = np.concatenate([one[index] for one in noise]).transpose(0, 3, 1, 2)
-            branches[f"branch_{index}"] = features[f"branch_{index}"] + features[f"deviation_{index}"] * drawn
+            branches[f"branch_{index}"] = features[f"branch_{index}"] + features[f"std_{index}"] * drawn
         (logits,) = second.run(None, branches)
         variables = jax.tree.map(lambda leaf, m=member: leaf[m], ensemble.folded)
         wanted, log_variance = expected(variables, normal, pass_keys(fold_each(keys, 0), 0))

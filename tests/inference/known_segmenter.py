@@ -11,7 +11,7 @@ CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4),
 
 
 class KnownSegmenter(Segmenter):
-    """Red is the probability, green twice the deviation, blue the log variance; `calls` has the shapes it was given."""
+    """Red is the probability, green twice its std, blue the log variance; `calls` has the shapes it was given."""
 
     def __init__(self, before=lambda: None):
         super().__init__({"params": {"weight": np.ones((1, 2), np.float32)}}, CONFIG)

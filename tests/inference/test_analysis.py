@@ -65,10 +65,10 @@ def test_spread_over_views_is_apart_from_the_epistemic_one():
     predictions = [known_maps(rng.integers(0, 256, (5, 6, 3), np.uint8)) for _ in range(3)]
     combined = combine(predictions)
     probabilities = np.array([p.probability for p in predictions], np.float64)
-    deviations = np.array([p.epistemic for p in predictions], np.float64)
+    stds = np.array([p.epistemic for p in predictions], np.float64)
     np.testing.assert_allclose(combined.probability, probabilities.mean(0), atol=1e-6)
     np.testing.assert_allclose(combined.augmentation, probabilities.std(0), atol=1e-6)
-    np.testing.assert_allclose(combined.epistemic, np.sqrt((deviations**2).mean(0)), atol=1e-6)
+    np.testing.assert_allclose(combined.epistemic, np.sqrt((stds**2).mean(0)), atol=1e-6)
 
 
 def test_tiles_share_what_is_drawn_for_the_photograph():

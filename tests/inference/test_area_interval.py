@@ -48,7 +48,7 @@ def explicit_areas(segmenter, image, model, count):
     """Corroded shares in passes one after the other, with keys that the library does not use."""
     network = build_network(model)
     variables = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), segmenter.variables)
-    images = normalize(jnp.asarray(image[None] / np.float32(255)), segmenter.config.mean, segmenter.config.deviation)
+    images = normalize(jnp.asarray(image[None] / np.float32(255)), segmenter.config.mean, segmenter.config.std)
 
     @jax.jit
     def each(keys):

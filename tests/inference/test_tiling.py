@@ -64,7 +64,7 @@ def test_blend_has_the_moments_of_the_mixture():
     blended = canvas.finish()
     mean = {name: values / sums["weight"] for name, values in sums.items()}
     np.testing.assert_allclose(blended.probability, mean["probability"], rtol=1e-6)
-    deviation = np.sqrt(mean["square"] - mean["probability"] ** 2)
-    np.testing.assert_allclose(blended.epistemic, deviation, rtol=2e-3, atol=1e-8)
+    std = np.sqrt(mean["square"] - mean["probability"] ** 2)
+    np.testing.assert_allclose(blended.epistemic, std, rtol=2e-3, atol=1e-8)
     np.testing.assert_allclose(blended.log_variance, mean["log_variance"], atol=1e-6)
     np.testing.assert_allclose(blended.augmentation, np.sqrt(mean["spread"]), rtol=1e-5)

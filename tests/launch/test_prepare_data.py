@@ -105,7 +105,7 @@ def test_program_leaves_out_what_it_lists_and_nothing_else(source, tmp_path):
     assert (card.name, card.version, card.licence) == (source.name, "1.2.0", "CC BY 4.0")
     pixels = np.concatenate([example.image.reshape(-1, 3) for example in open_path(output, "train")]) / 255.0
     np.testing.assert_allclose(card.statistics.mean, pixels.mean(axis=0))
-    np.testing.assert_allclose(card.statistics.deviation, pixels.std(axis=0))
+    np.testing.assert_allclose(card.statistics.std, pixels.std(axis=0))
     assert sorted(path.name for path in output.iterdir()) == [
         "audit.json",
         "dataset.json",

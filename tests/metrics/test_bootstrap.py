@@ -59,7 +59,7 @@ def test_interval_covers_the_true_value_about_as_often_as_it_says():
         images = [Confusion(true_positive=n, false_positive=10_000 - n) for n in right]
         lower, upper = bootstrap_interval(images, mean_scores, level=0.9, resamples=300, seed=trial)
         covered.append(lower.accuracy <= 0.6 <= upper.accuracy)
-    # For 40 images the percentile interval is known to be a little short; 400 trials have a deviation of 0.015.
+    # For 40 images the percentile interval is known to be a little short; 400 trials have a std of 0.015.
     assert 0.84 <= np.mean(covered) <= 0.94
 
 

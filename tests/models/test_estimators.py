@@ -32,8 +32,8 @@ def _drawn(layer, estimator):
             return conv.apply(variables, x, key, method="draw")
         if estimator == "flipout":
             return conv.apply(variables, x, key, images, method="flipped")
-        mean, deviation = conv.apply(variables, x, method="moments")
-        return mean + deviation * cell_noise(images, mean, 0)
+        mean, std = conv.apply(variables, x, method="moments")
+        return mean + std * cell_noise(images, mean, 0)
 
     return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), DRAWS)), np.float64)
 
@@ -46,10 +46,10 @@ def passes(layer):
 @pytest.mark.parametrize("estimator", ["kernel", "local", "flipout"])
 def test_estimators_agree_in_mean_and_variance(layer, passes, estimator):
     conv, variables, x = layer
-    mean, deviation = conv.apply(variables, x, method="moments")
+    mean, std = conv.apply(variables, x, method="moments")
     drawn = passes[estimator]
-    assert np.abs((drawn.mean(0) - mean) / (deviation / np.sqrt(DRAWS))).max() < 5
-    np.testing.assert_allclose(drawn.std(0), deviation, rtol=0.07)
+    assert np.abs((drawn.mean(0) - mean) / (std / np.sqrt(DRAWS))).max() < 5
+    np.testing.assert_allclose(drawn.std(0), std, rtol=0.07)
 
 
 def test_images_of_a_batch_share_kernels_but_not_signs(passes):
@@ -86,8 +86,8 @@ def test_posterior_of_a_linear_gaussian_problem_is_the_closed_form():
 
     def loss(params):
         """Negative evidence lower bound; the expected squared error is that of the output's moments."""
-        mean, deviation = conv.apply({"params": params}, jnp.asarray(x), method="moments")
-        error = jnp.square(jnp.asarray(targets, jnp.float32) - mean[:, 0, 0]) + jnp.square(deviation[:, 0, 0])
+        mean, std = conv.apply({"params": params}, jnp.asarray(x), method="moments")
+        error = jnp.square(jnp.asarray(targets, jnp.float32) - mean[:, 0, 0]) + jnp.square(std[:, 0, 0])
         return jnp.sum(error) / (2 * NOISE**2) + variational_kl({"bayesian_0": params}, PRIOR)
 
     params = conv.init(jax.random.key(0), jnp.asarray(x), method="mean")["params"]
@@ -102,15 +102,15 @@ def test_posterior_of_a_linear_gaussian_problem_is_the_closed_form():
     precision = design.T @ design / NOISE**2 + np.eye(3) / PRIOR**2
     means = np.linalg.solve(precision, design.T @ targets / NOISE**2)
     # Of all posteriors of independent weights the nearest has the right means, and the conditional variances.
-    deviations = np.repeat(1 / np.sqrt(np.diag(precision))[:, None], 2, axis=1)
+    stds = np.repeat(1 / np.sqrt(np.diag(precision))[:, None], 2, axis=1)
     found = {name: np.asarray(value, np.float64) for name, value in params.items()}
-    kernel_deviation, bias_deviation = (np.log1p(np.exp(found[name])) for name in ("kernel_rho", "bias_rho"))
+    kernel_std, bias_std = (np.log1p(np.exp(found[name])) for name in ("kernel_rho", "bias_rho"))
     np.testing.assert_allclose(found["kernel_mean"][1, 1], means[:2], atol=2e-3)
     np.testing.assert_allclose(found["bias_mean"], means[2], atol=2e-3)
-    np.testing.assert_allclose(kernel_deviation[1, 1], deviations[:2], rtol=0.01)
-    np.testing.assert_allclose(bias_deviation, deviations[2], rtol=0.01)
+    np.testing.assert_allclose(kernel_std[1, 1], stds[:2], rtol=0.01)
+    np.testing.assert_allclose(bias_std, stds[2], rtol=0.01)
     np.testing.assert_allclose(found["kernel_mean"][0, 0], 0, atol=2e-3)
-    np.testing.assert_allclose(kernel_deviation[0, 0], PRIOR, rtol=0.01)
+    np.testing.assert_allclose(kernel_std[0, 0], PRIOR, rtol=0.01)
 
 
 @pytest.mark.parametrize("mask", ["element", "channel"])
@@ -124,6 +124,6 @@ def test_dropout_moments_are_the_analytic_ones_of_a_linear_layer(mask):
 
     dropped = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), DRAWS)), np.float64)
     outputs = dropped[:, 0] @ weights
-    deviation = np.sqrt(x[0].astype(np.float64) ** 2 @ weights**2 * rate / (1 - rate))
-    assert np.abs((outputs.mean(0) - x[0] @ weights) / (deviation / np.sqrt(DRAWS))).max() < 5
-    np.testing.assert_allclose(outputs.std(0), deviation, rtol=0.07)
+    std = np.sqrt(x[0].astype(np.float64) ** 2 @ weights**2 * rate / (1 - rate))
+    assert np.abs((outputs.mean(0) - x[0] @ weights) / (std / np.sqrt(DRAWS))).max() < 5
+    np.testing.assert_allclose(outputs.std(0), std, rtol=0.07)

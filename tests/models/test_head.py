@@ -30,7 +30,7 @@ def test_initial_weights_are_those_of_the_paper(bayesian):
 
 def test_moments_equal_a_direct_sum(bayesian):
     layer, variables, x = bayesian
-    mean, deviation = layer.apply(variables, x, method="moments")
+    mean, std = layer.apply(variables, x, method="moments")
     params = {name: np.asarray(value, np.float64) for name, value in variables["params"].items()}
     sigma = np.log1p(np.exp(params["kernel_rho"]))
     padded = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
@@ -38,17 +38,17 @@ def test_moments_equal_a_direct_sum(bayesian):
     expected_mean = np.einsum("hwi,hwio->o", patch, params["kernel_mean"]) + params["bias_mean"]
     variance = np.einsum("hwi,hwio->o", patch**2, sigma**2) + np.log1p(np.exp(params["bias_rho"])) ** 2
     np.testing.assert_allclose(mean[0, 2, 1], expected_mean, rtol=1e-5)
-    np.testing.assert_allclose(deviation[0, 2, 1], np.sqrt(variance), rtol=1e-5)
+    np.testing.assert_allclose(std[0, 2, 1], np.sqrt(variance), rtol=1e-5)
 
 
 def test_kernel_draws_have_the_moments_of_the_closed_form(bayesian):
     layer, variables, x = bayesian
     keys = jax.random.split(jax.random.key(2), 4000)
     draws = jax.jit(jax.vmap(lambda key: layer.apply(variables, x, key, method="draw")))(keys)
-    mean, deviation = layer.apply(variables, x, method="moments")
-    error = np.abs(draws.mean(0) - mean) / (deviation / np.sqrt(4000))
+    mean, std = layer.apply(variables, x, method="moments")
+    error = np.abs(draws.mean(0) - mean) / (std / np.sqrt(4000))
     assert np.max(error) < 5
-    np.testing.assert_allclose(draws.std(0), deviation, rtol=0.06)
+    np.testing.assert_allclose(draws.std(0), std, rtol=0.06)
 
 
 @pytest.mark.parametrize("mask", ["element", "channel"])

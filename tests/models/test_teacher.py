@@ -61,7 +61,7 @@ def test_features_equal_those_of_the_pytorch_package(package, shape):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * np.abs(other).max())
 
 
-def test_weights_were_trained_with_the_mean_and_deviation_that_are_used():
+def test_weights_were_trained_with_the_mean_and_std_that_are_used():
     """The first batch norm has stored what its convolution makes of ImageNet's mean colour, nearly.
 
     Had the network seen images normalised by ImageNet's own statistics, it had stored zeros.

@@ -298,7 +298,7 @@ def _training_data(rng: random.Random, material: Material, folder: Path) -> Case
 
 _FIELDS = [
     *("model.preset", "model.variant", "model.width", "data.source", "data.fold", "data.image_size", "data.mean"),
-    *("data.deviation", "augmentation.crop_size", "augmentation.scale", "augmentation.flip", "loss.positive_weight"),
+    *("data.std", "augmentation.crop_size", "augmentation.scale", "augmentation.flip", "loss.positive_weight"),
     *("optimizer.learning_rate", "optimizer.name", "schedule.kind", "plateau.factor", "plateau.metric", "members"),
     *("run.checkpoint_steps", "batch_size", "accumulation", "epochs", "validation_samples", "seed"),
     *("fine_tuning.checkpoint", "fine_tuning.freeze_epochs"),

@@ -12,7 +12,7 @@ from scipy.special import entr
 from spotrust_jax.models.fast.folding import fold_norms, folded_network
 from spotrust_jax.models.segmenter import ModelConfig, build_network
 from spotrust_jax.random import content_keys, fold_each
-from spotrust_jax.sampling.passes import deviation, merge, moments_of, no_moments, pass_keys, predict_maps
+from spotrust_jax.sampling.passes import merge, moments_of, no_moments, pass_keys, predict_maps, std
 from tests.trained_like import trained_like
 
 SIZE = 64
@@ -57,7 +57,7 @@ def test_merged_moments_equal_numpy_at_a_large_offset():
             moments = merge(moments, moments_of(chunk))
     exact = values.astype(np.float64)
     np.testing.assert_allclose(moments.mean, exact.mean(0), rtol=1e-7)
-    np.testing.assert_allclose(deviation(moments), exact.std(0), rtol=2e-2)
+    np.testing.assert_allclose(std(moments), exact.std(0), rtol=2e-2)
 
 
 @pytest.mark.parametrize(("variant", "members"), [("variational", 2), ("dropout", 1), ("channel", 1), ("kernel", 1)])
@@ -99,7 +99,7 @@ def _check_decomposition(maps, probability):
     assert maps.decomposition.mutual_information.mean() > 1e-5
 
 
-def test_ensemble_is_mean_and_deviation_over_members():
+def test_ensemble_is_mean_and_std_over_members():
     network, variables = _members("deterministic", 3)
     apply = jax.jit(network.apply)
     outputs = [apply(jax.tree.map(lambda leaf, m=m: leaf[m], variables), _images()) for m in range(3)]

@@ -49,7 +49,7 @@ def assert_same_weights(found, expected):
 def latest(config, workdir):
     """Position and state that a run would go on from."""
     grid, known = DeviceGrid(config.members, tuple(jax.devices()[:1])), read_run_config(workdir)["data"]
-    data = dataclasses.replace(config.data, mean=tuple(known["mean"]), deviation=tuple(known["deviation"]))
+    data = dataclasses.replace(config.data, mean=tuple(known["mean"]), std=tuple(known["std"]))
     states = RunStates(workdir, dataclasses.replace(config, data=data), grid)
     position, state = states.restore()
     states.close()

@@ -148,10 +148,10 @@ def test_start_without_the_layers_or_members_asked_for(single, tmp_path):
 
 def test_channel_statistics_are_the_checkpoints_unless_given(single, tmp_path):
     data = claim(tmp_path / "a", _config(single), Photographs("ab")).data
-    assert (data.mean, data.deviation) == STATISTICS
+    assert (data.mean, data.std) == STATISTICS
     given = dataclasses.replace(_config(single), data=dataclasses.replace(CONFIG.data, mean=(0.5, 0.5, 0.5)))
     data = claim(tmp_path / "b", given, Photographs("ab")).data
-    assert (data.mean, data.deviation) == ((0.5, 0.5, 0.5), STATISTICS[1])
+    assert (data.mean, data.std) == ((0.5, 0.5, 0.5), STATISTICS[1])
 
 
 def test_bad_start_leaves_the_working_directory_free(single, tmp_path):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("small_step")
 SCALE, IMAGES = 64, 10
 CONFIG = TrainConfig(
     model=ModelConfig("deterministic", "w18_small_v1", width=2),
-    data=DataConfig(image_size=SCALE, mean=(0.5, 0.5, 0.5), deviation=(0.2, 0.2, 0.2)),
+    data=DataConfig(image_size=SCALE, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)),
     augmentation=AugmentationConfig(crop_size=(SCALE, SCALE)),
     loss=LossConfig("attenuated", positive_weight=3.0),
     batch_size=2,
@@ -89,7 +89,7 @@ def validated(state):
 
 
 def _segmenter(state):
-    model = CheckpointConfig(CONFIG.model, 1, CONFIG.data.mean, CONFIG.data.deviation, 128)
+    model = CheckpointConfig(CONFIG.model, 1, CONFIG.data.mean, CONFIG.data.std, 128)
     return Segmenter(state.variables, dataclasses.replace(model, log_variance_bounding="smooth"))
 
 

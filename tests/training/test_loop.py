@@ -292,7 +292,7 @@ def test_channel_statistics_are_those_of_the_training_scenes(finished):
     pixels = np.stack([scene.image for scene in SceneDataset(DEMO_SCENES, "train", 8)]).reshape(-1, 3) / 255
     config = spotrust_jax.load(finished[0] / "best").config
     np.testing.assert_allclose(config.mean, pixels.mean(0), rtol=1e-9)
-    np.testing.assert_allclose(config.deviation, pixels.std(0), rtol=1e-9)
+    np.testing.assert_allclose(config.std, pixels.std(0), rtol=1e-9)
 
 
 def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(finished, tmp_path, monkeypatch):

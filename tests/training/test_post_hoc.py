@@ -54,8 +54,8 @@ def _rows(segmenter, image):
 
 @pytest.mark.parametrize(("logit", "log_variance"), [(0.3, -1.0), (-4.0, 1.5), (30.0, 2.0), (-2.0, -10.0)])
 def test_mean_over_noise_equals_the_integral(logit, log_variance):
-    deviation = np.exp(0.5 * log_variance)
-    mean, _ = quad(lambda e: norm.pdf(e) * expit(logit + deviation * e), -12, 12, points=[0], limit=200)
+    std = np.exp(0.5 * log_variance)
+    mean, _ = quad(lambda e: norm.pdf(e) * expit(logit + std * e), -12, 12, points=[0], limit=200)
     positive, negative = log_likelihoods(jnp.float32(logit), jnp.float32(log_variance))
     np.testing.assert_allclose(np.exp(positive), mean, rtol=2e-3, atol=1e-6)
     np.testing.assert_allclose(np.exp(positive) + np.exp(negative), 1, atol=2e-6)
@@ -105,13 +105,13 @@ def test_laplace_passes_are_draws_of_the_weights(trained, scenes, image):
     weights = np.append(last["kernel"][0, 0, 0, :, 0], last["bias"][0])
     rows = _rows(trained, image).reshape(-1, 60)
     rows = np.append(rows, np.ones((len(rows), 1)), axis=1)
-    mean, deviation = rows @ weights, np.linalg.norm(rows @ root, axis=1)
+    mean, std = rows @ weights, np.linalg.norm(rows @ root, axis=1)
     found = segmenter.predict(image, key=jax.random.key(0), num_samples=200)
-    # Of the logit at the middle of each cell, which the probability's deviation follows in first order.
+    # Of the logit at the middle of each cell, which the probability's standard deviation follows in first order.
     slope = expit(mean) * (1 - expit(mean))
     cells = found.epistemic.reshape(16, 4, 16, 4)[:, 1:3, :, 1:3].mean((1, 3)).ravel()
-    assert np.corrcoef(cells, slope * deviation)[0, 1] > 0.9
-    np.testing.assert_allclose(cells.mean(), (slope * deviation).mean(), rtol=0.1)
+    assert np.corrcoef(cells, slope * std)[0, 1] > 0.9
+    np.testing.assert_allclose(cells.mean(), (slope * std).mean(), rtol=0.1)
     plain = trained.predict(image, key=jax.random.key(0))
     assert np.abs(found.probability - plain.probability).mean() < 0.01
 

@@ -142,7 +142,7 @@ def test_training_starts_from_the_backbone_alone(config, finished):
     images, _ = pretraining.read_photographs(config.data, config.seed)
     pixels = np.concatenate([image.reshape(-1, 3) for image in images]) / 255
     np.testing.assert_allclose(checkpoint.mean, pixels.mean(0), rtol=1e-6)
-    np.testing.assert_allclose(checkpoint.deviation, pixels.std(0), rtol=1e-6)
+    np.testing.assert_allclose(checkpoint.std, pixels.std(0), rtol=1e-6)
     start = FineTuningConfig(str(finished[0] / "best"))
     training = TrainConfig(model=dataclasses.replace(MODEL, variant="variational"), fine_tuning=start, members=2)
     begun = state.initial_state(training).variables
@@ -178,7 +178,7 @@ def test_photographs_held_out_are_never_trained_on(config, teacher, monkeypatch)
 
     monkeypatch.setattr(distillation, "random_crops", crops)
     placement = Placement(1, 1)
-    data = dataclasses.replace(config.data, mean=(0.5,) * 3, deviation=(0.2,) * 3)
+    data = dataclasses.replace(config.data, mean=(0.5,) * 3, std=(0.2,) * 3)
     known = dataclasses.replace(config, data=data)
     pool = photograph_pool.make_pool([np.zeros((40, 40, 3), np.uint8)] * 12)
     inputs = distillation.Inputs(teacher, pool, np.arange(4, dtype=np.int32))

@@ -27,7 +27,7 @@ SIZE, BATCH, RATE = 32, 4, 0.01
 IMAGES = 2 * BATCH
 CONFIG = TrainConfig(
     model=ModelConfig("deterministic", "w18_small_v1", width=2),
-    data=DataConfig(image_size=SIZE, mean=(0.5, 0.5, 0.5), deviation=(0.2, 0.2, 0.2)),
+    data=DataConfig(image_size=SIZE, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)),
     augmentation=AugmentationConfig(crop_size=(SIZE, SIZE)),
     loss=LossConfig("logit_noise", noise_samples=3),
     optimizer=OptimizerConfig("sgd", RATE),

@@ -49,7 +49,7 @@ def test_no_order_at_all_scores_the_share_of_corroded_pixels():
 
 CONFIG = TrainConfig(
     model=ModelConfig("deterministic", "w18_small_v1", width=2),
-    data=DataConfig(image_size=32, mean=(0.5, 0.5, 0.5), deviation=(0.2, 0.2, 0.2)),
+    data=DataConfig(image_size=32, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)),
     augmentation=AugmentationConfig(crop_size=(32, 32)),
 )
 

@@ -22,7 +22,7 @@ SIZE, BATCH, STEPS, IMAGES = 64, 8, 20, 24
 STUDY = "SPOTRUST_STUDY" in os.environ
 CONFIG = TrainConfig(
     model=ModelConfig("variational", "w18_small_v1", width=4),
-    data=DataConfig(image_size=SIZE, mean=(0.6, 0.55, 0.53), deviation=(0.19, 0.21, 0.22)),
+    data=DataConfig(image_size=SIZE, mean=(0.6, 0.55, 0.53), std=(0.19, 0.21, 0.22)),
     augmentation=AugmentationConfig(crop_size=(SIZE, SIZE)),
     # The whole network doubles its rounding with every large step.
     optimizer=OptimizerConfig("sgd", 0.001 if STUDY else 0.01),

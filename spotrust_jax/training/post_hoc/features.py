@@ -81,7 +81,7 @@ def _compiled(config: CheckpointConfig):
     network = folded_network(config.model)
 
     def inputs(variables: Variables, images: Num[Array, "batch height width 3"]) -> Float[Array, "batch h w channel"]:
-        normal = normalize(images / 255.0, config.mean, config.deviation)
+        normal = normalize(images / 255.0, config.mean, config.std)
         return network.apply(variables, normal, method="last_layer_inputs")
 
     return jax.jit(inputs)
