@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the variants on a folder of labelled photographs, scores them on its test split, and maps photographs without
-# corrosion: the figures of docs/photographs.md. Usage: launch/photographs.sh DATA OUT_OF_DISTRIBUTION RUNS
+# corrosion: the figures of docs/measurements/photographs.md. Usage: launch/photographs.sh DATA OUT_OF_DISTRIBUTION RUNS
 set -euo pipefail
 data=$1 unlike=$2 runs=$3
 

@@ -32,7 +32,8 @@ def first_noise(
     Args:
         model: one that does not draw kernels.
         keys: of the image, as `content_keys` gives them.
-        height, width: of the image, multiples of 32.
+        height: of the image in pixels, a multiple of 32.
+        width: likewise.
     """
     drawn = pass_keys(fold_each(keys, 0), 0)
     shape, noise = architecture(model.preset, width=model.width, final_kernel=model.final_kernel), []

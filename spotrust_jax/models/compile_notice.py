@@ -14,7 +14,8 @@ from spotrust_jax.models.segmenter import ModelConfig
 _LOG = logging.getLogger(__name__)
 
 # Seconds on two cores of 2026, for a network without residual blocks and for each of its blocks. Neither the width nor
-# the size of the images matters: XLA compiles operations, not pixels. docs/training_speed.md has what was measured.
+# the size of the images matters: XLA compiles operations, not pixels. What was measured is in
+# docs/measurements/training_speed.md.
 _SECONDS = {"predict": (3.0, 0.11), "train": (30.0, 0.2), "validate": (3.0, 0.11)}
 
 

@@ -59,5 +59,5 @@ def test_blocks_are_those_of_the_network(preset):
 
 
 def test_seconds_are_as_measured():
-    """docs/training_speed.md has 50 seconds for w48 on two cores; a third more or less is near enough."""
+    """docs/measurements/training_speed.md has 50 seconds for w48 on two cores; a third more or less is near enough."""
     assert compile_notice.expected_seconds(ModelConfig("deterministic", "w48"), "train") == pytest.approx(50, rel=0.35)
