@@ -16,8 +16,8 @@ _OUTPUT = flags.DEFINE_string("output", "scenes.png", "Picture to write, PNG, or
 _FIRST = flags.DEFINE_integer("first", 0, "Number of the first scene.", lower_bound=0)
 _COUNT = flags.DEFINE_integer("count", None, "Write so many scenes of the test split as photographs.", lower_bound=1)
 
-# Scenes side by side, each beside its mask; rows of them; and rows without masks of scenes unlike them.
-_COLUMNS, _ROWS, _UNLIKE_ROWS = 4, 6, 2
+# Scenes side by side, each beside its mask; rows of them; and rows without masks of scenes out of distribution.
+_COLUMNS, _ROWS, _NOVEL_ROWS = 4, 6, 2
 _SIZE, _SHOWN = 256, 150
 
 # Pixels of a side of a photograph.
@@ -55,14 +55,14 @@ def _draw_sheet(path: Path, first: int) -> None:
     if path.suffix.lower() != ".png" or not path.parent.is_dir():
         raise InputError(f"--output={path}: give a name that ends in .png, in a folder that exists, or add --count")
     scenes = SurveySceneDataset("train", _COLUMNS * _ROWS, _SIZE, first=first)
-    others = SurveySceneDataset("unlike_validation", 2 * _COLUMNS * _UNLIKE_ROWS, _SIZE, first=first)
+    novel = SurveySceneDataset("out_of_distribution_validation", 2 * _COLUMNS * _NOVEL_ROWS, _SIZE, first=first)
     pictures = [picture for scene in scenes for picture in (scene.image, mask_picture(scene.mask))]
-    pictures += [scene.image for scene in others]
+    pictures += [scene.image for scene in novel]
     shown, smoothly = (_SHOWN, _SHOWN), Image.Resampling.BOX
     small = [np.asarray(Image.fromarray(picture).resize(shown, smoothly)) for picture in pictures]
     rows = [np.concatenate(small[i : i + 2 * _COLUMNS], axis=1) for i in range(0, len(small), 2 * _COLUMNS)]
     Image.fromarray(np.concatenate(rows)).quantize(128).save(path, optimize=True)
-    print(f"{len(scenes)} scenes with their masks, corroded cyan, and {len(others)} without corrosion: {path}")
+    print(f"{len(scenes)} scenes with their masks, corroded cyan, and {len(novel)} without corrosion: {path}")
 
 
 def run() -> None:

@@ -18,8 +18,10 @@ _CHECKPOINT = flags.DEFINE_list(
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "test", "Split to score: train, validation, test, fold_0 ..., or all.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for tables, numbers and figures.", required=True)
-_UNLIKE = flags.DEFINE_string(
-    "out_of_distribution", None, "Photographs of other things, which uncertainty is to tell: file, folder or glob."
+_OUT_OF_DISTRIBUTION = flags.DEFINE_string(
+    "out_of_distribution",
+    None,
+    "Photographs out of distribution, which uncertainty should detect: file, folder or glob.",
 )
 _PATCH = flags.DEFINE_integer("patch", 4, "Side in pixels of the patches of PAvPU.", lower_bound=1)
 _FIGURES = flags.DEFINE_integer("figures", 4, "Photographs that the figures show; 0 for no figures.", lower_bound=0)
@@ -29,7 +31,7 @@ def main() -> int:
     import spotrust_jax
     from spotrust_jax.checkpoints import read_config
     from spotrust_jax.data.datasets import open_path
-    from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
+    from spotrust_jax.evaluation.evaluate import evaluate, evaluate_out_of_distribution
     from spotrust_jax.evaluation.figures import Figures
     from spotrust_jax.evaluation.plots import write_plots
     from spotrust_jax.evaluation.tables import write_evaluations
@@ -39,18 +41,18 @@ def main() -> int:
     dataset = open_path(_DATA.value, _SPLIT.value)
     configs = {checkpoint: read_config(checkpoint) for checkpoint in _CHECKPOINT.value}
     seen_flags.require_unseen(dataset, configs, seen_flags.ALL)
-    unlike = None if _UNLIKE.value is None else Images(_UNLIKE.value)
-    figures, evaluations, unlikes = Figures(_FIGURES.value), [], []
+    ood = None if _OUT_OF_DISTRIBUTION.value is None else Images(_OUT_OF_DISTRIBUTION.value)
+    figures, evaluations, ood_evaluations = Figures(_FIGURES.value), [], []
     for folder in _CHECKPOINT.value:
         segmenter = mask_flags.prepared(spotrust_jax.load(folder)).spread(program.devices())[0]
         analysis, threshold = analysis_flags.analysis(segmenter.config), mask_flags.threshold(segmenter.config)
         look = functools.partial(figures.add, folder, threshold=threshold)
         found = evaluate(folder, segmenter, dataset, analysis, threshold, patch=_PATCH.value, look=look)
         evaluations.append(found)
-        look = functools.partial(figures.add_unlike, folder, threshold=threshold)
-        unlikes.append(unlike and evaluate_unlike(segmenter, unlike, analysis, threshold, look=look))
+        look = functools.partial(figures.add_out_of_distribution, folder, threshold=threshold)
+        ood_evaluations.append(ood and evaluate_out_of_distribution(segmenter, ood, analysis, threshold, look=look))
     output = Path(_OUTPUT.value)
-    print(write_evaluations(output, evaluations, unlikes))
+    print(write_evaluations(output, evaluations, ood_evaluations))
     for found in evaluations:
         program.warn(without_skill([one.by_probability for one in found.each]), found.model)
     if _FIGURES.value:

@@ -2,7 +2,7 @@
 # Trains the variants on a folder of labelled photographs, scores them on its test split, and maps photographs without
 # corrosion: the figures of docs/measurements/photographs.md. Usage: launch/photographs.sh DATA OUT_OF_DISTRIBUTION RUNS
 set -euo pipefail
-data=$1 unlike=$2 runs=$3
+data=$1 out_of_distribution=$2 runs=$3
 
 train() { # name, config file, further settings
     local name=$1 config=$2 start=$SECONDS
@@ -28,7 +28,7 @@ PYTHON
 checkpoints=$runs/deterministic/best,$runs/variational/best,$runs/dropout/best,$runs/ensemble/best
 python -m launch.evaluate --checkpoint="$checkpoints" --data="$data" --split=test --output="$runs/test"
 for name in deterministic variational dropout ensemble; do
-    python -m launch.predict --checkpoint="$runs/$name/best" --input="$unlike" --output="$runs/unlike/$name"
+    python -m launch.predict --checkpoint="$runs/$name/best" --input="$out_of_distribution" --output="$runs/out_of_distribution/$name"
     python -m launch.predict --checkpoint="$runs/$name/best" --input="$data/images" \
         --ground_truth="$data/masks" --output="$runs/maps/$name"
 done

@@ -14,7 +14,9 @@ from . import program
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/study", "Folder for everything that the study writes.")
 _DATA = flags.DEFINE_string("data", None, "Labelled photographs: images/, masks/ and splits.csv; else scenes alone.")
-_UNLIKE = flags.DEFINE_string("out_of_distribution", None, "Photographs of other things: file, folder or glob.")
+_OUT_OF_DISTRIBUTION = flags.DEFINE_string(
+    "out_of_distribution", None, "Photographs out of distribution: file, folder or glob."
+)
 _FULL = flags.DEFINE_bool("full", False, "Train longer, and on more data sets.")
 
 _LONGER = 4
@@ -31,9 +33,9 @@ def main() -> int:
     from spotrust_jax.study.tables import write_study
 
     start, workdir, texts = time.monotonic(), Path(_WORKDIR.value), []
-    data = [scene_parts(_UNLIKE.value)]
-    data += [survey_parts(_UNLIKE.value)] if _FULL.value else []
-    data += [photograph_parts(Path(_DATA.value), _UNLIKE.value)] if _DATA.value else []
+    data = [scene_parts(_OUT_OF_DISTRIBUTION.value)]
+    data += [survey_parts(_OUT_OF_DISTRIBUTION.value)] if _FULL.value else []
+    data += [photograph_parts(Path(_DATA.value), _OUT_OF_DISTRIBUTION.value)] if _DATA.value else []
     for parts in data:
         folder = workdir / parts.name
         train_all(parts, folder, study.get_config, program.devices(), _LONGER if _FULL.value else 1)

@@ -37,7 +37,7 @@ def _example(seed, most=1.0):
     return Example(f"{seed}", image, rng.random((SIZE, SIZE)) < most / (1 + 3 * odds), f"{seed}")
 
 
-def _unlike(first):
+def _out_of_distribution(first):
     """Like the others, but that the model says that it is unsure."""
     images = [_example(1000 * first + number).image for number in range(4)]
     return [(str(number), np.maximum(image, np.uint8([0, 150, 0]))) for number, image in enumerate(images)]
@@ -49,8 +49,8 @@ def parts():
         Photographs(_example(seed, most) for seed in range(first, first + count))
         for first, count, most in ((0, 12, 1.0), (50, 10, 1.0), (90, 3, 0.0))
     )
-    unlike = {"scenes without steel": _unlike(1), "other photographs": _unlike(2)}
-    return Parts("known", {}, validation, validation, test, clean, unlike, _unlike(3))
+    ood = {"scenes without steel": _out_of_distribution(1), "other photographs": _out_of_distribution(2)}
+    return Parts("known", {}, validation, validation, test, clean, ood, _out_of_distribution(3))
 
 
 @pytest.fixture
@@ -79,7 +79,10 @@ def test_every_photograph_is_predicted_once_and_measured_as_if_alone(parts, seen
     np.testing.assert_allclose(
         2 * counts[0] / (2 * counts[0] + counts[1] + counts[2]), f1_score(truth, np.ravel(masks)), atol=1e-9
     )
-    for name, images in (*parts.unlike.items(), ("hard negatives", [(e.name, e.image) for e in parts.hard_negatives])):
+    for name, images in (
+        *parts.out_of_distribution.items(),
+        ("hard negatives", [(e.name, e.image) for e in parts.hard_negatives]),
+    ):
         called = [predict_photograph(calibrated, image, Analysis(SIZE)).mask().mean() for _, image in images]
         np.testing.assert_allclose(found.called[name], np.mean(called), atol=1e-9)
     assert found.detector in ("entropy", "mutual_information", "epistemic") and found.doubt == "max_probability"
@@ -101,7 +104,7 @@ def test_tables_say_what_was_measured(parts, seen, tmp_path):
     np.testing.assert_allclose(float(first["mean over photographs"]), np.mean(greens), atol=1e-4)
     assert first["correlation with the ensemble's"] == "1.000"
     record = json.loads((tmp_path / "other_photographs" / "metrics.json").read_text())[0]
-    assert record["unlike/entropy"]["image_auroc"]["value"] == 1.0
+    assert record["out_of_distribution/entropy"]["image_auroc"]["value"] == 1.0
 
 
 def test_promised_miss_rate_is_realised_where_photographs_are_exchangeable():

@@ -19,7 +19,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from experiments.detector.folders import read_named, read_table
-from spotrust_jax.data.synthetic import SURVEY_SCENES, draw_survey_scene, draw_unlike_scene
+from spotrust_jax.data.synthetic import SURVEY_SCENES, draw_out_of_distribution_scene, draw_survey_scene
 from spotrust_jax.data.synthetic.objects import draw_object_scene
 from spotrust_jax.io.images import read_mask, resize_image, resize_mask
 
@@ -31,7 +31,7 @@ _TEST = flags.DEFINE_bool("test", True, "Whether the test parts are written, too
 
 # Scenes of each kind, drawn from streams that no split of the survey scenes uses.
 _SCENES = {"survey": 120, "surroundings": 100, "objects": 180}
-_DRAW = {"survey": draw_survey_scene, "surroundings": draw_unlike_scene, "objects": draw_object_scene}
+_DRAW = {"survey": draw_survey_scene, "surroundings": draw_out_of_distribution_scene, "objects": draw_object_scene}
 _SEED, _SIZE = 100, 512
 
 

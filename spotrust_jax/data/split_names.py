@@ -9,8 +9,8 @@ from pathlib import Path
 
 from spotrust_jax.errors import InputError
 
-SPLITS = ("train", "validation", "test", "unlike_validation", "unlike_test")
-"""Splits with a fixed meaning; the last two hold what is unlike the training photographs. Folds come beside them."""
+SPLITS = ("train", "validation", "test", "out_of_distribution_validation", "out_of_distribution_test")
+"""Splits with a fixed meaning; the last two are out of distribution. Folds come beside them."""
 
 _WORDS = {
     "train": "train",

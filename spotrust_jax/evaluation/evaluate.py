@@ -49,7 +49,7 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Unlike:
+class OutOfDistribution:
     """A model on photographs of other things, which have no labels.
 
     Attributes:
@@ -108,14 +108,14 @@ def evaluate(
     return Evaluation(model, tuple(dataset.names), pooled, tuple(each), _columns(means), threshold)
 
 
-def evaluate_unlike(
+def evaluate_out_of_distribution(
     segmenter: Segmenter,
     images: Iterable[tuple[str, UInt8[np.ndarray, "height width 3"]]],
     analysis: Analysis,
     threshold: float | None = None,
     *,
     look: Callable[[np.ndarray, Prediction], None] = lambda image, prediction: None,
-) -> Unlike:
+) -> OutOfDistribution:
     """Predicts photographs of things that the model was not trained for: names and images. As for `evaluate`."""
     pooled, names, each, means, called = None, [], [], [], []
     for name, image in tqdm(images, desc="out of distribution", unit="photo", mininterval=1.0):
@@ -130,7 +130,7 @@ def evaluate_unlike(
         look(image, prediction)
     if pooled is None:
         raise InputError("there is no photograph out of distribution: give at least one")
-    return Unlike(tuple(names), pooled, tuple(each), _columns(means), np.array(called, np.float64))
+    return OutOfDistribution(tuple(names), pooled, tuple(each), _columns(means), np.array(called, np.float64))
 
 
 def _decomposed(analysis: Analysis) -> Analysis:

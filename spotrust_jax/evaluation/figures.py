@@ -40,21 +40,21 @@ class Figures:
     def __init__(self, photographs: int):
         self._limit = photographs
         self._known: dict[str, list[_Shown]] = {}
-        self._unlike: dict[str, list[_Shown]] = {}
+        self._out_of_distribution: dict[str, list[_Shown]] = {}
 
     def add(self, model: str, example: Example, prediction: Prediction, threshold: float) -> None:
         """Takes in a labelled photograph, unless there are enough."""
         self._add(self._known, model, example.image, example.mask, prediction, threshold)
 
-    def add_unlike(self, model: str, image: np.ndarray, prediction: Prediction, threshold: float) -> None:
+    def add_out_of_distribution(self, model: str, image: np.ndarray, prediction: Prediction, threshold: float) -> None:
         """Takes in a photograph out of distribution, unless there are enough."""
-        self._add(self._unlike, model, image, None, prediction, threshold)
+        self._add(self._out_of_distribution, model, image, None, prediction, threshold)
 
     def write(self, folder: Path) -> list[Path]:
         """Writes inputs.png, MODEL_detection.png and MODEL_uncertainty.png for each kind, and returns the paths."""
         folder.mkdir(parents=True, exist_ok=True)
         pictures = {}
-        for kind, models in (("", self._known), ("out_of_distribution_", self._unlike)):
+        for kind, models in (("", self._known), ("out_of_distribution_", self._out_of_distribution)):
             if models:
                 pictures |= {f"{kind}{name}": picture for name, picture in _pictures(models).items()}
         paths = [folder / f"{name}.png" for name in pictures]

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64
 
-from spotrust_jax.evaluation.evaluate import Evaluation, Means, Unlike
+from spotrust_jax.evaluation.evaluate import Evaluation, Means, OutOfDistribution
 from spotrust_jax.metrics.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.metrics.measures import Values
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
@@ -12,45 +12,46 @@ from spotrust_jax.metrics.ranking import Detection, detection
 Weights = Float64[np.ndarray, "resamples _images"]
 
 
-def told_apart(known: Histogram, unlike: Histogram) -> Detection:
-    """Detection of what is unlike by a score, for any number of sets at once."""
-    bins = np.union1d(known.bins, unlike.bins)
-    return detection(_counts(known, bins), _counts(unlike, bins))
+def detection_between(known: Histogram, ood: Histogram) -> Detection:
+    """Detection of what is out of distribution by a score, for any number of sets at once."""
+    bins = np.union1d(known.bins, ood.bins)
+    return detection(_counts(known, bins), _counts(ood, bins))
 
 
-def by_image(known: Means, unlike: Means, score: str) -> Detection:
+def by_image(known: Means, ood: Means, score: str) -> Detection:
     """Of single photographs, by the mean of a score over their pixels."""
-    return told_apart(score_histogram(known[score]), score_histogram(unlike[score]))
+    return detection_between(score_histogram(known[score]), score_histogram(ood[score]))
 
 
-def unlike_measures(evaluation: Evaluation, unlike: Unlike, score: str) -> Values:
+def out_of_distribution_measures(evaluation: Evaluation, ood: OutOfDistribution, score: str) -> Values:
     """Detection by a score of single photographs (image_...) and of single pixels (pixel_...)."""
-    pixels = told_apart(evaluation.pooled.ranked[score], unlike.pooled[score])
-    return _named(by_image(evaluation.means, unlike.means, score), pixels)
+    pixels = detection_between(evaluation.pooled.ranked[score], ood.pooled[score])
+    return _named(by_image(evaluation.means, ood.means, score), pixels)
 
 
 class Resampled:
     """The same measures for resamples of both groups of photographs."""
 
-    def __init__(self, evaluation: Evaluation, unlike: Unlike, score: str):
-        groups = (evaluation.means[score], unlike.means[score])
+    def __init__(self, evaluation: Evaluation, ood: OutOfDistribution, score: str):
+        groups = (evaluation.means[score], ood.means[score])
         self._images = [stacked([score_histogram(value[None]) for value in values]) for values in groups]
         self._pixels = [
             stacked([one.ranked[score] for one in evaluation.each]),
-            stacked([one[score] for one in unlike.each]),
+            stacked([one[score] for one in ood.each]),
         ]
 
-    def __call__(self, known: Weights, unlike: Weights) -> Values:
+    def __call__(self, known: Weights, ood: Weights) -> Values:
         """Measures [resamples], from how often each photograph counts."""
         images, pixels = (
-            told_apart(group[0].resampled(known), group[1].resampled(unlike)) for group in (self._images, self._pixels)
+            detection_between(group[0].resampled(known), group[1].resampled(ood))
+            for group in (self._images, self._pixels)
         )
         return _named(images, pixels)
 
 
-def best_score(evaluation: Evaluation, unlike: Unlike) -> str:
+def best_score(evaluation: Evaluation, ood: OutOfDistribution) -> str:
     """The uncertainty whose mean over a photograph tells best; to be chosen on other photographs than it is used on."""
-    return max(UNCERTAINTIES, key=lambda score: by_image(evaluation.means, unlike.means, score).auroc)
+    return max(UNCERTAINTIES, key=lambda score: by_image(evaluation.means, ood.means, score).auroc)
 
 
 def _named(images: Detection, pixels: Detection) -> Values:

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
-from spotrust_jax.evaluation.out_of_distribution import Resampled, unlike_measures
+from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution
+from spotrust_jax.evaluation.out_of_distribution import Resampled, out_of_distribution_measures
 from spotrust_jax.metrics.bootstrap import Interval, Measures, bootstrap_interval, measure_intervals
 from spotrust_jax.metrics.masks import Scores, mean_scores, pooled_scores
 from spotrust_jax.metrics.measures import Values, probability_measures, uncertainty_measures, value_range
@@ -20,7 +20,7 @@ class Measure(NamedTuple):
 
     Attributes:
         model: its name.
-        group: what it is of: pooled, per_image, probability, an uncertainty, or unlike/ and an uncertainty.
+        group: pooled, per_image, probability, an uncertainty, or out_of_distribution/ and an uncertainty.
         metric: its name.
         value: what it is.
         low, high: ends of its interval.
@@ -34,16 +34,19 @@ class Measure(NamedTuple):
     high: float
 
 
-def summarize(evaluation: Evaluation, unlike: Unlike | None = None) -> list[Measure]:
+def summarize(evaluation: Evaluation, ood: OutOfDistribution | None = None) -> list[Measure]:
     """Every metric; those of what is out of distribution where there is any."""
     groups = {name: _mask_scores(evaluation, name) for name in AVERAGES}
     groups |= _pixel_measures(evaluation)
-    return [*_records(evaluation.model, groups), *(summarize_unlike(evaluation, unlike) if unlike is not None else [])]
+    return [
+        *_records(evaluation.model, groups),
+        *(summarize_out_of_distribution(evaluation, ood) if ood is not None else []),
+    ]
 
 
-def summarize_unlike(evaluation: Evaluation, unlike: Unlike) -> list[Measure]:
+def summarize_out_of_distribution(evaluation: Evaluation, ood: OutOfDistribution) -> list[Measure]:
     """The metrics of what is out of distribution alone."""
-    groups = {f"unlike/{score}": _unlike(evaluation, unlike, score) for score in UNCERTAINTIES}
+    groups = {f"out_of_distribution/{score}": _out_of_distribution(evaluation, ood, score) for score in UNCERTAINTIES}
     return _records(evaluation.model, groups)
 
 
@@ -82,7 +85,7 @@ def _pixel_measures(evaluation: Evaluation) -> dict[str, _Measured]:
     return {group: (found, {name: intervals[group, name] for name in found}) for group, found in values.items()}
 
 
-def _unlike(evaluation: Evaluation, unlike: Unlike, score: str) -> _Measured:
-    values = unlike_measures(evaluation, unlike, score)
-    resampled, images = Resampled(evaluation, unlike, score), [len(evaluation.images), len(unlike.images)]
+def _out_of_distribution(evaluation: Evaluation, ood: OutOfDistribution, score: str) -> _Measured:
+    values = out_of_distribution_measures(evaluation, ood, score)
+    resampled, images = Resampled(evaluation, ood, score), [len(evaluation.images), len(ood.images)]
     return values, measure_intervals(resampled, values, images, {name: value_range(name) for name in values})

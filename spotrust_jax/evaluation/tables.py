@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from spotrust_jax.evaluation.evaluate import Evaluation, Unlike
+from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution
 from spotrust_jax.evaluation.summary import AVERAGES, Measure, summarize
 from spotrust_jax.io.atomic_files import write_text
 from spotrust_jax.io.csv_tables import csv_text
@@ -52,20 +52,22 @@ _TABLES = (
     _Table("Masks", "average", tuple(AVERAGES), Scores._fields),
     _Table("Probabilities", "", ("probability",), _PROBABILITY),
     _Table("Errors, put in order by uncertainty", "uncertainty", UNCERTAINTIES, _RANKING),
-    _Table("Out of distribution", "uncertainty", tuple(f"unlike/{name}" for name in UNCERTAINTIES), _DETECTION),
+    _Table(
+        "Out of distribution", "uncertainty", tuple(f"out_of_distribution/{name}" for name in UNCERTAINTIES), _DETECTION
+    ),
 )
 
 
 def write_evaluations(
     folder: Path,
     evaluations: Sequence[Evaluation],
-    unlikes: Sequence[Unlike | None] | None = None,
+    ood_evaluations: Sequence[OutOfDistribution | None] | None = None,
     measures: Sequence[Sequence[Measure]] | None = None,
 ) -> str:
     """Writes `FILES` into `folder` and returns the Markdown; `measures` are what `summarize` gave, if it was asked."""
     folder.mkdir(parents=True, exist_ok=True)
-    unlikes = [None] * len(evaluations) if unlikes is None else unlikes
-    pairs = list(zip(evaluations, unlikes, strict=True))
+    ood_evaluations = [None] * len(evaluations) if ood_evaluations is None else ood_evaluations
+    pairs = list(zip(evaluations, ood_evaluations, strict=True))
     measures = [summarize(*pair) for pair in pairs] if measures is None else measures
     text = "\n".join([*(_markdown(table, measures) for table in _TABLES), _note(*pairs[0])])
     records = [_record(evaluation, found) for evaluation, found in zip(evaluations, measures, strict=True)]
@@ -83,7 +85,10 @@ def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
         for group in table.groups:
             cells = {measure.metric: with_interval(measure) for measure in found if measure.group == group}
             if cells:
-                first = [found[0].model, *([group.removeprefix("unlike/").replace("_", " ")] if table.first else [])]
+                first = [
+                    found[0].model,
+                    *([group.removeprefix("out_of_distribution/").replace("_", " ")] if table.first else []),
+                ]
                 lines.append(f"| {' | '.join([*first, *(cells[name] for name in table.metrics)])} |")
     if not lines:
         return ""
@@ -91,8 +96,8 @@ def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
     return "\n".join([f"### {table.title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines, ""])
 
 
-def _note(evaluation: Evaluation, unlike: Unlike | None) -> str:
-    also = "" if unlike is None else f", {len(unlike.images)} out of distribution"
+def _note(evaluation: Evaluation, ood: OutOfDistribution | None) -> str:
+    also = "" if ood is None else f", {len(ood.images)} out of distribution"
     return f"{len(evaluation.images)} images{also}; in brackets 95% bootstrap intervals over images.\n"
 
 
@@ -109,16 +114,16 @@ def _record(evaluation: Evaluation, measures: Sequence[Measure]) -> dict:
     return record
 
 
-def _per_image(pairs: Sequence[tuple[Evaluation, Unlike | None]]) -> str:
+def _per_image(pairs: Sequence[tuple[Evaluation, OutOfDistribution | None]]) -> str:
     """One line for each model and photograph; those out of distribution have no scores."""
     rows = []
-    for evaluation, unlike in pairs:
+    for evaluation, ood in pairs:
         for index, image in enumerate(evaluation.images):
             values = scores(Confusion(*map(int, evaluation.each[index].confusion)))
             means = [evaluation.means[name][index] for name in UNCERTAINTIES]
             rows.append([evaluation.model, image, *_rounded([*values, *means])])
-        for index, image in enumerate(unlike.images if unlike else ()):
-            means = [unlike.means[name][index] for name in UNCERTAINTIES]
+        for index, image in enumerate(ood.images if ood else ()):
+            means = [ood.means[name][index] for name in UNCERTAINTIES]
             rows.append([evaluation.model, image, *[""] * len(Scores._fields), *_rounded(means)])
     return csv_text(["model", "image", *Scores._fields, *(f"mean_{name}" for name in UNCERTAINTIES)], rows)
 

@@ -42,8 +42,8 @@ class Parts(NamedTuple):
         settings: fields of the training's configuration, by dotted names.
         train, validation, test: what networks learn from, are calibrated on, and are measured on.
         hard_negatives: nothing in them is corroded, though it looks like it; None where there are none.
-        unlike: by name, photographs out of distribution.
-        unlike_validation: others, on which the score is chosen that is to tell those.
+        out_of_distribution: by name, photographs out of distribution.
+        out_of_distribution_validation: others, on which the score that detects them is chosen.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Parts(NamedTuple):
     validation: Dataset
     test: Dataset
     hard_negatives: Dataset | None
-    unlike: dict[str, Images | Unlabelled]
-    unlike_validation: Unlabelled
+    out_of_distribution: dict[str, Images | Unlabelled]
+    out_of_distribution_validation: Unlabelled
 
 
 def scene_parts(photographs: str | None) -> Parts:
-    """The embedded scenes; clean ones as hard negatives; scenes without steel, and photographs if given, as unlike."""
+    """The embedded scenes; clean ones as hard negatives; scenes without steel and photographs out of distribution."""
     clean = dataclasses.replace(DEMO_SCENES, clean_share=1.0)
     return Parts(
         "scenes",
@@ -66,13 +66,13 @@ def scene_parts(photographs: str | None) -> Parts:
         SceneDataset(DEMO_SCENES, "validation", _VALIDATION),
         SceneDataset(DEMO_SCENES, "test", _TEST),
         SceneDataset(clean, "test", _OTHER),
-        _unlike(photographs),
-        Unlabelled(SurveySceneDataset("unlike_validation", _OTHER, SIZE)),
+        _out_of_distribution(photographs),
+        Unlabelled(SurveySceneDataset("out_of_distribution_validation", _OTHER, SIZE)),
     )
 
 
 def survey_parts(photographs: str | None) -> Parts:
-    """The survey scenes, which show much of what is unlike the embedded ones."""
+    """The survey scenes, which show much that the embedded ones do not."""
     return Parts(
         "survey",
         {"data.scenes_version": "survey-1"},
@@ -80,8 +80,8 @@ def survey_parts(photographs: str | None) -> Parts:
         SurveySceneDataset("validation", _VALIDATION, SIZE),
         SurveySceneDataset("test", _TEST, SIZE),
         None,
-        _unlike(photographs),
-        Unlabelled(SurveySceneDataset("unlike_validation", _OTHER, SIZE)),
+        _out_of_distribution(photographs),
+        Unlabelled(SurveySceneDataset("out_of_distribution_validation", _OTHER, SIZE)),
     )
 
 
@@ -105,10 +105,10 @@ def photograph_parts(data: Path, photographs: str | None) -> Parts:
         "augmentation.blur": 0.3,
     }
     parts = [open_path(data, split) for split in ("train", "validation", "test")]
-    other = Unlabelled(SurveySceneDataset("unlike_validation", _OTHER, SIZE))
-    return Parts("photographs", settings, *parts, None, _unlike(photographs), other)
+    other = Unlabelled(SurveySceneDataset("out_of_distribution_validation", _OTHER, SIZE))
+    return Parts("photographs", settings, *parts, None, _out_of_distribution(photographs), other)
 
 
-def _unlike(photographs: str | None) -> dict[str, Images | Unlabelled]:
-    scenes = {"scenes without steel": Unlabelled(SurveySceneDataset("unlike_test", _OTHER, SIZE))}
+def _out_of_distribution(photographs: str | None) -> dict[str, Images | Unlabelled]:
+    scenes = {"scenes without steel": Unlabelled(SurveySceneDataset("out_of_distribution_test", _OTHER, SIZE))}
     return scenes if photographs is None else {**scenes, "other photographs": Images(photographs)}

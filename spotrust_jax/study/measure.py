@@ -21,7 +21,7 @@ from spotrust_jax.evaluation.calibrate import (
     predict_split,
     quality_of,
 )
-from spotrust_jax.evaluation.evaluate import Evaluation, Unlike, evaluate, evaluate_unlike
+from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution, evaluate, evaluate_out_of_distribution
 from spotrust_jax.evaluation.out_of_distribution import best_score
 from spotrust_jax.evaluation.review_study import rankings, review_dataset
 from spotrust_jax.inference.analysis import Analysis
@@ -50,7 +50,7 @@ class Measured(NamedTuple):
         threshold: of the best F1 there.
         qualities: on the test part of raw probabilities, with a temperature, and calibrated.
         test: on the test part, calibrated.
-        unlike: on what is out of distribution, by name.
+        out_of_distribution: on what is out of distribution, by name.
         called: share of the hard negatives' pixels called corrosion, and of theirs out of distribution, by name.
         detector: uncertainty that tells best on validation what is out of distribution.
         doubt: uncertainty that puts errors best in order on validation.
@@ -64,7 +64,7 @@ class Measured(NamedTuple):
     threshold: float
     qualities: dict[str, Quality]
     test: Evaluation
-    unlike: dict[str, Unlike]
+    out_of_distribution: dict[str, OutOfDistribution]
     called: dict[str, float]
     detector: str
     doubt: str
@@ -97,11 +97,16 @@ def measure(model: Model, parts: Parts) -> Measured:
     config = calibrated(raw.config, observed)
     segmenter = dataclasses.replace(raw, config=config)
     validation = evaluate(f"{model.name}, validation", segmenter, parts.validation, analysis)
-    unlike_validation = evaluate_unlike(segmenter, parts.unlike_validation, analysis)
+    out_of_distribution_validation = evaluate_out_of_distribution(
+        segmenter, parts.out_of_distribution_validation, analysis
+    )
     observed_test = predict_split(raw, parts.test, analysis)
     test = evaluate(model.name, segmenter, parts.test, analysis)
-    unlike = {name: evaluate_unlike(segmenter, images, analysis) for name, images in parts.unlike.items()}
-    called = {name: float(one.corroded.mean()) for name, one in unlike.items()}
+    ood = {
+        name: evaluate_out_of_distribution(segmenter, images, analysis)
+        for name, images in parts.out_of_distribution.items()
+    }
+    called = {name: float(one.corroded.mean()) for name, one in ood.items()}
     if parts.hard_negatives is not None:
         clean = evaluate("hard negatives", segmenter, parts.hard_negatives, analysis)
         called["hard negatives"] = float(clean.pooled.confusion[1] / clean.pooled.confusion.sum())
@@ -112,9 +117,9 @@ def measure(model: Model, parts: Parts) -> Measured:
         config.threshold,
         {name: quality_of(observed_test.by_probability, one) for name, one in candidates(observed, config).items()},
         test,
-        unlike,
+        ood,
         called,
-        best_score(validation, unlike_validation),
+        best_score(validation, out_of_distribution_validation),
         min(areas, key=areas.__getitem__),
         rankings(review_dataset(segmenter, parts.test, analysis), REVIEWED),
         realised_miss_rates(observed, observed_test),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spotrust_jax.evaluation.plots import write_plots
-from spotrust_jax.evaluation.summary import Measure, summarize, summarize_unlike
+from spotrust_jax.evaluation.summary import Measure, summarize, summarize_out_of_distribution
 from spotrust_jax.evaluation.tables import with_interval, write_evaluations
 from spotrust_jax.io.atomic_files import write_text
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
@@ -19,25 +19,25 @@ _ByName = dict[tuple[str, str], Measure]
 
 
 class _Found(NamedTuple):
-    """A model with all measures, by group and metric; those of what is unlike by its name."""
+    """A model with all measures, by group and metric; those of sets out of distribution by their name."""
 
     measured: Measured
     measures: _ByName
-    unlike: dict[str, _ByName]
+    out_of_distribution: dict[str, _ByName]
 
-    def beside(self, unlike: str) -> list[Measure]:
-        """All measures, of what is unlike those of one set."""
-        return [*self.measures.values(), *self.unlike[unlike].values()]
+    def beside(self, ood: str) -> list[Measure]:
+        """All measures, with those of one set out of distribution."""
+        return [*self.measures.values(), *self.out_of_distribution[ood].values()]
 
 
 def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
-    """Writes study.md, study.json, plots, and the full tables for each set of unlike photographs; returns the text."""
+    """Writes study.md, study.json, plots, and the full tables for each set out of distribution; returns the text."""
     found = [_found(one) for one in measured]
     ensemble = next(one for one in found if one.measured.model.name == "ensemble")
     tables: dict[str, list[Row]] = {
         "Masks and probabilities on the test part": [_masks(one, found[0]) for one in found],
         "Errors, put in order by uncertainty": [row for one in found for row in _errors(one)],
-        "Out of distribution": [row for one in found for row in _unlike(one)],
+        "Out of distribution": [row for one in found for row in _out_of_distribution(one)],
         "Epistemic deviation": [_epistemic(one, ensemble) for one in found],
         f"Threshold for a miss rate of {MISS_RATE:g}": [_missed(one) for one in found if len(one.measured.missed)],
         f"Missed corrosion in the first {REVIEWED:.0%} of the photographs": [
@@ -48,9 +48,9 @@ def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
     }
     folder.mkdir(parents=True, exist_ok=True)
     tests = [one.test for one in measured]
-    for unlike in measured[0].unlike:
-        others = [one.unlike[unlike] for one in measured]
-        write_evaluations(folder / unlike.replace(" ", "_"), tests, others, [one.beside(unlike) for one in found])
+    for ood in measured[0].out_of_distribution:
+        others = [one.out_of_distribution[ood] for one in measured]
+        write_evaluations(folder / ood.replace(" ", "_"), tests, others, [one.beside(ood) for one in found])
     write_plots(folder / "plots", tests)
     text = "\n".join(
         [f"## {name.capitalize()}", "", *(_markdown(title, rows) for title, rows in tables.items() if rows)]
@@ -64,8 +64,11 @@ def _found(one: Measured) -> _Found:
     def by_name(measures: Sequence[Measure]) -> _ByName:
         return {(measure.group, measure.metric): measure for measure in measures}
 
-    unlike = {name: by_name(summarize_unlike(one.test, images)) for name, images in one.unlike.items()}
-    return _Found(one, by_name(summarize(one.test)), unlike)
+    ood = {
+        name: by_name(summarize_out_of_distribution(one.test, images))
+        for name, images in one.out_of_distribution.items()
+    }
+    return _Found(one, by_name(summarize(one.test)), ood)
 
 
 def _masks(one: _Found, first: _Found) -> Row:
@@ -106,25 +109,29 @@ def _errors(one: _Found) -> list[Row]:
     return rows
 
 
-def _unlike(one: _Found) -> list[Row]:
-    score = f"unlike/{one.measured.detector}"
+def _out_of_distribution(one: _Found) -> list[Row]:
+    score = f"out_of_distribution/{one.measured.detector}"
     rows = []
-    for name, measures in one.unlike.items():
-        best = max(UNCERTAINTIES, key=lambda other: measures[f"unlike/{other}", "image_auroc"].value)
+    for name, measures in one.out_of_distribution.items():
+        aurocs = {other: measures[f"out_of_distribution/{other}", "image_auroc"].value for other in UNCERTAINTIES}
+        best = max(aurocs, key=aurocs.__getitem__)
         rows.append(
             {
                 "model": one.measured.model.name,
-                "unlike": name,
+                "out of distribution": name,
                 "score chosen on validation": one.measured.detector.replace("_", " "),
                 "AUROC by image": with_interval(measures[score, "image_auroc"]),
                 "FPR95 by image": with_interval(measures[score, "image_fpr95"]),
                 "AUROC by pixel": with_interval(measures[score, "pixel_auroc"]),
-                "best here": f"{best.replace('_', ' ')} {measures[f'unlike/{best}', 'image_auroc'].value:.3f}",
+                "best here": f"{best.replace('_', ' ')} {aurocs[best]:.3f}",
                 "called corrosion": f"{one.measured.called[name]:.3f}",
             }
         )
     if "hard negatives" in one.measured.called:
-        called = {"unlike": "hard negatives", "called corrosion": f"{one.measured.called['hard negatives']:.3f}"}
+        called = {
+            "out of distribution": "hard negatives",
+            "called corrosion": f"{one.measured.called['hard negatives']:.3f}",
+        }
         rows.append({**dict.fromkeys(rows[0], ""), "model": one.measured.model.name, **called})
     return rows
 
@@ -152,7 +159,9 @@ def _checks(one: _Found) -> list[Row]:
     raw, platt = one.measured.qualities["raw"], one.measured.qualities["platt"]
     errors = 1 - one.measures["pooled", "accuracy"].value
     kept = one.measures[one.measured.doubt, "risk_at_coverage"].value
-    steel = next(iter(one.unlike.values()))[f"unlike/{one.measured.detector}", "image_auroc"].value
+    steel = next(iter(one.out_of_distribution.values()))[
+        f"out_of_distribution/{one.measured.detector}", "image_auroc"
+    ].value
     gain = platt.negative_log_likelihood - raw.negative_log_likelihood
     checks = [
         ("change of the NLL by calibration, below 0", gain, gain < 0),

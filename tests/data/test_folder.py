@@ -297,7 +297,7 @@ def test_spaces_of_file_names_are_kept(tmp_path):
 def test_what_is_written_comes_back(tmp_path):
     splits = {
         "train": Photographs(["09", "089 ", "a.b, c", "north/09", "north/tank.1/09"]),
-        "unlike_test": Photographs(["Ünder 'score\"", "\u202f"]),
+        "out_of_distribution_test": Photographs(["Ünder 'score\"", "\u202f"]),
     }
     write_folder(splits, tmp_path, CARD)
     write_folder(splits, tmp_path, CARD)  # as after an interrupted run

@@ -8,8 +8,8 @@ from spotrust_jax.data.synthetic import (
     SURVEY_SCENES,
     SurveyConfig,
     SurveySceneDataset,
+    draw_out_of_distribution_scene,
     draw_survey_scene,
-    draw_unlike_scene,
 )
 from spotrust_jax.data.synthetic.objects import draw_object_scene
 from spotrust_jax.errors import InputError
@@ -28,13 +28,13 @@ FROZEN = {
     ("validation", 1): (134.25, 123.51, 104.69, 0.1514),
     ("test", 0): (208.89, 191.10, 163.00, 0.1514),
     ("test", 1): (120.45, 131.98, 137.66, 0.0107),
-    ("unlike_validation", 0): (129.18, 83.80, 36.82, 0.0000),
-    ("unlike_validation", 1): (127.18, 135.32, 97.75, 0.0000),
-    ("unlike_test", 2): (165.24, 104.48, 86.83, 0.0000),
-    ("unlike_test", 3): (153.41, 121.89, 99.96, 0.0000),
-    ("unlike_test", 4): (165.25, 77.98, 72.54, 0.0000),
+    ("out_of_distribution_validation", 0): (129.18, 83.80, 36.82, 0.0000),
+    ("out_of_distribution_validation", 1): (127.18, 135.32, 97.75, 0.0000),
+    ("out_of_distribution_test", 2): (165.24, 104.48, 86.83, 0.0000),
+    ("out_of_distribution_test", 3): (153.41, 121.89, 99.96, 0.0000),
+    ("out_of_distribution_test", 4): (165.25, 77.98, 72.54, 0.0000),
 }
-UNLIKE = [split for split in SPLIT_SEEDS if split.startswith("unlike_")]
+OUT_OF_DISTRIBUTION = [split for split in SPLIT_SEEDS if split.startswith("out_of_distribution_")]
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,8 @@ def test_rust_is_rusty_and_colour_alone_does_not_tell(scenes):
     assert np.mean(redness[~corroded] > np.quantile(redness[corroded], 0.25)) > 0.1
 
 
-@pytest.mark.parametrize("split", UNLIKE)
-def test_unlike_splits_have_no_corrosion(split):
+@pytest.mark.parametrize("split", OUT_OF_DISTRIBUTION)
+def test_out_of_distribution_splits_have_no_corrosion(split):
     dataset = SurveySceneDataset(split, 10, 64)
     assert not any(example.mask.any() for example in dataset)
     assert min(example.image.std() for example in dataset) > 5  # none of them is empty
@@ -117,19 +117,23 @@ def test_splits_are_disjoint_by_name_and_by_group():
 
 
 def test_data_set_protocol():
-    dataset = SurveySceneDataset("unlike_test", 3, 40)
+    dataset = SurveySceneDataset("out_of_distribution_test", 3, 40)
     assert isinstance(dataset, Dataset)
     assert len(dataset) == 3
-    assert dataset.names == ("unlike_test_0000", "unlike_test_0001", "unlike_test_0002")
+    assert dataset.names == (
+        "out_of_distribution_test_0000",
+        "out_of_distribution_test_0001",
+        "out_of_distribution_test_0002",
+    )
     assert [example.name for example in dataset] == list(dataset.names)
-    assert dataset[-1].name == "unlike_test_0002"
+    assert dataset[-1].name == "out_of_distribution_test_0002"
     with pytest.raises(IndexError):
         dataset[3]
 
 
 @pytest.mark.parametrize("size", [32, 50, 130])
 def test_any_size(size):
-    for draw in (draw_survey_scene, draw_unlike_scene):
+    for draw in (draw_survey_scene, draw_out_of_distribution_scene):
         for index in range(6):
             image, mask = draw(SURVEY_SCENES, 0, index, size)
             assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((size, size, 3), np.uint8, (size, size), bool)
@@ -141,7 +145,9 @@ def test_a_share_of_clean_scenes_of_one_leaves_no_corrosion():
 
 
 def test_unknown_split_empty_count_and_tiny_size():
-    with pytest.raises(InputError, match="no split 'val': choose one of train, validation, test, unlike_validation"):
+    with pytest.raises(
+        InputError, match="no split 'val': choose one of train, validation, test, out_of_distribution_validation"
+    ):
         SurveySceneDataset("val", 3)
     with pytest.raises(InputError, match="0 scenes"):
         SurveySceneDataset("train", 0)

@@ -78,7 +78,15 @@ def test_only_what_trains_of_a_divided_data_set_is_taken(tmp_path):
     """As FolderDataset divides it: spaces of a spreadsheet are no part of a cell, and folders are splits, too."""
     for level, name in enumerate(["a", "b", "c", "d", "e", "f"]):
         _save(tmp_path / "table" / "images" / f"{name}.png", level=level)
-    rows = ["name,split", "a, train", "b, test", "c ,validation ", "d,unlike_test", "e,unlike_validation", "f,fold_2 "]
+    rows = [
+        "name,split",
+        "a, train",
+        "b, test",
+        "c ,validation ",
+        "d,out_of_distribution_test",
+        "e,out_of_distribution_validation",
+        "f,fold_2 ",
+    ]
     (tmp_path / "table" / "splits.csv").write_text("\n".join(rows))
     for level, folder in enumerate(["train", "val", "test"], 10):
         _save(tmp_path / "folders" / "images" / folder / "a.png", level=level)

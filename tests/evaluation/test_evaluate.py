@@ -13,9 +13,9 @@ from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.errors import InputError
 from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of
-from spotrust_jax.evaluation.evaluate import evaluate, evaluate_unlike
+from spotrust_jax.evaluation.evaluate import evaluate, evaluate_out_of_distribution
 from spotrust_jax.evaluation.figures import Figures
-from spotrust_jax.evaluation.out_of_distribution import best_score, unlike_measures
+from spotrust_jax.evaluation.out_of_distribution import best_score, out_of_distribution_measures
 from spotrust_jax.evaluation.plots import write_plots
 from spotrust_jax.evaluation.summary import summarize
 from spotrust_jax.evaluation.tables import FILES, write_evaluations
@@ -67,7 +67,7 @@ def dataset():
 
 
 @pytest.fixture(scope="module")
-def unlike():
+def ood():
     """Photographs in which the model says that it is uncertain."""
     rng = np.random.default_rng(99)
     return [(str(i), rng.integers(90, 256, (32, 32, 3), np.uint8)) for i in range(6)]
@@ -111,27 +111,27 @@ def test_ignored_pixels_are_as_if_they_were_not_there(dataset, evaluation):
         evaluate("none", Known(), everything, ANALYSIS)
 
 
-def test_unlike_photographs_are_told_apart_as_scikit_learn_says(dataset, evaluation, unlike):
-    found = evaluate_unlike(Known(), unlike, ANALYSIS)
-    labels = [0] * len(dataset) + [1] * len(unlike)
-    scores = [e.image[..., 1].mean() for e in dataset] + [image[..., 1].mean() for _, image in unlike]
-    measures = unlike_measures(evaluation, found, "entropy")
+def test_out_of_distribution_photographs_are_detected_as_scikit_learn_says(dataset, evaluation, ood):
+    found = evaluate_out_of_distribution(Known(), ood, ANALYSIS)
+    labels = [0] * len(dataset) + [1] * len(ood)
+    scores = [e.image[..., 1].mean() for e in dataset] + [image[..., 1].mean() for _, image in ood]
+    measures = out_of_distribution_measures(evaluation, found, "entropy")
     np.testing.assert_allclose(measures["image_auroc"], roc_auc_score(labels, scores), atol=1e-3)
-    pixels = [e.image[..., 1].ravel() for e in dataset] + [image[..., 1].ravel() for _, image in unlike]
+    pixels = [e.image[..., 1].ravel() for e in dataset] + [image[..., 1].ravel() for _, image in ood]
     labels = np.repeat(labels, [len(part) for part in pixels])
     np.testing.assert_allclose(measures["pixel_auroc"], roc_auc_score(labels, np.concatenate(pixels)), atol=1e-3)
-    aurocs = {name: unlike_measures(evaluation, found, name)["image_auroc"] for name in UNCERTAINTIES}
+    aurocs = {name: out_of_distribution_measures(evaluation, found, name)["image_auroc"] for name in UNCERTAINTIES}
     assert aurocs[best_score(evaluation, found)] == max(aurocs.values())
     with pytest.raises(InputError, match="out of distribution"):
-        evaluate_unlike(Known(), [], ANALYSIS)
+        evaluate_out_of_distribution(Known(), [], ANALYSIS)
 
 
-def test_every_file_is_written(dataset, evaluation, unlike, tmp_path):
+def test_every_file_is_written(dataset, evaluation, ood, tmp_path):
     figures = Figures(2)
     look = lambda example, prediction: figures.add("a/b", example, prediction, 0.5)  # noqa: E731
     evaluate("a/b", Known(), dataset, ANALYSIS, look=look)
-    other = lambda image, prediction: figures.add_unlike("a/b", image, prediction, 0.5)  # noqa: E731
-    found = evaluate_unlike(Known(), unlike, ANALYSIS, look=other)
+    other = lambda image, prediction: figures.add_out_of_distribution("a/b", image, prediction, 0.5)  # noqa: E731
+    found = evaluate_out_of_distribution(Known(), ood, ANALYSIS, look=other)
     text = write_evaluations(tmp_path, [evaluation], [found])
     assert "24 images, 6 out of distribution" in text and text.count("| known |") == 2 + 1 + 5 + 5
     rows = list(csv.DictReader((tmp_path / "per_image.csv").open()))

@@ -28,7 +28,7 @@ class _Group(NamedTuple):
 
 
 def split_order(split: str) -> tuple[int, int, str]:
-    """Sort key: what trains first, so folds by number or train, then validation, test and what is unlike both."""
+    """Sort key: folds by number or train first, then validation, test and what is out of distribution."""
     return (SPLITS.index(split) if split in SPLITS else -1, len(split), split)
 
 

@@ -20,12 +20,12 @@ _SKY = [(196, 214, 236), (232, 236, 240), (150, 186, 226), (214, 214, 216)]
 def background(sheet: Sheet) -> np.ndarray:
     """One surrounding, or two that meet at a line: [3, height, width]."""
     first = sheet.choose(_UPPER)(sheet)
-    if sheet.chance(0.35):
+    if sheet.bernoulli(0.35):
         return first
     turn = np.float32(sheet.rng.normal(0, 0.35))
-    edge = sheet.y + turn * sheet.x - np.float32(sheet.between(-0.25, 0.35))
+    edge = sheet.y + turn * sheet.x - np.float32(sheet.uniform(-0.25, 0.35))
     second = sheet.choose(_LOWER)(sheet)
-    if sheet.chance(0.5):  # dark where they meet
+    if sheet.bernoulli(0.5):  # dark where they meet
         second = second * (1 - 0.5 * np.exp(-np.maximum(edge, 0) / 0.05))
     return blend(first, second, step(edge, 2 / sheet.size))
 
@@ -39,10 +39,10 @@ def _plaster(sheet: Sheet) -> np.ndarray:
     """Painted wall: grain, dirt that runs down, perhaps cracks and flaking."""
     wall = _mixed(sheet, _PLASTER, 0.03, 0.04)
     wall = _stained(sheet, wall, 0.6)
-    if sheet.chance(0.4):
+    if sheet.bernoulli(0.4):
         wall = _cracked(sheet, wall)
-    if sheet.chance(0.25):
-        gone = spread(sheet, sheet.noise.ragged) - sheet.between(0.8, 1.8)
+    if sheet.bernoulli(0.25):
+        gone = spread(sheet, sheet.noise.ragged) - sheet.uniform(0.8, 1.8)
         wall = blend(wall, colours.colour_of(sheet, _CONCRETE), step(gone, 0.1))
     return wall
 
@@ -51,19 +51,19 @@ def _concrete(sheet: Sheet) -> np.ndarray:
     """Rough cement, often stained dark or rusty by water."""
     slab = _mixed(sheet, _CONCRETE, 0.08, 0.08)
     slab = _stained(sheet, slab, 0.8)
-    return _cracked(sheet, slab) if sheet.chance(0.3) else slab
+    return _cracked(sheet, slab) if sheet.bernoulli(0.3) else slab
 
 
 def _asphalt(sheet: Sheet) -> np.ndarray:
     """Dark road with pale worn patches, perhaps a painted line."""
     road = _mixed(sheet, _ASPHALT, 0.12, 0.22)
-    if sheet.chance(0.5):
-        worn = spread(sheet, sheet.noise.ragged) - sheet.between(0.5, 1.5)
+    if sheet.bernoulli(0.5):
+        worn = spread(sheet, sheet.noise.ragged) - sheet.uniform(0.5, 1.5)
         road = blend(road, colours.colour_of(sheet, _CONCRETE), 0.8 * step(worn, 0.2))
-    if sheet.chance(0.3):
-        line = np.abs(sheet.y + np.float32(sheet.rng.normal(0, 0.6)) * sheet.x - np.float32(sheet.between(-0.4, 0.4)))
+    if sheet.bernoulli(0.3):
+        line = np.abs(sheet.y + np.float32(sheet.rng.normal(0, 0.6)) * sheet.x - np.float32(sheet.uniform(-0.4, 0.4)))
         yellow = colours.colour_of(sheet, [(214, 170, 60), (230, 230, 224)])
-        road = blend(road, yellow, 0.8 * step(np.float32(sheet.between(0.01, 0.04)) - line, 0.01))
+        road = blend(road, yellow, 0.8 * step(np.float32(sheet.uniform(0.01, 0.04)) - line, 0.01))
     return road
 
 
@@ -71,10 +71,10 @@ def _grass(sheet: Sheet) -> np.ndarray:
     """Blades and gaps, greener or dryer in places, with fallen leaves now and then."""
     blades = spread(sheet, sheet.noise.grain) + 0.6 * spread(sheet, sheet.noise.spots)
     green, dry = colours.colour_of(sheet, _GREEN), colours.colour_of(sheet, [*_SOIL, (170, 150, 96)])
-    patches = step(spread(sheet, sheet.noise.broad) - sheet.between(-0.5, 1.5), 1.0)
+    patches = step(spread(sheet, sheet.noise.broad) - sheet.uniform(-0.5, 1.5), 1.0)
     lawn = blend(green * np.ones_like(sheet.x), dry, patches) * np.clip(1 + 0.35 * blades, 0.15, 2)
-    if sheet.chance(0.4):
-        leaves = spread(sheet, sheet.noise.spots) - sheet.between(1.4, 2.2)
+    if sheet.bernoulli(0.4):
+        leaves = spread(sheet, sheet.noise.spots) - sheet.uniform(1.4, 2.2)
         lawn = blend(lawn, colours.colour_of(sheet, _LEAVES), 0.8 * step(leaves, 0.3))
     return lawn
 
@@ -88,23 +88,23 @@ def _bushes(sheet: Sheet) -> np.ndarray:
     leaves = spread(sheet, sheet.noise.spots) + spread(sheet, sheet.noise.grain)
     light = np.clip(0.75 + 0.3 * clumps + 0.25 * leaves, 0.08, 2)
     bush = colours.colour_of(sheet, _GREEN) * light
-    if sheet.chance(0.4):
-        bush = blend(bush, colours.colour_of(sheet, _SKY), step(leaves - clumps - sheet.between(1.5, 3), 0.3))
+    if sheet.bernoulli(0.4):
+        bush = blend(bush, colours.colour_of(sheet, _SKY), step(leaves - clumps - sheet.uniform(1.5, 3), 0.3))
     return bush
 
 
 def _soil(sheet: Sheet) -> np.ndarray:
     """Earth and stones."""
     earth = _mixed(sheet, _SOIL, 0.15, 0.2)
-    stones = spread(sheet, sheet.noise.spots) + spread(sheet, sheet.noise.ragged) - sheet.between(1.5, 3.2)
+    stones = spread(sheet, sheet.noise.spots) + spread(sheet, sheet.noise.ragged) - sheet.uniform(1.5, 3.2)
     return blend(earth, colours.colour_of(sheet, _CONCRETE) * (1 + 0.2 * stones), step(stones, 0.3))
 
 
 def _wood(sheet: Sheet) -> np.ndarray:
     """Planks with grain, side by side."""
-    u, v = (sheet.x, sheet.y) if sheet.chance(0.5) else (sheet.y, sheet.x)
+    u, v = (sheet.x, sheet.y) if sheet.bernoulli(0.5) else (sheet.y, sheet.x)
     fibres = 1.3 * soft_lookup(sheet, sheet.noise.ragged, 6 * u, 0.3 * v)
-    width = np.float32(sheet.between(0.08, 0.3))
+    width = np.float32(sheet.uniform(0.08, 0.3))
     place = u / width - np.floor(u / width)
     gap = np.exp(-((np.minimum(place, 1 - place) * width / 0.005) ** 2))
     plank = 1 + 0.15 * np.sin(np.floor(u / width) * np.float32(12.9))
@@ -113,9 +113,9 @@ def _wood(sheet: Sheet) -> np.ndarray:
 
 def _paving(sheet: Sheet) -> np.ndarray:
     """Cobbles or slabs seen at an angle, grey or reddish."""
-    nearness = 1 + np.float32(sheet.between(0.2, 1.4)) * sheet.y
+    nearness = 1 + np.float32(sheet.uniform(0.2, 1.4)) * sheet.y
     u, v = sheet.x / nearness * np.float32(1.4), sheet.y / nearness
-    pitch = np.float32(sheet.between(0.05, 0.16))
+    pitch = np.float32(sheet.uniform(0.05, 0.16))
     row = np.floor(v / pitch)
     a, b = u / pitch + 0.5 * row, v / pitch
     inside = np.minimum(0.5 - np.abs(a - np.floor(a) - 0.5), 0.5 - np.abs(b - row - 0.5))
@@ -126,8 +126,8 @@ def _paving(sheet: Sheet) -> np.ndarray:
 
 def _sky(sheet: Sheet) -> np.ndarray:
     """Clear, hazy or clouded, paler towards the horizon."""
-    clouds = soft_lookup(sheet, sheet.noise.broad, 0.7 * sheet.x, 1.3 * sheet.y) - sheet.between(-1.5, 1.5)
-    high = colours.colour_of(sheet, _SKY) * (1 + np.float32(sheet.between(0.0, 0.3)) * sheet.y)
+    clouds = soft_lookup(sheet, sheet.noise.broad, 0.7 * sheet.x, 1.3 * sheet.y) - sheet.uniform(-1.5, 1.5)
+    high = colours.colour_of(sheet, _SKY) * (1 + np.float32(sheet.uniform(0.0, 0.3)) * sheet.y)
     return blend(high, np.full((3, 1, 1), 0.97, np.float32), 0.8 * step(clouds, 2.0))
 
 
@@ -146,8 +146,8 @@ def _buildings(sheet: Sheet) -> np.ndarray:
     ]
     for _ in range(sheet.rng.integers(6, 14)):
         width, height = sheet.rng.exponential(0.12), sheet.rng.exponential(0.1)
-        beside = width - np.abs(sheet.x[0] - np.float32(sheet.between(-0.5, 0.5)))
-        below = height - np.abs(sheet.y[:, 0] - np.float32(sheet.between(-0.5, 0.5)))
+        beside = width - np.abs(sheet.x[0] - np.float32(sheet.uniform(-0.5, 0.5)))
+        below = height - np.abs(sheet.y[:, 0] - np.float32(sheet.uniform(-0.5, 0.5)))
         block = step(beside, 0.015) * step(below, 0.015)[:, None]
         picture = blend(picture, colours.colour_of(sheet, lists[sheet.rng.integers(len(lists))]), block)
     return picture
@@ -169,15 +169,15 @@ def _mixed(sheet: Sheet, tones: list[tuple[int, int, int]], patches: float, grai
 
 
 def _stained(sheet: Sheet, wall: np.ndarray, share: float) -> np.ndarray:
-    if not sheet.chance(share):
+    if not sheet.bernoulli(share):
         return wall
-    stain = soft_lookup(sheet, sheet.noise.ragged, 2 * sheet.x, 0.5 * sheet.y) - sheet.between(-0.5, 1.2)
-    glazes = colours.DIRT_STAINS if sheet.chance(0.75) else colours.RUST_STAINS
-    return tint(wall, colours.colour_of(sheet, glazes), sheet.between(0.3, 1.0) * step(stain, sheet.between(0.5, 2)))
+    stain = soft_lookup(sheet, sheet.noise.ragged, 2 * sheet.x, 0.5 * sheet.y) - sheet.uniform(-0.5, 1.2)
+    glazes = colours.DIRT_STAINS if sheet.bernoulli(0.75) else colours.RUST_STAINS
+    return tint(wall, colours.colour_of(sheet, glazes), sheet.uniform(0.3, 1.0) * step(stain, sheet.uniform(0.5, 2)))
 
 
 def _cracked(sheet: Sheet, wall: np.ndarray) -> np.ndarray:
-    line = np.abs(spread(sheet, sheet.noise.broad) + 0.15 * spread(sheet, sheet.noise.ragged) - sheet.between(-1, 1))
+    line = np.abs(spread(sheet, sheet.noise.broad) + 0.15 * spread(sheet, sheet.noise.ragged) - sheet.uniform(-1, 1))
     return wall * (1 - 0.7 * step(0.01 - line, 0.04))
 
 

@@ -13,12 +13,12 @@ def lit(sheet: Sheet, radiance: np.ndarray) -> np.ndarray:
     slope = sheet.rng.normal(0, 0.35, 2).astype(np.float32)
     light = np.maximum(1 + slope[0] * sheet.x + slope[1] * sheet.y, 0.3)
     for shadow, share in ((_bar_shadow, 0.2), (_leaf_shadow, 0.15), (_fence_shadow, 0.15)):
-        if sheet.chance(share):
-            light = light * (1 - sheet.between(0.25, 0.7) * shadow(sheet))
-    if sheet.chance(0.15):
+        if sheet.bernoulli(share):
+            light = light * (1 - sheet.uniform(0.25, 0.7) * shadow(sheet))
+    if sheet.bernoulli(0.15):
         light = light * _flash(sheet)
-    if sheet.chance(0.4):
-        light = light * (1 - sheet.between(0.3, 1.2) * (sheet.x**2 + sheet.y**2))
+    if sheet.bernoulli(0.4):
+        light = light * (1 - sheet.uniform(0.3, 1.2) * (sheet.x**2 + sheet.y**2))
     return radiance * light * _white_balance(sheet)
 
 
@@ -29,25 +29,25 @@ def _white_balance(sheet: Sheet) -> np.ndarray:
 
 def _bar_shadow(sheet: Sheet) -> np.ndarray:
     """The shadow of something large and straight."""
-    across = _across(sheet) - np.float32(sheet.between(-0.3, 0.3))
-    return step(np.float32(sheet.between(0.08, 0.5)) - np.abs(across), sheet.between(0.005, 0.12))
+    across = _across(sheet) - np.float32(sheet.uniform(-0.3, 0.3))
+    return step(np.float32(sheet.uniform(0.08, 0.5)) - np.abs(across), sheet.uniform(0.005, 0.12))
 
 
 def _fence_shadow(sheet: Sheet) -> np.ndarray:
     """The shadow of railings or beams: stripes."""
-    pitch = np.float32(sheet.between(0.08, 0.4))
+    pitch = np.float32(sheet.uniform(0.08, 0.4))
     across = _across(sheet)
-    stripe = np.abs(across - pitch * np.rint(across / pitch)) - pitch * np.float32(sheet.between(0.1, 0.3))
-    return step(-stripe, sheet.between(0.008, 0.05))
+    stripe = np.abs(across - pitch * np.rint(across / pitch)) - pitch * np.float32(sheet.uniform(0.1, 0.3))
+    return step(-stripe, sheet.uniform(0.008, 0.05))
 
 
 def _leaf_shadow(sheet: Sheet) -> np.ndarray:
     """Dappled light under trees."""
-    return step(spread(sheet, sheet.noise.ragged) - sheet.between(-0.8, 0.8), sheet.between(0.15, 1.0))
+    return step(spread(sheet, sheet.noise.ragged) - sheet.uniform(-0.8, 0.8), sheet.uniform(0.15, 1.0))
 
 
 def _across(sheet: Sheet) -> np.ndarray:
-    angle = sheet.between(0, np.pi)
+    angle = sheet.uniform(0, np.pi)
     return np.float32(np.cos(angle)) * sheet.x + np.float32(np.sin(angle)) * sheet.y
 
 
@@ -55,19 +55,19 @@ def _flash(sheet: Sheet) -> np.ndarray:
     """Bright near the middle, dark around it."""
     centre = sheet.rng.normal(0, 0.15, 2).astype(np.float32)
     distance = (sheet.x - centre[0]) ** 2 + (sheet.y - centre[1]) ** 2
-    return 0.45 + 1.1 * np.exp(-distance / np.float32(sheet.between(0.03, 0.15)))
+    return 0.45 + 1.1 * np.exp(-distance / np.float32(sheet.uniform(0.03, 0.15)))
 
 
 def photograph(sheet: Sheet, radiance: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
     """What the camera makes of radiance [3, height, width]: exposed, blurred, noisy, retouched, compressed."""
     picture = radiance * np.float32(np.exp(sheet.rng.normal(-0.03, 0.2)))
     for _ in range(sheet.choose({0: 0.35, 1: 0.4, 2: 0.15, 4: 0.1})):
-        picture = soften(picture, sheet.between(0.3, 1.0))
+        picture = soften(picture, sheet.uniform(0.3, 1.0))
     grey = (picture * _GREY).sum(0)
-    picture = grey + np.float32(sheet.between(0.55, 1.2)) * (picture - grey) + _sensor_noise(sheet)
+    picture = grey + np.float32(sheet.uniform(0.55, 1.2)) * (picture - grey) + _sensor_noise(sheet)
     picture = _retouched(sheet, np.clip(picture, 0, 1))
-    if sheet.chance(0.6):
-        picture = _compressed(picture, sheet.between(0.01, 0.07))
+    if sheet.bernoulli(0.6):
+        picture = _compressed(picture, sheet.uniform(0.01, 0.07))
     picture = np.clip(picture, 0, 1)
     picture *= 255
     return np.rint(picture, out=picture).astype(np.uint8).transpose(1, 2, 0).copy()
@@ -76,7 +76,7 @@ def photograph(sheet: Sheet, radiance: np.ndarray) -> UInt8[np.ndarray, "height 
 def _sensor_noise(sheet: Sheet) -> np.ndarray:
     """Grain that the channels share, and speckles of colour; one drawing shifted thrice serves all channels."""
     drawn = sheet.rng.standard_normal(sheet.x.shape, np.float32) * np.float32(sheet.rng.exponential(0.008))
-    colour = np.float32(sheet.between(0.2, 1))
+    colour = np.float32(sheet.uniform(0.2, 1))
     return np.stack([drawn + colour * np.roll(drawn, shift) for shift in (100, 2000, 30000)])
 
 
@@ -87,13 +87,13 @@ def _retouched(sheet: Sheet, picture: np.ndarray) -> np.ndarray:
     if kind == "none":
         return picture
     if kind == "stretched":
-        low, high = np.quantile(grey[::3, ::3], (sheet.between(0.0, 0.06), sheet.between(0.93, 1.0)))
+        low, high = np.quantile(grey[::3, ::3], (sheet.uniform(0.0, 0.06), sheet.uniform(0.93, 1.0)))
         return np.clip((picture - np.float32(low)) / np.float32(max(high - low, 0.15)), 0, 1)
     if kind == "equalised":
         equal = _equalised(sheet, grey, 1, 100.0)
     else:
-        equal = _equalised(sheet, grey, int(sheet.rng.integers(4, 9)), sheet.between(1.8, 6))
-    mixed = grey + np.float32(sheet.between(0.5, 1.0)) * (equal - grey)
+        equal = _equalised(sheet, grey, int(sheet.rng.integers(4, 9)), sheet.uniform(1.8, 6))
+    mixed = grey + np.float32(sheet.uniform(0.5, 1.0)) * (equal - grey)
     return np.clip(picture * (mixed / np.maximum(grey, 0.02)), 0, 1)
 
 

@@ -3,19 +3,25 @@
 from collections.abc import Iterator
 
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.synthetic.out_of_distribution import draw_unlike_scene
+from spotrust_jax.data.synthetic.out_of_distribution import draw_out_of_distribution_scene
 from spotrust_jax.data.synthetic.scene import SURVEY_SCENES, SurveyConfig, draw_survey_scene
 from spotrust_jax.errors import InputError
 
-SPLIT_SEEDS = {"train": 0, "validation": 1, "test": 2, "unlike_validation": 3, "unlike_test": 4}
+SPLIT_SEEDS = {
+    "train": 0,
+    "validation": 1,
+    "test": 2,
+    "out_of_distribution_validation": 3,
+    "out_of_distribution_test": 4,
+}
 
 
 class SurveySceneDataset:
     """Scenes `train_0000`, `train_0001`, ... of one split, each its own group, drawn whenever one is asked for.
 
-    The number of the first one may be given; a scene is the same whatever the count. The splits `unlike_validation` and
-    `unlike_test` show no steel, and nothing in them is corroded: what a network finds there, and how sure it is,
-    measures how it behaves out of distribution.
+    The number of the first one may be given; a scene is the same whatever the count. The splits
+    `out_of_distribution_validation` and `out_of_distribution_test` show no steel, and nothing in them is corroded:
+    what a network finds there, and how certain it is, measures how it behaves out of distribution.
 
     Raises:
         InputError: for a split that does not exist, a count below one, a first below zero, or a size below 32 pixels.
@@ -37,7 +43,7 @@ class SurveySceneDataset:
         self._config = config
         self._size = size
         self._seed = SPLIT_SEEDS[split]
-        self._draw = draw_unlike_scene if split.startswith("unlike_") else draw_survey_scene
+        self._draw = draw_out_of_distribution_scene if split.startswith("out_of_distribution_") else draw_survey_scene
 
     def __len__(self) -> int:
         return len(self.names)

@@ -45,4 +45,4 @@ def cast_shadow(sheet: Sheet, canvas: Canvas, alpha: np.ndarray) -> Canvas:
     shadow = np.roll(alpha, tuple(pixels), (0, 1))
     for _ in range(sheet.rng.integers(1, 4)):
         shadow = soften(shadow, 1.0)
-    return canvas._replace(radiance=canvas.radiance * (1 - sheet.between(0.2, 0.6) * shadow))
+    return canvas._replace(radiance=canvas.radiance * (1 - sheet.uniform(0.2, 0.6) * shadow))

@@ -49,9 +49,9 @@ def print_on(picture: np.ndarray, ink: np.ndarray, pattern: np.ndarray, u: np.nd
 def with_time_stamp(sheet: Sheet, picture: np.ndarray) -> np.ndarray:
     """Printed into a corner by the camera, orange or white."""
     pattern = dots(time_stamp(sheet))
-    height = np.float32(sheet.between(0.045, 0.08))
+    height = np.float32(sheet.uniform(0.045, 0.08))
     width = height * np.float32(pattern.shape[1] / pattern.shape[0])
-    u = (sheet.x - np.float32(0.47) + width) / width if sheet.chance(0.7) else (sheet.x + np.float32(0.47)) / width
+    u = (sheet.x - np.float32(0.47) + width) / width if sheet.bernoulli(0.7) else (sheet.x + np.float32(0.47)) / width
     v = (sheet.y - np.float32(0.47) + height) / height
     ink = colours.colour_of(sheet, [(240, 130, 40), (244, 196, 60), (250, 250, 250)])
     return print_on(picture, ink, pattern, u, v)
@@ -60,7 +60,7 @@ def with_time_stamp(sheet: Sheet, picture: np.ndarray) -> np.ndarray:
 def with_lettering(sheet: Sheet, picture: np.ndarray) -> np.ndarray:
     """A word stencilled or sprayed on, at an angle."""
     pattern = dots(words(sheet, int(sheet.rng.integers(2, 9))))
-    u, v, _ = _placed(sheet, sheet.between(0.05, 0.2), pattern.shape[1] / pattern.shape[0])
+    u, v, _ = _placed(sheet, sheet.uniform(0.05, 0.2), pattern.shape[1] / pattern.shape[0])
     lists = (colours.BLACK, colours.PALE, colours.COLOURED, colours.RUSTY)
     return print_on(picture, colours.colour_of(sheet, lists[sheet.rng.integers(4)]), pattern, u, v)
 
@@ -69,11 +69,11 @@ def with_card(sheet: Sheet, picture: np.ndarray, coverage: np.ndarray) -> tuple[
     """A fiducial card, black with a white code, stuck over the picture and over what is corroded under it."""
     cells = int(sheet.rng.integers(3, 6))
     code = np.pad((sheet.rng.random((cells, cells)) < 0.45).astype(np.float32), 1)
-    u, v, pixel = _placed(sheet, float(np.exp(sheet.between(-3, -0.9))), sheet.between(0.6, 1.4))
+    u, v, pixel = _placed(sheet, float(np.exp(sheet.uniform(-3, -0.9))), sheet.uniform(0.6, 1.4))
     card = step(np.minimum(0.5 - np.abs(u - 0.5), 0.5 - np.abs(v - 0.5)), 1.5 * pixel)
-    black = np.float32(sheet.between(0.02, 0.14)) * (1 + 0.2 * (u + v))
+    black = np.float32(sheet.uniform(0.02, 0.14)) * (1 + 0.2 * (u + v))
     picture = blend(picture, np.stack([black, black, 1.1 * black]), card)
-    white = np.full((3, 1, 1), sheet.between(0.75, 1.0), np.float32)
+    white = np.full((3, 1, 1), sheet.uniform(0.75, 1.0), np.float32)
     return print_on(picture, white, code, u, v), coverage * (1 - card)
 
 

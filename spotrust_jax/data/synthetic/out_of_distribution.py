@@ -15,14 +15,14 @@ _WATER = [(70, 100, 110), (50, 80, 110), (90, 100, 80), (40, 60, 70), (110, 96, 
 _DUSK = [(236, 150, 90), (220, 120, 80), (250, 200, 140), (150, 190, 230), (110, 150, 210)]
 
 
-def draw_unlike_scene(
+def draw_out_of_distribution_scene(
     config: SurveyConfig, seed: int, index: int, size: int = 256
 ) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"]]:
     """Image of foliage, water, brick, sky or writing, in turns, and a mask that is false throughout."""
     sheet = blank_sheet(scene_generator(config.version, seed, index), size)
     picture = _KINDS[index % len(_KINDS)](sheet)
     image = photograph(sheet, lit(sheet, picture))
-    if sheet.chance(0.3):
+    if sheet.bernoulli(0.3):
         image = _stamped(sheet, image)
     return image, np.zeros((size, size), bool)
 
@@ -32,7 +32,7 @@ def _foliage(sheet: Sheet) -> np.ndarray:
     season = sheet.rng.permutation(len(_LEAVES))[:3]
     picture = np.full((3, 1, 1), 0.05, np.float32) + 0 * sheet.x
     for depth in range(5):
-        leaf, vein = _leaves(sheet, sheet.between(0.08, 0.2))
+        leaf, vein = _leaves(sheet, sheet.uniform(0.08, 0.2))
         colour = colours.colour_of(sheet, [_LEAVES[season[depth % 3]]]) * np.float32(0.35 + 0.16 * depth)
         picture = picture * (1 - 0.5 * np.roll(leaf, (3, 2), (0, 1)))
         picture = blend(picture, colour * (1 + 0.25 * vein + 0.1 * spread(sheet, sheet.noise.ragged)), leaf)
@@ -44,7 +44,7 @@ def _leaves(sheet: Sheet, pitch: float) -> tuple[np.ndarray, np.ndarray]:
     wander = np.float32(0.06) * spread(sheet, sheet.noise.broad)
     u, v = (sheet.x + wander) / np.float32(pitch), (sheet.y - wander) / np.float32(pitch)
     column, row = np.floor(u), np.floor(v)
-    turn = 6.3 * _scattered(column, row) + np.float32(sheet.between(0, 6))
+    turn = 6.3 * _scattered(column, row) + np.float32(sheet.uniform(0, 6))
     a, b = u - column - np.float32(0.5), v - row - np.float32(0.5)
     along, across = a * np.cos(turn) + b * np.sin(turn), b * np.cos(turn) - a * np.sin(turn)
     leaf = step(0.24 - np.abs(across) - 0.9 * along * along, 0.05)
@@ -58,11 +58,11 @@ def _scattered(column: np.ndarray, row: np.ndarray) -> np.ndarray:
 
 def _water(sheet: Sheet) -> np.ndarray:
     """Ripples that grow towards the camera and mirror the sky in glints."""
-    nearness = np.maximum(1 + np.float32(sheet.between(0.3, 1.6)) * sheet.y, 0.15)
+    nearness = np.maximum(1 + np.float32(sheet.uniform(0.3, 1.6)) * sheet.y, 0.15)
     u, v = sheet.x / nearness, 1 / nearness
     waves = soft_lookup(sheet, sheet.noise.broad, u, 3 * v) + 0.6 * soft_lookup(sheet, sheet.noise.ragged, 2 * u, 5 * v)
     picture = colours.colour_of(sheet, _WATER) * np.clip(1 + 0.3 * waves, 0.2, 2)
-    return blend(picture, colours.colour_of(sheet, _DUSK), step(waves - sheet.between(0.8, 2), 0.6))
+    return blend(picture, colours.colour_of(sheet, _DUSK), step(waves - sheet.uniform(0.8, 2), 0.6))
 
 
 def _brick(sheet: Sheet) -> np.ndarray:
@@ -70,7 +70,7 @@ def _brick(sheet: Sheet) -> np.ndarray:
     turn = np.float32(sheet.rng.normal(0, 0.1))
     nearness = 1 + np.float32(sheet.rng.normal(0, 0.4)) * sheet.x
     u, v = (sheet.x + turn * sheet.y) / nearness, (sheet.y - turn * sheet.x) / nearness
-    height = np.float32(sheet.between(0.04, 0.12))
+    height = np.float32(sheet.uniform(0.04, 0.12))
     row = np.floor(v / height)
     a = u / (np.float32(2.6) * height) + 0.5 * (row % 2)
     column = np.floor(a)
@@ -85,10 +85,10 @@ def _brick(sheet: Sheet) -> np.ndarray:
 def _sky(sheet: Sheet) -> np.ndarray:
     """From clear to sunset, with clouds that are lit from one side."""
     clouds = soft_lookup(sheet, sheet.noise.ragged, 0.6 * sheet.x, 1.2 * sheet.y) + spread(sheet, sheet.noise.broad)
-    height = step(sheet.y - np.float32(sheet.between(-0.3, 0.5)), 1.0)
+    height = step(sheet.y - np.float32(sheet.uniform(-0.3, 0.5)), 1.0)
     picture = blend(colours.colour_of(sheet, _DUSK) * np.ones_like(sheet.x), colours.colour_of(sheet, _DUSK), height)
     relief = 0.8 + 0.8 * np.clip(clouds - np.roll(clouds, 6, 0), -0.5, 0.5)
-    cover = step(clouds - sheet.between(-0.5, 1.5), 1.5)
+    cover = step(clouds - sheet.uniform(-0.5, 1.5), 1.5)
     return blend(picture, colours.colour_of(sheet, [(250, 246, 240), (200, 190, 196), (250, 190, 140)]) * relief, cover)
 
 
@@ -97,7 +97,7 @@ def _writing(sheet: Sheet) -> np.ndarray:
     lists = [colours.PALE, colours.COLOURED, colours.BLACK, colours.RUSTY]
     paper, ink = (colours.colour_of(sheet, lists[i]) for i in sheet.rng.permutation(4)[:2])
     picture = paper * (1 + 0.03 * spread(sheet, sheet.noise.ragged))
-    height, turn = sheet.between(0.05, 0.22), np.float32(sheet.rng.normal(0, 0.15))
+    height, turn = sheet.uniform(0.05, 0.22), np.float32(sheet.rng.normal(0, 0.15))
     u, v = sheet.x + turn * sheet.y + np.float32(0.46), sheet.y - turn * sheet.x
     for line in range(int(0.9 / height)):
         pattern = dots(words(sheet, int(sheet.rng.integers(2, max(3, int(1.3 / height))))))

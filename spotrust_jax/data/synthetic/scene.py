@@ -37,7 +37,7 @@ def draw_survey_scene(
 ) -> tuple[UInt8[np.ndarray, "height width 3"], Bool[np.ndarray, "height width"]]:
     """Image and mask (true where corroded) of one scene, determined by version, size, seed and index alone."""
     sheet = blank_sheet(scene_generator(config.version, seed, index), size)
-    corrodes = not sheet.chance(config.clean_share)
+    corrodes = not sheet.bernoulli(config.clean_share)
     kind = sheet.choose({_surface_scene: 0.42, _part_scene: 0.41, _piece_scene: 0.17})
     canvas = kind(sheet, config, corrodes)
     radiance, coverage = _marked(sheet, canvas)
@@ -45,37 +45,37 @@ def draw_survey_scene(
 
 
 def scene_generator(version: str, seed: int, index: int) -> np.random.Generator:
-    """The chance that one scene is made of."""
+    """The random generator that one scene is drawn with."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([*version.encode(), seed, index])))
 
 
 def _surface_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
     """A plate, floor or tank that fills the image or ends somewhere in it, perhaps with a part in front of it."""
     layer = sheet.choose({surfaces.plates: 0.4, surfaces.tread_plate: 0.4, surfaces.tank: 0.2})(sheet)
-    if sheet.chance(0.3):
+    if sheet.bernoulli(0.3):
         canvas = _empty(background(sheet))
         layer = surfaces.cut_off(sheet, layer)
     else:
         canvas = _empty(np.zeros((3, 1, 1), np.float32) + 0 * sheet.x)
     canvas = _add(sheet, canvas, layer, _fraction(sheet, config) if corrodes else 0.0)
-    return _add_part(sheet, canvas, config, corrodes) if sheet.chance(0.25) else canvas
+    return _add_part(sheet, canvas, config, corrodes) if sheet.bernoulli(0.25) else canvas
 
 
 def _part_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
     """One to three parts in front of their surroundings; the nearest corrodes if anything does."""
     canvas = _empty(background(sheet))
     for _ in range(sheet.rng.integers(0, 3)):
-        canvas = _add_part(sheet, canvas, config, corrodes and sheet.chance(0.6))
+        canvas = _add_part(sheet, canvas, config, corrodes and sheet.bernoulli(0.6))
     return _add_part(sheet, canvas, config, corrodes)
 
 
 def _piece_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
     """A loose piece of steel, corroded nearly all over, or a post that is."""
-    if sheet.chance(0.65):
+    if sheet.bernoulli(0.65):
         canvas, layer = _empty(ground(sheet)), parts.piece(sheet)
     else:
         canvas, layer = _empty(background(sheet)), parts.beam(sheet)
-    return _add(sheet, cast_shadow(sheet, canvas, layer.alpha), layer, sheet.between(0.85, 1.0) if corrodes else 0.0)
+    return _add(sheet, cast_shadow(sheet, canvas, layer.alpha), layer, sheet.uniform(0.85, 1.0) if corrodes else 0.0)
 
 
 def _add_part(sheet: Sheet, canvas: Canvas, config: SurveyConfig, corrodes: bool) -> Canvas:
@@ -97,16 +97,16 @@ def _add(sheet: Sheet, canvas: Canvas, layer: Layer, fraction: float) -> Canvas:
 
 def _fraction(sheet: Sheet, config: SurveyConfig) -> float:
     """Fraction of a part that corrodes: each order of magnitude as often as another, and sometimes nearly all."""
-    if sheet.chance(config.whole_share):
-        return sheet.between(0.8, 1.0)
-    return float(np.exp(sheet.between(*np.log(config.corroded_fraction))))
+    if sheet.bernoulli(config.whole_share):
+        return sheet.uniform(0.8, 1.0)
+    return float(np.exp(sheet.uniform(*np.log(config.corroded_fraction))))
 
 
 def _marked(sheet: Sheet, canvas: Canvas) -> Canvas:
     """With the cards and the writing that inspections and cameras leave."""
     radiance, coverage = canvas
-    if sheet.chance(0.12):
+    if sheet.bernoulli(0.12):
         radiance = with_lettering(sheet, radiance)
-    if sheet.chance(0.55):
+    if sheet.bernoulli(0.55):
         radiance, coverage = with_card(sheet, radiance, coverage)
     return Canvas(radiance, coverage)

@@ -1,4 +1,4 @@
-"""The sheet that a scene is drawn on: chance, pixel coordinates, and fields of noise that everything on it shares.
+"""The sheet that a scene is drawn on: randomness, pixel coordinates, and fields of noise that everything on it shares.
 
 Also the few operations that all drawing is made of; nothing here knows what is drawn.
 """
@@ -34,11 +34,11 @@ class Sheet(NamedTuple):
         """Side of the image in pixels."""
         return len(self.x)
 
-    def chance(self, probability: Number) -> bool:
+    def bernoulli(self, probability: Number) -> bool:
         """True with this probability."""
         return bool(self.rng.random() < probability)
 
-    def between(self, low: Number, high: Number) -> float:
+    def uniform(self, low: Number, high: Number) -> float:
         """A number, all of the range alike."""
         return float(self.rng.uniform(low, high))
 

@@ -23,7 +23,7 @@ SIZE = (96, 72)  # width and height
 
 
 def photograph(seed):
-    """A picture unlike those of other seeds, also for a perceptual hash."""
+    """A picture that differs from those of other seeds, also for a perceptual hash."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8)).resize(SIZE, Image.Resampling.BICUBIC)
     return Image.fromarray(np.clip(np.asarray(coarse) + rng.normal(0, 4, (72, 96, 3)), 0, 255).astype(np.uint8))
@@ -98,8 +98,8 @@ def with_every_fault(root):
     folder.add("grey level", photograph(26), Image.fromarray(np.full(SIZE[::-1], 127, np.uint8)))
     folder.add("green", photograph(27), Image.new("RGB", SIZE, (0, 255, 0)))
     folder.add("blurred", photograph(28), encoded(label(), "JPEG", quality=80), mask_type="jpg")
-    unlike_any_class = encoded(Image.new("RGB", SIZE, (90, 140, 120)), "JPEG")
-    folder.add("beyond tolerance", photograph(29), unlike_any_class, mask_type="jpg")
+    far_from_every_class = encoded(Image.new("RGB", SIZE, (90, 140, 120)), "JPEG")
+    folder.add("beyond tolerance", photograph(29), far_from_every_class, mask_type="jpg")
     folder.add("damaged mask", photograph(30), encoded(label())[:60])
     copy = ImageEnhance.Brightness(photograph(0).resize((80, 60))).enhance(1.1)
     folder.add("copy of 089", encoded(copy, "JPEG"), label(size=(80, 60)), image_type="jpg")
