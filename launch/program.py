@@ -91,7 +91,10 @@ def _told(error: Exception) -> int:
 
 def _help(main: Callable[[], int]) -> str:
     program = sys.modules[main.__module__]
-    return help_of(program, Path(program.__file__).stem)
+    name = Path(program.__file__).stem
+    # Programs outside launch/ are packages that are no commands of spotrust.
+    command = f"python -m {program.__package__}" if name == "__main__" else f"spotrust {name}"
+    return help_of(program, command, __package__)
 
 
 def _parse(arguments: list[str]) -> None:

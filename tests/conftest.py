@@ -21,7 +21,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Tests compile much and compute little; the same holds for the programs that they start.
 jax.config.update("jax_disable_most_optimizations", True)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-install_import_hook("spotrust_jax", "beartype.beartype")
+install_import_hook(["spotrust_jax", "experiments"], "beartype.beartype")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

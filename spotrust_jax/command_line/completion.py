@@ -64,7 +64,8 @@ def words(line: str, commands: list[Command], load: Callable[[str], ModuleType])
     elif before == ["completion"]:
         found = list(_SCRIPTS)
     elif before[0] in names:
-        flags_of = [flag for section in sections(load(before[0])) for flag in section.flags]
+        program = load(before[0])
+        flags_of = [flag for section in sections(program, program.__package__) for flag in section.flags]
         found = ["--help", *(word for flag in flags_of for word in _words(flag, "=" in current))]
     else:
         found = []

@@ -1,4 +1,4 @@
-"""Help of the programs in launch/, from their docstrings and from the flags that they define."""
+"""Help of the programs, from their docstrings and from the flags that they define."""
 
 import ast
 import inspect
@@ -52,23 +52,26 @@ def overview(found: list[Command], description: str) -> str:
     return "\n".join([usage, "", _hanging("", description), "", "commands:", *lines, "", _hanging("", ending)])
 
 
-def help_of(program: ModuleType, name: str) -> str:
-    """What `spotrust NAME --help` prints: what the program does, and its flags with their defaults."""
-    found = sections(program)
+def help_of(program: ModuleType, command: str, launch: str) -> str:
+    """What `COMMAND --help` prints: what the program does, and its flags with their defaults; `launch` as below."""
+    found = sections(program, launch)
     required = [f"--{flag.name}={_kind(flag)}" for section in found for flag in section.flags if is_required(flag)]
-    usage = _hanging("usage: ", " ".join([f"spotrust {name}", *required, "[--flag=value ...]"]))
+    usage = _hanging("usage: ", " ".join([command, *required, "[--flag=value ...]"]))
     lines = [usage, *(f"\n{_paragraph(text)}" for text in inspect.getdoc(program).split("\n\n"))]
     for section in found:
         lines += ["", f"{section.title}:", *map(_flag_lines, section.flags)]
     return "\n".join(lines)
 
 
-def sections(program: ModuleType) -> list[Section]:
-    """The flags of an imported program: its own, those that it shares with others, those of all; none of absl's."""
+def sections(program: ModuleType, launch: str) -> list[Section]:
+    """The flags of an imported program: its own, those that it shares with others, those of all; none of absl's.
+
+    `launch` is the name under which the package of shared flags was imported.
+    """
     by_module = flags.FLAGS.flags_by_module_dict()
     # A program that `python -m` started is registered by the name of its file.
     own = [flag for name in (program.__name__, program.__file__) for flag in by_module.get(name, [])]
-    shared, of_all = f"{program.__package__}.", f"{program.__package__}.program"
+    shared, of_all = f"{launch}.", f"{launch}.program"
     others = [name for name in by_module if name.startswith(shared) and name not in (program.__name__, of_all)]
     found = [Section(_first_sentence(sys.modules[name].__doc__), by_module[name]) for name in others]
     return [Section("Flags", own), *found, Section("Flags of every command", by_module[of_all])]
@@ -120,7 +123,7 @@ def _first_sentence(docstring: str | None) -> str:
 def _paragraph(text: str) -> str:
     """Filled, unless it is of command lines."""
     lines = [line.strip() for line in text.splitlines()]
-    if lines[0].startswith("spotrust "):
+    if lines[0].startswith(("spotrust ", "python -m ")):
         return "\n".join(f"  {line}" for line in lines)
     return _hanging("", " ".join(lines))
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 
-from spotrust_jax.benchmarks.report import environment
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import write_text
 from spotrust_jax.io.byte_sizes import in_words
+from spotrust_jax.training.environment import environment
 from spotrust_jax.training.log import read_journal
 from spotrust_jax.training.memory import peak_memory
 from spotrust_jax.training.run_directory import differences, read_run_config

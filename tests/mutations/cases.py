@@ -383,8 +383,6 @@ def _other_flags(rng: random.Random, material: Material, folder: Path) -> Case:
     program, valid = rng.choice(
         [
             ("demo", {"workdir": "file/x"}),
-            ("study", {"workdir": "out", "data": "nowhere"}),
-            ("benchmark", {"only": "nothing"}),
             ("fleet", {"checkpoint": "nowhere", "input": "file", "output": "out"}),
             ("draw_scenes", {"output": "file/x.png"}),
             ("compare", {"workdir": "nowhere"}),

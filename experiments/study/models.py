@@ -8,10 +8,10 @@ from typing import NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from experiments.study.datasets import Parts
 from spotrust_jax.config import TrainConfig, from_dict
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.inference.segmenter import Segmenter, load
-from spotrust_jax.study.datasets import Parts
 from spotrust_jax.training.loop import train
 from spotrust_jax.training.post_hoc.fit import with_last_layer
 

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
-from spotrust_jax.benchmarks.plain_network import PlainNetwork
+from experiments.benchmarks.measurement import Measurement, summary, timed
+from experiments.benchmarks.plain_network import PlainNetwork
 from spotrust_jax.losses import attenuated_cross_entropy
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.segmenter import ModelConfig, build_network

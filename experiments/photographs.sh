@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains the variants on a folder of labelled photographs, scores them on its test split, and maps photographs without
-# corrosion: the figures of docs/measurements/photographs.md. Usage: launch/photographs.sh DATA OUT_OF_DISTRIBUTION RUNS
+# corrosion: the figures of docs/measurements/photographs.md.
+# Usage: experiments/photographs.sh DATA OUT_OF_DISTRIBUTION RUNS
 set -euo pipefail
 data=$1 out_of_distribution=$2 runs=$3
 

@@ -14,9 +14,9 @@ import jax
 import numpy as np
 from PIL import Image
 
+from experiments.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.batch.folder import analyse_photographs
 from spotrust_jax.batch.photograph_job import Job
-from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.inference.analysis import Analysis, analyse

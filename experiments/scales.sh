@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Scores a model at several scales on the test split, and compares maps of whole photographs with tiled ones: the figures
-# of docs/inference.md. Usage: launch/scales.sh CHECKPOINT DATA RUNS
+# of docs/inference.md. Usage: experiments/scales.sh CHECKPOINT DATA RUNS
 set -euo pipefail
 checkpoint=$1 data=$2 runs=$3
 

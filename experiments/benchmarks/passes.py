@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
-from spotrust_jax.benchmarks.plain_network import PlainNetwork
+from experiments.benchmarks.measurement import Measurement, summary, timed
+from experiments.benchmarks.plain_network import PlainNetwork
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.presets import architecture

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float64, Key, UInt8
 
+from experiments.study.datasets import SIZE, Parts
+from experiments.study.models import Model
 from spotrust_jax.calibration.fitting import conformal_threshold
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.evaluation.calibrate import (
@@ -30,8 +32,6 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.metrics.measures import uncertainty_measures
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 from spotrust_jax.report.review import Ranking
-from spotrust_jax.study.datasets import SIZE, Parts
-from spotrust_jax.study.models import Model
 
 NUM_SAMPLES = 24
 MISS_RATE = 0.1

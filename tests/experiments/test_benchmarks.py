@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spotrust_jax.benchmarks import data, inference, passes, report_page
-from spotrust_jax.benchmarks.measurement import Measurement, summary, throughput
-from spotrust_jax.benchmarks.registry import BENCHMARKS
-from spotrust_jax.benchmarks.report import table, write_json
+from experiments.benchmarks import data, inference, passes, report_page
+from experiments.benchmarks.measurement import Measurement, summary, throughput
+from experiments.benchmarks.registry import BENCHMARKS
+from experiments.benchmarks.report import table, write_json
 from spotrust_jax.models.segmenter import ModelConfig
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_sleeping_takes_time_but_no_processor():
@@ -94,7 +94,7 @@ def test_benchmarks_of_the_report(name, monkeypatch):
 
 
 def test_unknown_benchmark_is_one_line():
-    command = [sys.executable, "-m", "launch.benchmark", "--only=scenes,pipelines"]
+    command = [sys.executable, "-m", "experiments.benchmarks", "--only=scenes,pipelines"]
     result = subprocess.run(
         command, cwd=REPOSITORY, env={**os.environ, "XLA_FLAGS": ""}, capture_output=True, text=True, check=False
     )

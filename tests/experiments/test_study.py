@@ -2,11 +2,19 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from experiments.study import measure as study
+from experiments.study.datasets import SIZE, Parts
+from experiments.study.models import Model
+from experiments.study.tables import write_study
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.evaluation.calibrate import THRESHOLDS, CalibrationData
@@ -15,10 +23,6 @@ from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.metrics.histogram import score_histogram
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.study import measure as study
-from spotrust_jax.study.datasets import SIZE, Parts
-from spotrust_jax.study.models import Model
-from spotrust_jax.study.tables import write_study
 
 CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 128)
 
@@ -117,3 +121,29 @@ def test_promised_miss_rate_is_realised_where_photographs_are_exchangeable():
     rates = study.realised_miss_rates(*parts)
     assert len(rates) == 100
     assert 0.07 < rates.mean() < 0.1 + 2 * rates.std() / 10
+
+
+def program(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.study", *arguments],
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "XLA_FLAGS": "", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_of_the_study_has_its_flags_and_those_of_every_command():
+    result = program("--help")
+    assert result.returncode == 0 and not result.stderr
+    assert result.stdout.startswith("usage: python -m experiments.study [--flag=value ...]\n")
+    assert "\n  python -m experiments.study --workdir=runs/study --data=DATA" in result.stdout
+    for flag in ("--workdir=...", "--data=...", "--[no]full", "--platform=auto|cpu|gpu|tpu"):
+        assert flag in result.stdout
+
+
+def test_study_of_photographs_that_are_not_there_is_one_line(tmp_path):
+    result = program(f"--workdir={tmp_path}/out", "--data=nowhere")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: data set nowhere ") and result.stderr.count("\n") == 1

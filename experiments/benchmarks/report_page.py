@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import psutil
 
+from experiments.benchmarks.inference import random_segmenter, write_photographs
+from experiments.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.batch.folder import analyse_photographs
 from spotrust_jax.batch.photograph_job import Job
-from spotrust_jax.benchmarks.inference import random_segmenter, write_photographs
-from spotrust_jax.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs

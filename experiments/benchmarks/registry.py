@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from spotrust_jax.benchmarks.data import input_pipeline, scenes
-from spotrust_jax.benchmarks.inference import folder, large_image, sizes, start
-from spotrust_jax.benchmarks.measurement import Measurement
-from spotrust_jax.benchmarks.passes import growth, pass_memory, passes
-from spotrust_jax.benchmarks.report_page import report_cost, report_page
-from spotrust_jax.benchmarks.training import compilation, training_step, training_throughput
+from experiments.benchmarks.data import input_pipeline, scenes
+from experiments.benchmarks.inference import folder, large_image, sizes, start
+from experiments.benchmarks.measurement import Measurement
+from experiments.benchmarks.passes import growth, pass_memory, passes
+from experiments.benchmarks.report_page import report_cost, report_page
+from experiments.benchmarks.training import compilation, training_step, training_throughput
 
 BENCHMARKS: dict[str, Callable[[], list[Measurement]]] = {
     "input_pipeline": input_pipeline,

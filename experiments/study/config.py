@@ -1,13 +1,16 @@
 """One of the study's networks, narrow and at 128 x 128: the argument is ensemble, variational or dropout.
 
-python -m launch.train --config=configs/study.py:variational --workdir=runs/study/scenes/variational
-`launch.study` trains all of them, on scenes and on labelled photographs, and measures them.
+python -m launch.train --config=experiments/study/config.py:variational --workdir=runs/study/scenes/variational
+`python -m experiments.study` trains all of them, on scenes and on labelled photographs, and measures them.
 """
+
+from ml_collections import ConfigDict
 
 from spotrust_jax.config import paper_config
 
 
-def get_config(variant: str = "variational"):
+def get_config(variant: str = "variational") -> ConfigDict:
+    """All settings but those of a data set."""
     config = paper_config()
     config.members = 3 if variant == "ensemble" else 1
     config.model.variant = "deterministic" if variant == "ensemble" else variant

@@ -1,6 +1,6 @@
 """Trains and measures all variants, on synthetic scenes and on labelled photographs.
 
-    spotrust study --workdir=runs/study --data=DATA --out_of_distribution=PHOTOGRAPHS
+python -m experiments.study --workdir=runs/study --data=DATA --out_of_distribution=PHOTOGRAPHS
 
 It goes on where it was stopped. With --full it trains four times as long, and on the survey scenes too.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from . import program
+from launch import program
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/study", "Folder for everything that the study writes.")
 _DATA = flags.DEFINE_string("data", None, "Labelled photographs: images/, masks/ and splits.csv; else scenes alone.")
@@ -24,13 +24,13 @@ _LONGER = 4
 
 def main() -> int:
     import jax
-    from spotrust_jax.configs import study
 
+    from experiments.study.config import get_config
+    from experiments.study.datasets import photograph_parts, scene_parts, survey_parts
+    from experiments.study.measure import measure
+    from experiments.study.models import models, train_all
+    from experiments.study.tables import write_study
     from spotrust_jax.io.atomic_files import write_text
-    from spotrust_jax.study.datasets import photograph_parts, scene_parts, survey_parts
-    from spotrust_jax.study.measure import measure
-    from spotrust_jax.study.models import models, train_all
-    from spotrust_jax.study.tables import write_study
 
     start, workdir, texts = time.monotonic(), Path(_WORKDIR.value), []
     data = [scene_parts(_OUT_OF_DISTRIBUTION.value)]
@@ -38,7 +38,7 @@ def main() -> int:
     data += [photograph_parts(Path(_DATA.value), _OUT_OF_DISTRIBUTION.value)] if _DATA.value else []
     for parts in data:
         folder = workdir / parts.name
-        train_all(parts, folder, study.get_config, program.devices(), _LONGER if _FULL.value else 1)
+        train_all(parts, folder, get_config, program.devices(), _LONGER if _FULL.value else 1)
         measured = [measure(model, parts) for model in models(folder, parts.train)]
         texts.append(write_study(folder, parts.name, measured))
         # A program takes hundreds of the 65,530 memory mappings that Linux allows a process, a data set up to 30,000.
@@ -50,9 +50,5 @@ def main() -> int:
     return 0
 
 
-def run() -> None:
-    program.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(main)

@@ -1,12 +1,14 @@
-"""Measures how fast things go on this machine, and prints a table."""
+"""Measures how fast things go on this machine, and prints a table.
+
+python -m experiments.benchmarks --only=passes
+"""
 
 from pathlib import Path
 
 from absl import flags
 
+from launch import program
 from spotrust_jax.errors import InputError
-
-from . import program
 
 _ONLY = flags.DEFINE_list("only", [], "Benchmarks to run, separated by commas; all of them if not given.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures, with device, date and versions.")
@@ -15,8 +17,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures, with d
 def main() -> int:
     from tqdm import tqdm
 
-    from spotrust_jax.benchmarks.registry import BENCHMARKS
-    from spotrust_jax.benchmarks.report import environment, table, write_json
+    from experiments.benchmarks.registry import BENCHMARKS
+    from experiments.benchmarks.report import table, write_json
+    from spotrust_jax.training.environment import environment
 
     names = _ONLY.value or list(BENCHMARKS)
     unknown = [name for name in names if name not in BENCHMARKS]
@@ -30,9 +33,5 @@ def main() -> int:
     return 0
 
 
-def run() -> None:
-    program.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    program.run(main)

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 from PIL import Image
 
-from spotrust_jax.benchmarks.measurement import Measurement, rate, throughput
+from experiments.benchmarks.measurement import Measurement, rate, throughput
 from spotrust_jax.config import AugmentationConfig
 from spotrust_jax.data.augmentation import augment
 from spotrust_jax.data.example import Dataset

@@ -1,0 +1,2 @@
+"""What `python -m experiments.benchmarks` measures: functions that return measurements, listed in
+registry.py."""
