@@ -1,6 +1,6 @@
 """Turns PyTorch or safetensors weights into a checkpoint that the other programs read.
 
-spotrust convert --source=fold0.pt,fold1.pt,fold2.pt --hypes=hypes.json --output=runs/paper
+spotrust convert --source=fold0.pt,fold1.pt,fold2.pt --reference_config=hypes.json --output=runs/paper
 spotrust convert --source=hrnetv2_w48_imagenet.pth --preset=w48 --allow_missing=head --output=runs/imagenet
 """
 
@@ -11,13 +11,15 @@ from . import program
 _SOURCE = flags.DEFINE_list(
     "source", [], "Weight file, several separated by commas, or a glob; several are an ensemble."
 )
-_HYPES = flags.DEFINE_string("hypes", None, "The hyperparameter file (JSON) that belongs to the weights.")
-_PRESET = flags.DEFINE_string("preset", None, "Without a hypes file: architecture, such as w48.")
+_REFERENCE_CONFIG = flags.DEFINE_string(
+    "reference_config", None, "The paper's configuration file (JSON) that belongs to the weights."
+)
+_PRESET = flags.DEFINE_string("preset", None, "Without a reference config: architecture, such as w48.")
 _VARIANT = flags.DEFINE_enum(
-    "variant", None, ["deterministic", "variational", "dropout"], "Without a hypes file: kind of network."
+    "variant", None, ["deterministic", "variational", "dropout"], "Without a reference config: kind of network."
 )
 _MEAN = flags.DEFINE_list(
-    "mean", None, "Channel means R,G,B in units of [0, 1], instead of the hypes file's or ImageNet's."
+    "mean", None, "Channel means R,G,B in units of [0, 1], instead of the reference config's or ImageNet's."
 )
 _STD = flags.DEFINE_list("std", None, "Channel standard deviations, likewise.")
 _ALLOW_MISSING = flags.DEFINE_list(
@@ -32,27 +34,30 @@ def main() -> int:
 
     from spotrust_jax.checkpoints import CheckpointConfig, save_model
     from spotrust_jax.convert.pytorch import convert_files
-    from spotrust_jax.convert.reference_config import choose_hypes
+    from spotrust_jax.convert.reference_config import choose_reference_config
     from spotrust_jax.convert.weight_files import list_weight_files
     from spotrust_jax.errors import InputError
 
     if _OUTPUT.value is None:
         raise InputError("--output is missing: give the folder to write the checkpoint to")
-    hypes = choose_hypes(_HYPES.value, _PRESET.value, _VARIANT.value, mean=_MEAN.value, std=_STD.value)
+    reference = choose_reference_config(
+        _REFERENCE_CONFIG.value, _PRESET.value, _VARIANT.value, mean=_MEAN.value, std=_STD.value
+    )
     paths = list_weight_files(_SOURCE.value)
     key = jax.random.key(_SEED.value)
-    variables, untrained = convert_files(paths, hypes.model, key, allow_missing=_ALLOW_MISSING.value, report=print)
+    variables, untrained = convert_files(paths, reference.model, key, allow_missing=_ALLOW_MISSING.value, report=print)
     config = CheckpointConfig(
-        model=hypes.model,
+        model=reference.model,
         members=len(paths),
-        mean=hypes.mean,
-        std=hypes.std,
-        inference_size=hypes.inference_size,
-        positive_weight=hypes.positive_weight,
+        mean=reference.mean,
+        std=reference.std,
+        inference_size=reference.inference_size,
+        positive_weight=reference.positive_weight,
         untrained=untrained,
     )
     save_model(_OUTPUT.value, variables, config)
-    print(f"{_OUTPUT.value}: {hypes.model.variant} {hypes.model.preset}, {len(paths)} member{'s' * (len(paths) > 1)}")
+    members = f"{len(paths)} member{'s' * (len(paths) > 1)}"
+    print(f"{_OUTPUT.value}: {reference.model.variant} {reference.model.preset}, {members}")
     return 0
 
 

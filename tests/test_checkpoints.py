@@ -27,7 +27,7 @@ from spotrust_jax.checkpoints import (
     save_model,
     save_safetensors,
 )
-from spotrust_jax.convert.reference_config import read_hypes
+from spotrust_jax.convert.reference_config import read_reference_config
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.orbax_reads import quiet_reads
 from spotrust_jax.models.mismatch import MismatchError
@@ -300,7 +300,7 @@ def test_files_of_other_kinds_may_be_pipes_as_well(tmp_path):
     (tmp_path / "run" / "latest" / "3").mkdir(parents=True)
     os.mkfifo(tmp_path / "run" / "latest" / "3" / "_CHECKPOINT_METADATA")
     readers = {
-        "hypes": lambda: read_hypes(tmp_path / "pipe"),
+        "reference_config": lambda: read_reference_config(tmp_path / "pipe"),
         "notes": lambda: checked_in(tmp_path / "pipe"),
         "summary": lambda: read_run(tmp_path),
         "teacher": lambda: load_teacher(tmp_path / "pipe"),

@@ -20,7 +20,7 @@ import pytest
 pytest.importorskip("torch")
 
 from spotrust_jax.convert.pytorch import convert_state
-from spotrust_jax.convert.reference_config import read_hypes
+from spotrust_jax.convert.reference_config import read_reference_config
 from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.models.fast import row_blocks
 from spotrust_jax.models.fast.folding import fold_norms
@@ -76,7 +76,7 @@ def single(released: dict[str, Released], reference: Mapping[str, np.ndarray]) -
 
 def read_released(golden: Path, variant: str) -> Released:
     state = read_state(golden / f"{variant}.state").tensors
-    config = read_hypes(golden / f"{variant}.hypes.json").model
+    config = read_reference_config(golden / f"{variant}.hypes.json").model
     return Released(state, config, convert_state(state, config, jax.random.key(0)).variables)
 
 

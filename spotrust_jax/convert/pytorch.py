@@ -1,6 +1,6 @@
 """PyTorch and safetensors weights of HRNet and of the paper's released models, as variables of this project's networks.
 
-Reading the files is `weight_files.py`'s business; here are the names, the shapes and the account of what matched.
+Matches names and shapes and reports every tensor; weight_files.py reads the files.
 """
 
 import functools
@@ -214,13 +214,13 @@ def _check(account: Account, unfilled: list[str], name: str) -> None:
     """Raises where the file does not fill the network, or belongs to another variant."""
     if any(tensor_name.startswith("bayesConv") for tensor_name in account.unexpected):
         raise InputError(
-            f"{name} has variational layers (bayesConv) and the network has none: give the hypes file that belongs to "
-            f"it, or --variant=variational"
+            f"{name} has variational layers (bayesConv) and the network has none: give the reference config that "
+            f"belongs to it, or --variant=variational"
         )
     if unfilled:
         raise InputError(
             f"{name} does not fill the network ({account.summary()}; first without a value: {unfilled[0]}): give the "
-            f"hypes file that belongs to it, or name what may stay at its initial value, "
+            f"reference config that belongs to it, or name what may stay at its initial value, "
             f"--allow_missing={','.join(ALLOWABLE)}"
         )
 

@@ -1,7 +1,7 @@
-"""The paper's hyperparameter files ("hypes"): which network a weight file belongs to, and what its images look like.
+"""The reference config, the paper's `hypes.json`: the network that a weight file belongs to, and its image statistics.
 
-Training settings in them are not read: `configs/` has this project's own. Weights that come without such a file, as
-ImageNet's do, get the same description from what the user says.
+Its training settings are not read: `configs/` has this project's own. Weights without such a file, as ImageNet's, get
+the same description from flags.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from spotrust_jax.models.segmenter import ModelConfig, Variant
 
 Triple = tuple[float, float, float]
 
-# What weights without a hypes file were normalised by: every published HRNet has seen these.
+# What weights without a reference config were normalised by: every published HRNet has seen these.
 _IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 _IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 # The long side of the paper's photographs.
@@ -29,7 +29,7 @@ _VARIANTS: dict[str, Variant] = {"HRNet": "deterministic", "HRNet_do": "dropout"
 
 
 @dataclasses.dataclass(frozen=True)
-class Hypes:
+class ReferenceConfig:
     """What must be known to use a released weight file.
 
     Attributes:
@@ -46,34 +46,38 @@ class Hypes:
     positive_weight: float
 
 
-def choose_hypes(
+def choose_reference_config(
     path: str | os.PathLike | None,
     preset: str | None,
     variant: Variant | None,
     *,
     mean: Sequence[str] | None = None,
     std: Sequence[str] | None = None,
-) -> Hypes:
-    """What the flags say: a hypes file, or a preset and a variant; in both cases perhaps statistics as texts.
+) -> ReferenceConfig:
+    """What the flags say: a reference config, or a preset and a variant; in both cases perhaps statistics as texts.
 
     Raises:
-        InputError: for both or neither of the two, and as `read_hypes`, `plain_hypes` and `parse_triple` do.
+        InputError: for both or neither of the two, and as the functions that read each.
     """
     statistics = {
         "mean": None if mean is None else parse_triple(mean, "--mean"),
         "std": None if std is None else parse_triple(std, "--std"),
     }
     if path is not None and (preset or variant):
-        raise InputError("--hypes already says which network it is: leave out --preset and --variant")
+        raise InputError("--reference_config already says which network it is: leave out --preset and --variant")
     if path is not None:
-        return read_hypes(path, **statistics)
+        return read_reference_config(path, **statistics)
     if preset is None or variant is None:
-        raise InputError("--hypes is missing: give the weights' hyperparameter file, or --preset and --variant")
-    return plain_hypes(preset, variant, **statistics)
+        raise InputError(
+            "--reference_config is missing: give the weights' hyperparameter file, or --preset and --variant"
+        )
+    return preset_reference_config(preset, variant, **statistics)
 
 
-def read_hypes(path: str | os.PathLike, *, mean: Triple | None = None, std: Triple | None = None) -> Hypes:
-    """Reads a hypes file; `mean` and `std`, where given, replace its `pop_mean` and `pop_std0`.
+def read_reference_config(
+    path: str | os.PathLike, *, mean: Triple | None = None, std: Triple | None = None
+) -> ReferenceConfig:
+    """Reads a reference config; `mean` and `std`, where given, replace its `pop_mean` and `pop_std0`.
 
     Raises:
         InputError: for a file that is missing or no JSON, a field that is missing or of another type, a network that
@@ -82,7 +86,7 @@ def read_hypes(path: str | os.PathLike, *, mean: Triple | None = None, std: Trip
     fields = _Fields(Path(path), _read_json(Path(path)))
     fields.require("arch.num_classes", 1, "a network of one class, corrosion")
     fields.require("arch.ALIGN_CORNERS", False, "interpolation with half-pixel centres")
-    return Hypes(
+    return ReferenceConfig(
         model=_read_model(fields),
         mean=mean or fields.numbers("data.pop_mean", 3),
         std=_read_std(fields) if std is None else check_std(std, "--std"),
@@ -91,15 +95,17 @@ def read_hypes(path: str | os.PathLike, *, mean: Triple | None = None, std: Trip
     )
 
 
-def plain_hypes(preset: str, variant: Variant, *, mean: Triple | None = None, std: Triple | None = None) -> Hypes:
-    """Description of weights that come without a hypes file; ImageNet's channel statistics unless others are given.
+def preset_reference_config(
+    preset: str, variant: Variant, *, mean: Triple | None = None, std: Triple | None = None
+) -> ReferenceConfig:
+    """Description of weights that come without a reference config; by default with ImageNet's channel statistics.
 
     Raises:
         InputError: for a preset that does not exist, or a standard deviation that is not positive.
     """
     model = ModelConfig(variant, preset)
     std = check_std(std or _IMAGENET_STD, "--std")
-    return Hypes(model, mean or _IMAGENET_MEAN, std, _INFERENCE_SIZE, positive_weight=1.0)
+    return ReferenceConfig(model, mean or _IMAGENET_MEAN, std, _INFERENCE_SIZE, positive_weight=1.0)
 
 
 def parse_triple(values: Sequence[str], name: str) -> Triple:
@@ -135,13 +141,13 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     try:
         values = json.loads(read_text(path))
     except OSError as error:
-        raise InputError(f"hypes file {path} cannot be read ({error.strerror}): check the path") from error
+        raise InputError(f"reference config {path} cannot be read ({error.strerror}): check the path") from error
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"hypes file {path} is not JSON ({error}): give the file that belongs to the weights"
+            f"reference config {path} is not JSON ({error}): give the file that belongs to the weights"
         ) from error
     if not isinstance(values, Mapping):
-        raise InputError(f"hypes file {path} is not a JSON object: give the file that belongs to the weights")
+        raise InputError(f"reference config {path} is not a JSON object: give the file that belongs to the weights")
     return values
 
 
@@ -200,7 +206,7 @@ def _presets_of_structure(fields: "_Fields", width: int) -> list[str]:
 
 
 def _structure(shape: Architecture) -> dict[str, Any]:
-    """What a hypes file says of such a network, by field."""
+    """What a reference config says of such a network, by field."""
     extra = "arch.EXTRA.STAGE"
     fields = {f"{extra}1.NUM_BLOCKS": [shape.stage1_blocks], f"{extra}1.NUM_CHANNELS": [shape.stage1_channels]}
     for branches, modules in zip((2, 3, 4), shape.modules, strict=True):
@@ -220,7 +226,9 @@ class _Fields:
         value: Any = self._values
         for part in name.split("."):
             if not isinstance(value, Mapping) or part not in value:
-                raise InputError(f"{self.path} has no field {name}: give the hypes file that belongs to the weights")
+                raise InputError(
+                    f"{self.path} has no field {name}: give the reference config that belongs to the weights"
+                )
             value = value[part]
         if type(value) is not kind:
             raise self.error(name, value, f"expected a value of type {kind.__name__}")

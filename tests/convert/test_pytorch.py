@@ -8,7 +8,7 @@ import safetensors.numpy
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
 from spotrust_jax.convert.pytorch import convert_files, convert_state
-from spotrust_jax.convert.reference_config import read_hypes
+from spotrust_jax.convert.reference_config import read_reference_config
 from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.layers import Policy
@@ -151,11 +151,13 @@ def test_members_draw_what_is_missing_differently(tmp_path, state):
 
 def test_released_file_becomes_a_checkpoint_of_the_same_numbers(tmp_path, golden):
     pytest.importorskip("torch")
-    hypes = read_hypes(golden / "variational.hypes.json")
+    reference = read_reference_config(golden / "variational.hypes.json")
     lines: list[str] = []
-    variables, untrained = convert_files([golden / "variational.state"], hypes.model, KEY, report=lines.append)
+    variables, untrained = convert_files([golden / "variational.state"], reference.model, KEY, report=lines.append)
     assert "ignored: epoch, score, optimizer" in lines[0] and untrained == ()
-    config = CheckpointConfig(hypes.model, 1, hypes.mean, hypes.std, hypes.inference_size, hypes.positive_weight)
+    config = CheckpointConfig(
+        reference.model, 1, reference.mean, reference.std, reference.inference_size, reference.positive_weight
+    )
     save_model(tmp_path / "model", variables, config)
     restored, restored_config = load_model(tmp_path / "model")
     assert restored_config == config

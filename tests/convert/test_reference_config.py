@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from spotrust_jax.convert.reference_config import choose_hypes, read_hypes
+from spotrust_jax.convert.reference_config import choose_reference_config, read_reference_config
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import ModelConfig
 
-# The network of the paper, as its hypes files describe it.
+# The network of the paper, as its reference config describes it.
 W48 = {
     "data": {"pop_mean": [0.6, 0.5, 0.4], "pop_std0": [0.1, 0.2, 0.3], "class_weights": [1.0, 7.035]},
     "arch": {
@@ -27,16 +27,16 @@ W48 = {
 
 
 def edited(field: str, value: object) -> dict:
-    """The hypes of the paper with one field changed, or without it where the value is None."""
-    hypes = json.loads(json.dumps(W48))
+    """The reference config of the paper with one field changed, or without it where the value is None."""
+    reference = json.loads(json.dumps(W48))
     *parents, last = field.split(".")
-    section = hypes
+    section = reference
     for parent in parents:
         section = section[parent]
     section[last] = value
     if value is None:
         del section[last]
-    return hypes
+    return reference
 
 
 def write_json(path: Path, values: object) -> Path:
@@ -44,40 +44,42 @@ def write_json(path: Path, values: object) -> Path:
     return path
 
 
-def test_hypes_of_the_paper(tmp_path):
-    hypes = read_hypes(write_json(tmp_path / "h.json", W48))
-    assert hypes.model == ModelConfig("variational", "w48")
-    assert (hypes.mean, hypes.std) == ((0.6, 0.5, 0.4), (0.1, 0.2, 0.3))
-    assert (hypes.inference_size, hypes.positive_weight) == (640, 7.035)
+def test_reference_config_of_the_paper(tmp_path):
+    reference = read_reference_config(write_json(tmp_path / "h.json", W48))
+    assert reference.model == ModelConfig("variational", "w48")
+    assert (reference.mean, reference.std) == ((0.6, 0.5, 0.4), (0.1, 0.2, 0.3))
+    assert (reference.inference_size, reference.positive_weight) == (640, 7.035)
 
 
 @pytest.mark.parametrize(("name", "variant"), [("HRNet", "deterministic"), ("HRNet_do", "dropout")])
-def test_hypes_name_the_variant(tmp_path, name, variant):
-    assert read_hypes(write_json(tmp_path / "h.json", edited("arch.config", name))).model.variant == variant
+def test_reference_config_names_the_variant(tmp_path, name, variant):
+    assert read_reference_config(write_json(tmp_path / "h.json", edited("arch.config", name))).model.variant == variant
 
 
-def test_hypes_with_another_width_and_kernel(tmp_path):
-    hypes = edited("arch.EXTRA.FINAL_CONV_KERNEL", 3)
+def test_reference_config_with_another_width_and_kernel(tmp_path):
+    reference = edited("arch.EXTRA.FINAL_CONV_KERNEL", 3)
     for stage in (2, 3, 4):
-        hypes["arch"]["EXTRA"][f"STAGE{stage}"]["NUM_CHANNELS"] = [5, 10, 20, 40][:stage]
-    model = read_hypes(write_json(tmp_path / "h.json", hypes)).model
+        reference["arch"]["EXTRA"][f"STAGE{stage}"]["NUM_CHANNELS"] = [5, 10, 20, 40][:stage]
+    model = read_reference_config(write_json(tmp_path / "h.json", reference)).model
     assert (model.preset, model.width, model.final_kernel) == ("w18", 5, 3)
 
 
-def test_hypes_of_the_small_presets(tmp_path):
+def test_reference_config_of_the_small_presets(tmp_path):
     small = {
         "w18_small_v1": ([1], [32], (1, 1, 1), 2, 16),
         "w18_small_v2": ([2], [64], (1, 3, 2), 2, 18),
     }
     for preset, (blocks, channels, modules, per_branch, width) in small.items():
-        hypes = edited("arch.EXTRA.STAGE1", {"NUM_BLOCKS": blocks, "NUM_CHANNELS": channels})
+        reference = edited("arch.EXTRA.STAGE1", {"NUM_BLOCKS": blocks, "NUM_CHANNELS": channels})
         for stage, count in zip((2, 3, 4), modules, strict=True):
-            hypes["arch"]["EXTRA"][f"STAGE{stage}"] = {
+            reference["arch"]["EXTRA"][f"STAGE{stage}"] = {
                 "NUM_MODULES": count,
                 "NUM_BLOCKS": [per_branch] * stage,
                 "NUM_CHANNELS": [width * 2**branch for branch in range(stage)],
             }
-        assert read_hypes(write_json(tmp_path / "h.json", hypes)).model == ModelConfig("variational", preset)
+        assert read_reference_config(write_json(tmp_path / "h.json", reference)).model == ModelConfig(
+            "variational", preset
+        )
 
 
 @pytest.mark.parametrize(
@@ -99,11 +101,11 @@ def test_hypes_of_the_small_presets(tmp_path):
         ("data.class_weights", [1.0, 0.0]),
     ],
 )
-def test_bad_hypes_field_is_named(tmp_path, field, value):
-    for hypes in (edited(field, value), edited(field, None)):
-        path = write_json(tmp_path / "h.json", hypes)
+def test_bad_reference_field_is_named(tmp_path, field, value):
+    for reference in (edited(field, value), edited(field, None)):
+        path = write_json(tmp_path / "h.json", reference)
         with pytest.raises(InputError) as caught:
-            read_hypes(path)
+            read_reference_config(path)
         assert str(path) in str(caught.value)
         assert field in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -112,36 +114,36 @@ def test_bad_hypes_field_is_named(tmp_path, field, value):
 def test_zero_std_is_an_error_until_overridden(tmp_path):
     path = write_json(tmp_path / "h.json", edited("data.pop_std0", [0.2, 0.0, 0.2]))
     with pytest.raises(InputError, match=r"pop_std0.*--mean.*--std"):
-        read_hypes(path)
-    hypes = choose_hypes(path, None, None, mean=["0.1", "0.2", "0.3"], std=["0.4", "0.5", "0.6"])
-    assert (hypes.mean, hypes.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+        read_reference_config(path)
+    reference = choose_reference_config(path, None, None, mean=["0.1", "0.2", "0.3"], std=["0.4", "0.5", "0.6"])
+    assert (reference.mean, reference.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     with pytest.raises(InputError, match="--std"):
-        read_hypes(path, std=(0.2, 0.0, 0.2))
+        read_reference_config(path, std=(0.2, 0.0, 0.2))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\xff"])
-def test_hypes_that_are_no_json(tmp_path, text):
+def test_reference_config_that_is_no_json(tmp_path, text):
     (tmp_path / "h.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=r"h\.json is not"):
-        read_hypes(tmp_path / "h.json")
+        read_reference_config(tmp_path / "h.json")
 
 
-def test_missing_hypes_file(tmp_path):
+def test_missing_reference_config(tmp_path):
     with pytest.raises(InputError, match="No such file"):
-        read_hypes(tmp_path / "none.json")
+        read_reference_config(tmp_path / "none.json")
 
 
-def test_without_hypes_the_flags_say_which_network():
-    hypes = choose_hypes(None, "w32", "dropout")
-    assert hypes.model == ModelConfig("dropout", "w32")
+def test_without_reference_config_the_flags_say_which_network():
+    reference = choose_reference_config(None, "w32", "dropout")
+    assert reference.model == ModelConfig("dropout", "w32")
     # The statistics that torchvision documents for ImageNet.
-    assert (hypes.mean, hypes.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert (reference.mean, reference.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ((None, None, None), "--hypes"),
+        ((None, None, None), "--reference_config"),
         ((None, "w48", None), "--variant"),
         (("h.json", "w48", None), "--preset"),
         ((None, "w49", "dropout"), "w49"),
@@ -149,17 +151,17 @@ def test_without_hypes_the_flags_say_which_network():
 )
 def test_contradicting_or_missing_flags(arguments, named):
     with pytest.raises(InputError, match=named):
-        choose_hypes(*arguments)
+        choose_reference_config(*arguments)
 
 
 @pytest.mark.parametrize("texts", [["1", "2"], ["a", "b", "c"], ["nan", "1", "1"]])
 def test_statistics_must_be_three_numbers(texts):
     with pytest.raises(InputError, match="--mean"):
-        choose_hypes(None, "w48", "dropout", mean=texts)
+        choose_reference_config(None, "w48", "dropout", mean=texts)
 
 
 def test_json_of_endless_depth_is_one_line(tmp_path):
-    path = tmp_path / "hypes.json"
+    path = tmp_path / "reference.json"
     path.write_text("[" * 100_000)
     with pytest.raises(InputError, match="is not JSON"):
-        read_hypes(path)
+        read_reference_config(path)

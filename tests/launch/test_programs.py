@@ -318,7 +318,7 @@ def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
     command = [sys.executable, "-c", "from spotrust_jax.command_line.main import main; main()"]
     arguments = [
         f"--source={golden}/dropout.state",
-        f"--hypes={golden}/dropout.hypes.json",
+        f"--reference_config={golden}/dropout.hypes.json",
         f"--output={tmp_path}/model",
     ]
     done = subprocess.run([*command, "convert", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)

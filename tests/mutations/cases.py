@@ -349,14 +349,17 @@ def _labels(rng: random.Random, material: Material, folder: Path) -> Case:
 
 def _weights(rng: random.Random, material: Material, folder: Path) -> Case:
     weights = copied(material.weights, folder / "weights")
-    valid = {"source": f"weights/{rng.choice(['model.safetensors', 'model.pth'])}", "hypes": "weights/hypes.json"}
+    valid = {
+        "source": f"weights/{rng.choice(['model.safetensors', 'model.pth'])}",
+        "reference_config": "weights/reference.json",
+    }
     valid |= {"output": "out", "allow_missing": "bayesian,aleatoric"}
     arguments = [f"--{name}={value}" for name, value in valid.items()]
     match rng.randrange(5):
         case 0 | 1:
             words = _damage_file(rng, folder / valid["source"])
         case 2:
-            words = _damage_file(rng, folder / valid["hypes"])
+            words = _damage_file(rng, folder / valid["reference_config"])
         case 3:
             (weights / "model.pth").write_bytes(_EXECUTES)
             words, arguments[0] = "a pickle that executes", "--source=weights/model.pth"

@@ -207,11 +207,11 @@ def _write_weights(folder: Path) -> None:
         for stage in (1, 2, 3, 4)
     }
     arch = {"config": "HRNet_var", "num_classes": 1, "image_shape": [3, 480, 640], "ALIGN_CORNERS": False}
-    hypes = {
+    reference = {
         "data": {"pop_mean": [0.6, 0.5, 0.4], "pop_std0": [0.1, 0.2, 0.3], "class_weights": [1.0, 7.035]},
         "arch": {**arch, "EXTRA": {"FINAL_CONV_KERNEL": 1, **stages}},
     }
-    (folder / "hypes.json").write_text(json.dumps(hypes))
+    (folder / "reference.json").write_text(json.dumps(reference))
 
 
 def copied(source: Path, target: Path) -> Path:
