@@ -8,13 +8,15 @@ from pathlib import Path
 
 from absl import flags
 
+from spotrust_jax.data.prepare.readers import FORMATS
+
 from . import program
 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of photographs and labels, or a table; only read.", required=True)
 _FORMAT = flags.DEFINE_string(
     "format",
     "auto",
-    "How they are labelled: folder, tsv, roboflow, labelme, coco, yolo, via, label_studio, or auto.",
+    f"How they are labelled: {', '.join(FORMATS)}. auto recognises the format.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the data set: new, or empty.", required=True)
 _TO = flags.DEFINE_enum("to", "tfds", ["tfds", "folder"], "What to write: a tfds data set, or images and masks.")

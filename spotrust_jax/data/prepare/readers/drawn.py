@@ -1,6 +1,6 @@
-"""What the readers of JSON have in common: entries, one for each photograph that a file labels, become photographs.
+"""What readers of drawn labels share: entries, one for each photograph that a file labels, become photographs.
 
-How the formats write their entries is told in their own modules.
+How a format writes its entries is in its own module.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from spotrust_jax.data.prepare.readers.listing import Reading, name_of, relative
 from spotrust_jax.data.prepare.readers.lookup import Wanted, photographs_meant
 from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.data.split_names import split_named
+from spotrust_jax.io.image_files import is_photograph
 
 
 class Entry(NamedTuple):
@@ -60,8 +61,8 @@ def photographs_of(
     labelled = [image for image in images if isinstance(image, Path)]
     folders = {image.parent for image in labelled} | {root / Path(finding.file).parent for finding in findings}
     known = [*labelled, *(root / finding.file for finding in findings)]
-    missed = unlabelled(root, folders, known, "no .json file that names it")
-    broken = {Path(finding.file).with_suffix("") for finding in findings if finding.file.endswith(".json")}
+    missed = unlabelled(root, folders, known, "no label file that names it")
+    broken = {Path(finding.file).with_suffix("") for finding in findings if not is_photograph(finding.file)}
     found += [finding for finding in missed if Path(finding.file).with_suffix("") not in broken]
     return Reading(photographs, found)
 
