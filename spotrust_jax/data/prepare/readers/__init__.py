@@ -5,7 +5,7 @@ A reader lists photographs and says what is wrong with single ones; pixels are r
 
 from pathlib import Path
 
-from spotrust_jax.data.prepare.readers import coco, folder, label_studio, labelme, roboflow, tsv, via, yolo
+from spotrust_jax.data.prepare.readers import coco, cvat, folder, label_studio, labelme, roboflow, tsv, via, yolo
 from spotrust_jax.data.prepare.readers.ignored import with_ignored
 from spotrust_jax.data.prepare.readers.listing import Reading, given_splits, unique
 from spotrust_jax.data.prepare.readers.tables import with_splits
@@ -15,7 +15,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.io.images import MAX_PIXELS
 
 _MASKS = {"folder": folder, "tsv": tsv, "roboflow": roboflow}
-_DRAWN = {"labelme": labelme, "coco": coco, "yolo": yolo, "via": via, "label_studio": label_studio}
+_DRAWN = {"labelme": labelme, "coco": coco, "cvat": cvat, "yolo": yolo, "via": via, "label_studio": label_studio}
 
 FORMATS = ("auto", *_MASKS, *_DRAWN)
 

@@ -163,6 +163,41 @@ def _coco(root, photographs, segmentations):
     write_json(root / "all.json", {"images": images, "annotations": annotations, "categories": categories})
 
 
+def cvat(root, photographs):
+    _cvat(root, photographs, lambda each: [_cvat_polygon(*shape) for shape in each.shapes])
+
+
+def cvat_masks(root, photographs):
+    _cvat(root, photographs, lambda each: [_cvat_mask(each.mask)] if each.mask.any() else [])
+
+
+def _cvat_polygon(label, points):
+    joined = ";".join(f"{x},{y}" for x, y in points)
+    return f'<polygon label="{label}" source="manual" occluded="0" points="{joined}" z_order="0"></polygon>'
+
+
+def _cvat_mask(mask):
+    """Run lengths row by row within the box around what is painted."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], box.ravel()])))
+    runs = ", ".join(map(str, np.diff([0, *edges, box.size])))
+    place = f'left="{columns[0]}" top="{rows[0]}" width="{box.shape[1]}" height="{box.shape[0]}"'
+    return f'<mask label="rust" source="manual" occluded="0" rle="{runs}" {place} z_order="0"></mask>'
+
+
+def _cvat(root, photographs, shapes):
+    names = "".join(f"<label><name>{name}</name><color>#aa0000</color></label>" for name in CLASSES)
+    images = []
+    for each in photographs:
+        save_photograph(root / "images" / f"{each.name}.png", each)
+        size = f'width="{each.width}" height="{each.height}"'
+        images.append(f'<image id="{each.index}" name="{each.name}.png" {size}>{"".join(shapes(each))}</image>')
+    meta = f"<meta><task><name>survey</name><labels>{names}</labels></task></meta>"
+    document = f"<annotations><version>1.1</version>{meta}{''.join(images)}</annotations>"
+    (root / "annotations.xml").write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{document}\n')
+
+
 def yolo(root, photographs):
     (root / "labels").mkdir()
     (root / "data.yaml").write_text(f"names: [{', '.join(CLASSES)}]\n")
@@ -262,6 +297,8 @@ FORMATS = {
     "labelme masks": (labelme_masks, as_stored),
     "coco": (coco, as_coco_draws),
     "coco run lengths": (coco_runs, as_stored),
+    "cvat": (cvat, as_coco_draws),
+    "cvat masks": (cvat_masks, as_stored),
     "yolo": (yolo, as_coco_draws),
     "via 2": (via_2, as_coco_draws),
     "via 3": (via_3, as_coco_draws),
