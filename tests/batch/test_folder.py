@@ -180,7 +180,7 @@ def test_interrupted_run_leaves_whole_files_only(photographs, job):
 
 
 def test_disk_without_room(photographs, job, monkeypatch):
-    monkeypatch.setattr(job.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 50_000})())
+    monkeypatch.setattr(photograph_job.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 50_000})())
     rows, _ = run(photographs, job)
     assert [row.status for row in rows] == ["ok", "failed", "failed"]
     assert "4,096 pixels, whose maps need about 57.3 kB" in rows[1].message and "make room" in rows[1].message

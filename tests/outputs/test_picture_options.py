@@ -11,6 +11,7 @@ from spotrust_jax.batch.folder import analyse_photographs
 from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
+from spotrust_jax.io import streamed_files
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.picture_options import Extras
 from tests.inference.known_segmenter import KnownSegmenter, known_maps

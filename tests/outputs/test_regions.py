@@ -5,6 +5,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from scipy import ndimage
 
+from spotrust_jax.io import streamed_files
 from spotrust_jax.outputs.outlines import outlines, run_lengths
 from spotrust_jax.outputs.regions import find_regions
 
