@@ -22,7 +22,7 @@ def main() -> int:
     import spotrust_jax
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.review_study import rankings, review_dataset
-    from spotrust_jax.io.atomic_files import write_text
+    from spotrust_jax.io.atomic_files import write_atomically
 
     dataset = open_path(_DATA.value, _SPLIT.value)
     segmenter = mask_flags.prepared(spotrust_jax.load(checkpoint_flags.checkpoint())).spread(program.devices())[0]
@@ -40,7 +40,9 @@ def main() -> int:
     if _OUTPUT.value:
         figures = {name: ranking._asdict() for name, ranking in found.items()}
         photographs = [item._asdict() for item in reviewed]
-        write_text(Path(_OUTPUT.value), json.dumps({"share": _SHARE.value, **figures, "photographs": photographs}))
+        write_atomically(
+            Path(_OUTPUT.value), json.dumps({"share": _SHARE.value, **figures, "photographs": photographs})
+        )
     return 0
 
 

@@ -19,9 +19,9 @@ from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.orbax_reads import quiet_reads, reason
-from spotrust_jax.io.plain_files import special_file
+from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.losses import Bounding
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
@@ -180,10 +180,10 @@ def write_config(folder: str | os.PathLike, config: CheckpointConfig) -> None:
     if jax.process_index() == 0:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG_NAME, json.dumps(to_dict(config), indent=2) + "\n")
+        write_atomically(folder / CONFIG_NAME, json.dumps(to_dict(config), indent=2) + "\n")
 
 
-def require_plain_files(folder: Path) -> None:
+def require_regular_files(folder: Path) -> None:
     """Raises an `InputError` for a pipe or a device in a folder of checkpoints: Orbax would wait for its contents."""
     if found := special_file(folder):
         raise InputError(
@@ -197,7 +197,7 @@ def model_manager(folder: str | os.PathLike, *, in_background: bool = False) -> 
     Raises:
         InputError: where a pipe or a device is in the folder.
     """
-    require_plain_files(Path(folder))
+    require_regular_files(Path(folder))
     import orbax.checkpoint as ocp  # noqa: PLC0415
     from etils import epath  # noqa: PLC0415
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from spotrust_jax.config import to_dict
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.io.atomic_files import atomic_file
 from spotrust_jax.models.mismatch import differences
 from spotrust_jax.models.segmenter import ModelConfig, Variables
 
@@ -62,7 +62,7 @@ def write_variables(path: Path, variables: Variables, model: ModelConfig) -> Non
     """
     tensors = {name: _half(name, np.asarray(leaf)) for name, leaf in flatten_dict(variables, sep="/").items()}
     metadata = {_NETWORK: _text(model), _CONTENTS: _digest(tensors)}
-    with replacing(path) as partial:
+    with atomic_file(path) as partial:
         # save_file would leave a file that nobody else on the machine may read.
         partial.write_bytes(save(tensors, metadata=metadata))
 

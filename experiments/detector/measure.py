@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.io.atomic_files import atomic_file
 
 EDGES = np.linspace(-12.0, 12.0, 2401)
 """Of the bins, in logits of the raw probability; what lies beyond counts in the outer bins."""
@@ -66,7 +66,7 @@ def measure(segmenter: Segmenter, photographs: Sequence[Photograph], scale: int)
 def save(measured: Measured, path: Path) -> None:
     """As a compressed numpy file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial, partial.open("wb") as file:
+    with atomic_file(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **measured._asdict())
 
 

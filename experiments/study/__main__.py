@@ -30,7 +30,7 @@ def main() -> int:
     from experiments.study.measure import measure
     from experiments.study.models import models, train_all
     from experiments.study.tables import write_study
-    from spotrust_jax.io.atomic_files import write_text
+    from spotrust_jax.io.atomic_files import write_atomically
 
     start, workdir, texts = time.monotonic(), Path(_WORKDIR.value), []
     data = [scene_parts(_OUT_OF_DISTRIBUTION.value)]
@@ -45,7 +45,7 @@ def main() -> int:
         jax.clear_caches()
     minutes = (time.monotonic() - start) / 60
     texts.append(f"{minutes:.0f} minutes on {jax.devices()[0].device_kind}, jax {jax.__version__}.\n")
-    write_text(workdir / "study.md", "\n".join(texts))
+    write_atomically(workdir / "study.md", "\n".join(texts))
     print("\n".join(texts))
     return 0
 

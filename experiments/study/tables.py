@@ -11,7 +11,7 @@ from experiments.study.measure import MISS_RATE, REVIEWED, Measured
 from spotrust_jax.evaluation.plots import write_plots
 from spotrust_jax.evaluation.summary import Measure, summarize, summarize_out_of_distribution
 from spotrust_jax.evaluation.tables import with_interval, write_evaluations
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 
 Row = dict[str, Any]
@@ -55,8 +55,8 @@ def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
     text = "\n".join(
         [f"## {name.capitalize()}", "", *(_markdown(title, rows) for title, rows in tables.items() if rows)]
     )
-    write_text(folder / "study.md", text)
-    write_text(folder / "study.json", json.dumps(tables, indent=2) + "\n")
+    write_atomically(folder / "study.md", text)
+    write_atomically(folder / "study.json", json.dumps(tables, indent=2) + "\n")
     return text
 
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from spotrust_jax.batch.written_files import FOLDER, read_record
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.preprocessing import Photograph
-from spotrust_jax.io.atomic_files import write_text
-from spotrust_jax.io.plain_files import read_text
+from spotrust_jax.io.atomic_files import write_atomically
+from spotrust_jax.io.regular_files import read_text
 from spotrust_jax.outputs.map_files import beside
 from spotrust_jax.outputs.summary import Row
 
@@ -79,7 +79,7 @@ class Records:
         """Says which files are to be written, so that whoever comes upon one knows it for ours; nothing is done yet."""
         path = self._path(photograph)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps({"files": dict.fromkeys(map(self._name, files))}))
+        write_atomically(path, json.dumps({"files": dict.fromkeys(map(self._name, files))}))
 
     def save(self, photograph: Photograph, truth: Path | None, row: Row, files: list[Path]) -> None:
         """Says that a photograph is done, once its files are there; those that an earlier run left stay ours."""
@@ -88,7 +88,7 @@ class Records:
         there = dict.fromkeys([*files, *filter(Path.exists, earlier)])
         sizes = {self._name(file): self.state(file).size for file in there}
         record = {"inputs": self._inputs(photograph, truth), "files": sizes, "row": dataclasses.asdict(row)}
-        write_text(path, json.dumps(record))
+        write_atomically(path, json.dumps(record))
 
     def state(self, path: Path) -> FileState:
         """Of one of the files; an `OSError` where there is none."""
@@ -106,7 +106,7 @@ class Records:
             return
         there = {name: os.stat(self.output / name).st_size for name in sizes if (self.output / name).exists()}
         if there:
-            write_text(path, json.dumps({"files": there}))
+            write_atomically(path, json.dumps({"files": there}))
         else:
             path.unlink()
 

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from spotrust_jax.io.atomic_files import write_text
-from spotrust_jax.io.plain_files import read_text
+from spotrust_jax.io.atomic_files import write_atomically
+from spotrust_jax.io.regular_files import read_text
 
 FOLDER = ".records"
 """Hidden folder of the records, in the folder that the files are written into."""
@@ -44,7 +44,7 @@ def record_folder(output: Path, files: Path, partial: Path) -> None:
     place = files.relative_to(output).as_posix()
     sizes = {f"{place}/{file.name}": os.stat(file).st_size for file in partial.iterdir()}
     (output / FOLDER).mkdir(exist_ok=True)
-    write_text(output / FOLDER / f".{files.name}.json", json.dumps({"files": sizes}))
+    write_atomically(output / FOLDER / f".{files.name}.json", json.dumps({"files": sizes}))
 
 
 def _written_near(places: Iterable[Path]) -> dict[Path, int | None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.plain_files import read_text
+from spotrust_jax.io.regular_files import read_text
 from spotrust_jax.models.presets import PRESETS, Architecture
 from spotrust_jax.models.segmenter import ModelConfig, Variant
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spotrust_jax.evaluation.evaluate import Evaluation
-from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.io.atomic_files import atomic_file
 from spotrust_jax.metrics.measures import patch_scores
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 from spotrust_jax.metrics.ranking import risk_curve
@@ -36,7 +36,7 @@ def _write(path: Path, columns: int, draw: Callable[[np.ndarray], None]) -> None
     figure = Figure(figsize=(4.2 * columns, 4.2), layout="constrained")
     axes = figure.subplots(1, columns, squeeze=False)[0]
     draw(axes)
-    with replacing(path) as partial:
+    with atomic_file(path) as partial:
         figure.savefig(partial, dpi=110, format="png")
 
 

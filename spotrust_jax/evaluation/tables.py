@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution
 from spotrust_jax.evaluation.summary import AVERAGES, Measure, summarize
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
 from spotrust_jax.metrics.masks import Confusion, Scores, scores
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
@@ -74,7 +74,7 @@ def write_evaluations(
     rows = [measure for found in measures for measure in found]
     contents = (text, csv_text(Measure._fields, rows), json.dumps(records, indent=2) + "\n", _per_image(pairs))
     for name, content in zip(FILES, contents, strict=True):
-        write_text(folder / name, content)
+        write_atomically(folder / name, content)
     return text
 
 

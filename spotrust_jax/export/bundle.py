@@ -15,8 +15,8 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.export.example_programs import usage_text
 from spotrust_jax.export.stablehlo import KEY_IMPLEMENTATION, PLATFORMS, write_program
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.io.atomic_files import whole_folder
-from spotrust_jax.io.plain_files import special_file
+from spotrust_jax.io.atomic_files import atomic_folder
+from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import ModelConfig
@@ -117,7 +117,7 @@ def write_bundle(segmenter: Segmenter, output: str | os.PathLike, *, onnx: bool)
     if onnx:
         _require_onnx(segmenter)
     try:
-        with whole_folder(output) as folder, mismatch_told(segmenter.variables, segmenter.config.model):
+        with atomic_folder(output) as folder, mismatch_told(segmenter.variables, segmenter.config.model):
             _fill(segmenter, folder, onnx=onnx)
     except OSError as error:
         reason = error.strerror or error

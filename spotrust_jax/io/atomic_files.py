@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A hidden name beside `path` to write to; it becomes `path` when the block ends well, and else goes away.
 
     It is on the disk before it gets its name, so that also after a loss of power there is the old file or the new one.
@@ -23,18 +23,18 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Writes a text in one step, as UTF-8 and with the ends of lines that it has.
 
     What has no UTF-8, as in names of files in another encoding, becomes the escape that JSON has for it.
     """
-    with replacing(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_bytes(text.encode(errors="backslashreplace"))
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty hidden folder beside `path`, as in `replacing`; `path` must not exist."""
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty hidden folder beside `path`, as in `atomic_file`; `path` must not exist."""
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

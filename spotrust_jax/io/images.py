@@ -1,12 +1,11 @@
 """Photographs and masks from single files, and their resizing.
 
-Which files belong together is folder.py's business, which photographs to predict on inference/preprocessing.py's.
+data/folder.py pairs the files of a data set, inference/preprocessing.py lists the photographs to predict on.
 """
 
 import contextlib
 import errno
 import os
-import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.colour import to_rgb
 from spotrust_jax.io.image_files import RAW, RAW_EXTENSIONS, READS_HEIF, WITHOUT_HEIF, why_unread
+from spotrust_jax.io.regular_files import is_special
 
 MAX_PIXELS = 500_000_000
 
@@ -265,12 +265,12 @@ def _check_kind(kind: str, path: str | os.PathLike) -> None:
     if Path(path).suffix.lower() in RAW_EXTENSIONS:
         raise InputError(f"{kind} {path} {RAW}")
     try:
-        mode = os.stat(path).st_mode
+        special = is_special(Path(path))
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise InputError(f"{kind} {path} is a link that leads to itself: remove it") from error
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+    if special:
         raise InputError(f"{kind} {path} is no file with content, but a pipe or a device: remove it")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from isal import isal_zlib
 from jaxtyping import Float16, Float32, UInt8, UInt16
 
-from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.io.atomic_files import atomic_file
 
 # Pixels worked on at once; most photographs are smaller.
 _PIXELS_AT_ONCE = 4_000_000
@@ -83,7 +83,7 @@ class PngWriter:
 @contextlib.contextmanager
 def png(path: Path, height: int, width: int, *, grey: bool = False, description: str = "") -> Iterator[PngWriter]:
     """A PNG to write rows to, there once it is whole; `description`, in ASCII, is kept in it."""
-    with replacing(path) as partial, partial.open("wb") as file:
+    with atomic_file(path) as partial, partial.open("wb") as file:
         writer = PngWriter(file, height, width, grey=grey, description=description)
         yield writer
         writer.finish()
@@ -92,7 +92,7 @@ def png(path: Path, height: int, width: int, *, grey: bool = False, description:
 def write_npz(path: Path, maps: Mapping[str, Rows], height: int, width: int) -> None:
     """An .npz of float16 arrays, lightly compressed: zlib's usual level takes twice as long for a tenth less."""
     header = {"descr": "<f2", "fortran_order": False, "shape": (height, width)}
-    with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with atomic_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, rows in maps.items():
             # A ZipInfo is stored unless it says otherwise; a name gets what the archive says.
             member_name = f"{name}.npy"
@@ -107,7 +107,7 @@ def write_tiff(path: Path, maps: Mapping[str, Rows], height: int, width: int) ->
     """A BigTIFF of tiles, float32 with the precision of float16: one page for each map, described by its name."""
     import tifffile  # noqa: PLC0415 - a fifth of a second, for the few photographs that are so large
 
-    with replacing(path) as partial, tifffile.TiffWriter(partial, bigtiff=True) as file:
+    with atomic_file(path) as partial, tifffile.TiffWriter(partial, bigtiff=True) as file:
         for name, rows in maps.items():
             file.write(
                 _tiff_tiles(rows, height, width),

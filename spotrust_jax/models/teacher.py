@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 
 from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.atomic_files import replacing
-from spotrust_jax.io.plain_files import require_plain
+from spotrust_jax.io.atomic_files import atomic_file
+from spotrust_jax.io.regular_files import require_regular
 
 STRIDES = (4, 8, 16, 32)
 """Pixels of the image along each side of one cell of the teacher's features."""
@@ -132,7 +132,7 @@ def save_teacher(teacher: Teacher, path: str | os.PathLike) -> None:
     """Writes weights as float16 to an .npz file of 10 MB, for machines that have neither package nor PyTorch."""
     leaves = jax.tree_util.tree_leaves_with_path(teacher)
     arrays = {jax.tree_util.keystr(place): np.asarray(leaf, np.float16) for place, leaf in leaves}
-    with replacing(Path(path)) as partial, partial.open("wb") as file:
+    with atomic_file(Path(path)) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -213,7 +213,7 @@ def _read_npz(path: Path) -> Teacher:
         return file[name].astype(leaf.dtype)
 
     try:
-        require_plain(path)
+        require_regular(path)
         with np.load(path, allow_pickle=False) as file:
             return jax.tree_util.tree_map_with_path(checked, weight_shapes())
     except FileNotFoundError as error:

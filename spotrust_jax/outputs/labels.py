@@ -14,9 +14,9 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.atomic_files import replacing, write_text
+from spotrust_jax.io.atomic_files import atomic_file, write_atomically
 from spotrust_jax.io.images import read_image, read_label_pixels, size_text
-from spotrust_jax.io.plain_files import read_text
+from spotrust_jax.io.regular_files import read_text
 from spotrust_jax.outputs.map_files import beside
 from spotrust_jax.outputs.outlines import Outline, Ring, outlines
 from spotrust_jax.outputs.summary import Row
@@ -85,7 +85,9 @@ def write_label(predictions: Path, row: Row, output: Path, *, smallest: int = 1)
     height, width = mask.shape
     document = {"version": _VERSION, "flags": {}, "shapes": shapes, "imagePath": name, "imageData": None}
     path = beside(output / stem, ".json")
-    write_text(path, json.dumps(document | {"imageHeight": height, "imageWidth": width}, indent=1, ensure_ascii=False))
+    write_atomically(
+        path, json.dumps(document | {"imageHeight": height, "imageWidth": width}, indent=1, ensure_ascii=False)
+    )
     return path
 
 
@@ -183,7 +185,7 @@ def _require_photograph(source: Path, shape: tuple[int, int]) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        with replacing(target) as partial:
+        with atomic_file(target) as partial:
             shutil.copyfile(source, partial)
     except OSError as error:
         remedy = "put it back where it was predicted from"

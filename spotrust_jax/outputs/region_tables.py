@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jaxtyping import Int32
 from numpy import ndarray
 
-from spotrust_jax.io.atomic_files import replacing, write_text
+from spotrust_jax.io.atomic_files import atomic_file, write_atomically
 from spotrust_jax.io.csv_tables import csv_text
 from spotrust_jax.outputs.geography import Georeference, Place
 from spotrust_jax.outputs.outlines import Outline, outlines, run_lengths
@@ -69,7 +69,7 @@ def write_geojson(path: Path, labels: Int32[ndarray, "height width"], lines: Seq
     units = "ground" if reference else "pixels"
     noted = {"note": place.note} if place.note else {}
     head = {"type": "FeatureCollection", "coordinates": units, **noted, **named}
-    write_text(path, json.dumps({**head, "features": features}))
+    write_atomically(path, json.dumps({**head, "features": features}))
 
 
 def write_csv(path: Path, photographs: Iterable[tuple[Row, Sequence[Region]]]) -> None:
@@ -80,7 +80,7 @@ def write_csv(path: Path, photographs: Iterable[tuple[Row, Sequence[Region]]]) -
         for row, lines in photographs
         for line in lines
     )
-    write_text(path, csv_text(["photograph", "outputs", *Region._fields, *place], rows))
+    write_atomically(path, csv_text(["photograph", "outputs", *Region._fields, *place], rows))
 
 
 def write_coco(path: Path, photographs: Iterable[tuple[Row, Sequence[Region], Sequence[str]]]) -> None:
@@ -89,7 +89,7 @@ def write_coco(path: Path, photographs: Iterable[tuple[Row, Sequence[Region], Se
     The file is written as they come, so that many photographs take no more memory than one.
     """
     images, count = [], 0
-    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write('{"info": {"description": "Corroded regions"}, ')
         file.write('"categories": [{"id": 1, "name": "corrosion", "supercategory": "damage"}], "annotations": [')
         for number, (row, lines, runs) in enumerate(photographs, 1):

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from spotrust_jax.io.atomic_files import replacing
+from spotrust_jax.io.atomic_files import atomic_file
 
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (128, 128, 128)
 CYAN, RED = (0, 255, 255), (255, 0, 0)
@@ -173,7 +173,7 @@ def panel(pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], titles: Sequence[str])
 
 def save_picture(picture: UInt8[np.ndarray, "height width 3"], path: str | os.PathLike[str]) -> None:
     """Write a PNG in one step: a reader sees the old file or the whole new one, whatever happens. The folder exists."""
-    with replacing(Path(path)) as partial:
+    with atomic_file(Path(path)) as partial:
         # Pillow's own level takes more than twice as long, for photographs that are a few per cent smaller.
         Image.fromarray(picture).save(partial, format="PNG", compress_level=1)
 

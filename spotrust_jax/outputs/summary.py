@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
 from spotrust_jax.metrics.masks import scores
 from spotrust_jax.outputs.map_files import Measured
@@ -117,4 +117,4 @@ def write_summary(folder: Path, rows: Sequence[Row], name: str = "summary") -> N
     table = csv_text([field.name for field in dataclasses.fields(Row)], (record.values() for record in records))
     texts = {"json": json.dumps(records, indent=2, ensure_ascii=False) + "\n", "csv": table}
     for extension, text in texts.items():
-        write_text(folder / f"{name}.{extension}", text)
+        write_atomically(folder / f"{name}.{extension}", text)

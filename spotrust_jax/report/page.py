@@ -18,7 +18,7 @@ from spotrust_jax.batch.written_files import record_folder
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
-from spotrust_jax.io.atomic_files import replacing, whole_folder
+from spotrust_jax.io.atomic_files import atomic_file, atomic_folder
 from spotrust_jax.outputs.rendering import scale_colours
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.report.levels import slider_steps
@@ -107,7 +107,7 @@ def _render(path: Path, content: dict) -> None:
     environment.filters |= {"percent": _percent, "number": _number}
     environment.trim_blocks = environment.lstrip_blocks = True
     try:
-        with replacing(path) as partial, partial.open("w", encoding="utf-8", errors="replace") as file:
+        with atomic_file(path) as partial, partial.open("w", encoding="utf-8", errors="replace") as file:
             file.writelines(environment.get_template(_TEMPLATE).generate(content))
     except jinja2.UndefinedError as error:
         raise InputError(f"template {_ASSETS / _TEMPLATE} asks for a field that there is not: {error}") from error
@@ -146,7 +146,7 @@ def _details(output: Path, rows: Sequence[Row]) -> Iterator[Markup]:
 
 def _write_files(output: Path, files: Path, rows: Sequence[Row]) -> None:
     """Parts under numbers instead of names, so that no name needs to survive being an address."""
-    with whole_folder(files) as partial:
+    with atomic_folder(files) as partial:
         for number, row in enumerate(rows):
             _same_file(detail_part(output, row.outputs), partial / f"{number:06}.js")
             _same_file(thumbnail_part(output, row.outputs), partial / f"{number:06}.jpg")

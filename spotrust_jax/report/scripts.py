@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 
 FOLDER = ".report"
 """Hidden folder of the parts of a report, in the output folder."""
@@ -30,7 +30,7 @@ def script_json(value: Any) -> str:
 def write_detail(path: Path, detail: dict[str, Any]) -> None:
     """Writes a part as a script that hands it to the page."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, f"{_OPENING}{script_json(detail)}{_CLOSING}")
+    write_atomically(path, f"{_OPENING}{script_json(detail)}{_CLOSING}")
 
 
 def detail_json(path: Path) -> str:

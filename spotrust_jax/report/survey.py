@@ -13,8 +13,8 @@ from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.area_interval import AreaInterval, why_no_draws
 from spotrust_jax.inference.preprocessing import Photograph
-from spotrust_jax.io.atomic_files import replacing, write_text
-from spotrust_jax.io.plain_files import read_text
+from spotrust_jax.io.atomic_files import atomic_file, write_atomically
+from spotrust_jax.io.regular_files import read_text
 from spotrust_jax.io.streamed_files import on_disk, windows
 from spotrust_jax.outputs.geography import read_place
 from spotrust_jax.outputs.map_files import Result, beside
@@ -205,8 +205,8 @@ def _write_parts(
     }
     write_detail(detail_part(output, stem), detail)
     part = {"regions": lines, "runs": compressed_regions(regions)}
-    write_text(regions_part(output, stem), json.dumps(part))
-    with replacing(thumbnail_part(output, stem)) as partial:
+    write_atomically(regions_part(output, stem), json.dumps(part))
+    with atomic_file(thumbnail_part(output, stem)) as partial:
         partial.write_bytes(preview.thumbnail(small, shown[..., 0] > threshold))
 
 

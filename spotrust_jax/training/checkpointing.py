@@ -23,7 +23,7 @@ from spotrust_jax.checkpoints import (
     CheckpointConfig,
     model_manager,
     read_config,
-    require_plain_files,
+    require_regular_files,
     save_model,
     write_config,
 )
@@ -63,7 +63,7 @@ class LatestState:
 
     def __init__(self, workdir: Path, grid: DeviceGrid):
         self._workdir, self._grid = workdir.resolve(), grid
-        require_plain_files(self._workdir / "latest")
+        require_regular_files(self._workdir / "latest")
         options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=True)
         self._manager = ocp.CheckpointManager(epath.Path(self._workdir / "latest"), options=options)
         self._written = self._manager.latest_step()

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tensorboardX import SummaryWriter
 
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 
 JOURNAL_NAME = "metrics.jsonl"
 
@@ -28,7 +28,7 @@ class Journal:
             return
         self._lines = workdir / JOURNAL_NAME
         kept = [row for row in read_journal(workdir) if row["epoch"] <= epochs]
-        write_text(self._lines, "".join(json.dumps(row) + "\n" for row in kept))
+        write_atomically(self._lines, "".join(json.dumps(row) + "\n" for row in kept))
         # Whoever reads the events drops those that an interrupted run wrote after its last state.
         self._events = SummaryWriter(str(workdir / "events"), purge_step=steps + 1 if steps else None)
 

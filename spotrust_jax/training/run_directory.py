@@ -14,7 +14,7 @@ from spotrust_jax.config import DataConfig, TrainConfig, to_dict
 from spotrust_jax.data.datasets import training_statistics
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.training.fine_tuning import check_start
 
 CONFIG_NAME = "config.json"
@@ -116,7 +116,7 @@ def _write(path: Path, values: dict) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(values, indent=2) + "\n")
+        write_atomically(path, json.dumps(values, indent=2) + "\n")
     except OSError as error:
         raise InputError(f"{path.parent} cannot be written ({error.strerror}): give another --workdir") from error
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.atomic_files import write_text
+from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.byte_sizes import in_words
 from spotrust_jax.training.environment import environment
 from spotrust_jax.training.log import read_journal
@@ -60,7 +60,7 @@ def write_summary(workdir: Path, steps: int, best: Sequence[dict[str, Any]], par
         "peak_gib": {name: round(value, 2) for name, value in peak_memory(jax.local_devices()).items()},
         "config": read_run_config(workdir),
     }
-    write_text(workdir / SUMMARY_NAME, json.dumps(summary, indent=2) + "\n")
+    write_atomically(workdir / SUMMARY_NAME, json.dumps(summary, indent=2) + "\n")
 
 
 def _says_what(name: str) -> bool:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from spotrust_jax.io.atomic_files import replacing, whole_folder, write_text
+from spotrust_jax.io.atomic_files import atomic_file, atomic_folder, write_atomically
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def events(monkeypatch):
 
 
 def test_file_is_on_the_disk_before_it_has_its_name(tmp_path, events):
-    write_text(tmp_path / "a.txt", "new")
+    write_atomically(tmp_path / "a.txt", "new")
     assert events == [("flush", ".a.txt.partial"), ("name", "a.txt")]
-    with pytest.raises(OSError), replacing(tmp_path / "a.txt") as partial:
+    with pytest.raises(OSError), atomic_file(tmp_path / "a.txt") as partial:
         partial.write_text("half")
         raise OSError
     assert (tmp_path / "a.txt").read_text() == "new" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_folder_is_on_the_disk_before_it_has_its_name(tmp_path, events):
-    with whole_folder(tmp_path / "out") as partial:
+    with atomic_folder(tmp_path / "out") as partial:
         (partial / "below").mkdir()
         (partial / "below" / "a.txt").write_text("x")
     assert events[-1] == ("name", "out")
@@ -37,5 +37,5 @@ def test_folder_is_on_the_disk_before_it_has_its_name(tmp_path, events):
 
 
 def test_text_that_has_no_utf8(tmp_path):
-    write_text(tmp_path / "a.json", '"ü \udcff"')
+    write_atomically(tmp_path / "a.json", '"ü \udcff"')
     assert (tmp_path / "a.json").read_bytes() == '"ü \\udcff"'.encode()

@@ -1,4 +1,4 @@
-"""Files whose reading ends: whoever reads a pipe or a device in the place of one may wait for ever."""
+"""Regular files, whose reading ends: reading a pipe or a device in the place of one may wait for ever."""
 
 import errno
 import os
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def read_text(path: Path, errors: str = "strict") -> str:
-    """Contents of a file in UTF-8; an `OSError` where it is not there, or a pipe or a device."""
-    require_plain(path)
+    """Contents of a file in UTF-8; an `OSError` where it is missing, or is a pipe or a device."""
+    require_regular(path)
     return path.read_text(encoding="utf-8", errors=errors)
 
 
-def require_plain(path: Path) -> None:
+def require_regular(path: Path) -> None:
     """Raises an `OSError` unless `path` is a file or a folder."""
     if is_special(path):
         raise OSError(errno.EINVAL, "it is a pipe or a device, no file", str(path))
@@ -25,5 +25,5 @@ def is_special(path: Path) -> bool:
 
 
 def special_file(folder: Path) -> Path | None:
-    """A pipe, socket or device in or below a folder, where there is one; links that lead nowhere are none."""
+    """A pipe, socket or device in or below a folder, if there is one; dangling links are ignored."""
     return next((path for path in sorted(folder.rglob("*")) if path.exists() and is_special(path)), None)
