@@ -35,8 +35,8 @@ def main() -> int:
     from spotrust_jax.checkpoints import CheckpointConfig, save_model
     from spotrust_jax.convert.pytorch import convert_files
     from spotrust_jax.convert.reference_config import choose_reference_config
-    from spotrust_jax.convert.weight_files import list_weight_files
     from spotrust_jax.errors import InputError
+    from spotrust_jax.io.weight_files import list_weight_files
 
     if _OUTPUT.value is None:
         raise InputError("--output is missing: give the folder to write the checkpoint to")

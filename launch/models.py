@@ -7,7 +7,7 @@ from . import program
 
 
 def main() -> int:
-    from spotrust_jax.pretrained.listing import list_models
+    from spotrust_jax.command_line.model_list import list_models
 
     print(list_models())
     return 0

@@ -86,7 +86,7 @@ def _shard() -> tuple[int, int]:
 
 def _require_no_other_summary(folder: Path, suffix: str, report: bool) -> None:
     """Raises an `InputError` for a file of a summary's or a report's name in a folder where no run has been."""
-    from spotrust_jax.batch.written_files import FOLDER
+    from spotrust_jax.io.written_files import FOLDER
 
     names = [f"summary{suffix}.csv", f"summary{suffix}.json"]
     if report:

@@ -21,7 +21,7 @@ pytest.importorskip("torch")
 
 from spotrust_jax.convert.pytorch import convert_state
 from spotrust_jax.convert.reference_config import read_reference_config
-from spotrust_jax.convert.weight_files import read_state
+from spotrust_jax.io.weight_files import read_state
 from spotrust_jax.models.fast import row_blocks
 from spotrust_jax.models.fast.folding import fold_norms
 from spotrust_jax.models.layers import Policy

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from pyarrow import fs
 
 from spotrust_jax.batch.records import FileState
-from spotrust_jax.batch.written_files import FOLDER, read_record
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.preprocessing import distinct_stems
 from spotrust_jax.io.image_files import is_photograph, without_originals
+from spotrust_jax.io.written_files import FOLDER, read_record
 
 
 class Store(NamedTuple):

@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float32, UInt8
 
 from spotrust_jax.batch.ground_truth import Truths
 from spotrust_jax.batch.records import Records
-from spotrust_jax.batch.written_files import without_written
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
@@ -26,6 +25,7 @@ from spotrust_jax.inference.tiling import Allocate, in_memory
 from spotrust_jax.io.byte_sizes import in_words
 from spotrust_jax.io.images import count_pixels, mask_limit, read_image, read_mask, size_text
 from spotrust_jax.io.streamed_files import on_disk
+from spotrust_jax.io.written_files import without_written
 from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS, Result, beside, map_endings, write_maps

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from spotrust_jax.batch.written_files import FOLDER, read_record
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.regular_files import read_text
+from spotrust_jax.io.written_files import FOLDER, read_record
 from spotrust_jax.outputs.map_files import beside
 from spotrust_jax.outputs.summary import Row
 

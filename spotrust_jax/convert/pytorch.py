@@ -1,6 +1,6 @@
 """PyTorch and safetensors weights of HRNet and of the paper's released models, as variables of this project's networks.
 
-Matches names and shapes and reports every tensor; weight_files.py reads the files.
+Matches names and shapes and reports every tensor; io/weight_files.py reads the files.
 """
 
 import functools
@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.weight_files import read_state
 from spotrust_jax.models.segmenter import ModelConfig, Variables, initial_variables, variable_shapes
 
 # A path in our tree, without its leaf, and the PyTorch module it corresponds to. The released names are those of the

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.report.preview import small_photograph
+from spotrust_jax.outputs.rendering import small_photograph
 from spotrust_jax.report.review import Ranking, evaluate_ranking, review_score, unfamiliarity
 
 # What an order by the score is compared with: orders by its parts.

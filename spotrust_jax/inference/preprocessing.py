@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from spotrust_jax.batch.written_files import without_written
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.image_files import (
     IMAGE_EXTENSIONS,
@@ -25,6 +24,7 @@ from spotrust_jax.io.image_files import (
     without_originals,
 )
 from spotrust_jax.io.images import read_image, resize_image
+from spotrust_jax.io.written_files import without_written
 
 
 class Photograph(NamedTuple):

@@ -17,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.colour import to_rgb
+from spotrust_jax.io.image_errors import BLANK_PIXELS, COPY_AGAIN, check_size, damaged
 from spotrust_jax.io.image_files import RAW, RAW_EXTENSIONS, READS_HEIF, WITHOUT_HEIF, why_unread
 from spotrust_jax.io.regular_files import is_special
 
@@ -28,13 +29,6 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000", "AVIF", "PP
 # How files begin that others than Pillow read: from the 5th byte on, and at once.
 _HEIF_BRANDS = frozenset(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-# A photograph enlarged five times has 58 as JPEG of the lowest quality and 124 as WebP; one colour has 270 as PNG.
-_BLANK_PIXELS_PER_BYTE = 200
-# Below, a blank picture does no harm.
-_BLANK_PIXELS = 50_000_000
-
-_COPY_AGAIN = "copy it again or convert it to PNG"
 
 _JPEG = ("JPEG", "MPO")
 
@@ -85,7 +79,7 @@ def count_pixels(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> in
 
 def mask_limit(shape: tuple[int, ...]) -> int:
     """Pixels that the mask of a photograph [height, width, ...] may have: no larger one is decoded to compare sizes."""
-    return max(_BLANK_PIXELS, shape[0] * shape[1])
+    return max(BLANK_PIXELS, shape[0] * shape[1])
 
 
 def read_mask(path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS) -> Bool[np.ndarray, "height width"]:
@@ -216,39 +210,8 @@ def _opened(kind: str, path: str | os.PathLike, max_pixels: int) -> Iterator[Ima
         raise InputError(f"{kind} {path} cannot be decoded ({reason}): copy it again or convert it to PNG") from error
 
 
-class TooLargeError(InputError):
-    """An image of more pixels than may be decoded.
-
-    Attributes:
-        size: how many, in words.
-        claim: what there is to say of a file that is too small for them, otherwise nothing.
-    """
-
-    def __init__(self, name: str, size: str, max_pixels: int, claim: str):
-        super().__init__(f"{name} has {size}, more than {max_pixels:,}: save it smaller or cut it into parts")
-        self.size, self.claim = size, claim
-
-
 class _UnknownTiffError(InputError):
     """A TIFF that Pillow does not know, or that is damaged."""
-
-
-def damaged(kind: str, path: str | os.PathLike) -> InputError:
-    """What there is to say of a file that nothing can open."""
-    return InputError(f"{kind} {path} is damaged or not a JPEG, PNG, TIFF, BMP or WebP image: {_COPY_AGAIN}")
-
-
-def check_size(kind: str, path: str | os.PathLike, size: tuple[int, int], max_pixels: int) -> None:
-    """Refuse by width and height in the header alone; Pillow itself refuses an image without pixels."""
-    width, height = size
-    pixels, stored = width * height, os.path.getsize(path)
-    shown = f"{width} x {height} = {pixels:,} pixels"
-    blank = pixels > _BLANK_PIXELS_PER_BYTE * stored
-    claim = f"{kind} {path} claims {shown} in {stored:,} bytes: it is blank or made to fill the memory, remove it"
-    if pixels > max_pixels:
-        raise TooLargeError(f"{kind} {path}", shown, max_pixels, claim if blank else "")
-    if kind == "photograph" and blank and pixels > _BLANK_PIXELS:
-        raise InputError(claim)
 
 
 def _formats() -> tuple[str, ...]:
@@ -295,7 +258,7 @@ def _unidentified(kind: str, path: str | os.PathLike) -> InputError:
     with open(path, "rb") as file:
         start = file.read(12)
     if not start:
-        return InputError(f"{kind} {path} is empty: {_COPY_AGAIN}")
+        return InputError(f"{kind} {path} is empty: {COPY_AGAIN}")
     if reason := WITHOUT_HEIF if start[4:] in _HEIF_BRANDS and not READS_HEIF else why_unread(path):
         return InputError(f"{kind} {path} {reason}")
     if kind == "photograph" and start[:4] in _TIFF_STARTS:

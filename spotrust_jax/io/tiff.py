@@ -16,7 +16,7 @@ from tifffile import EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.colour import eight_bits, to_rgb
-from spotrust_jax.io.images import check_size, damaged
+from spotrust_jax.io.image_errors import check_size, damaged
 
 AllocateImage = Callable[[tuple[int, int, int]], UInt8[np.ndarray, "height width 3"]]
 

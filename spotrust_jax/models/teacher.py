@@ -17,10 +17,10 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import atomic_file
 from spotrust_jax.io.regular_files import require_regular
+from spotrust_jax.io.weight_files import read_state
 
 STRIDES = (4, 8, 16, 32)
 """Pixels of the image along each side of one cell of the teacher's features."""

@@ -15,7 +15,6 @@ from spotrust_jax.inference.preprocessing import restore_map
 from spotrust_jax.io.streamed_files import PngWriter, png, windows
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.map_files import SHOWN, Result, Scale, beside, map_pictures, scales
-from spotrust_jax.report.preview import small_photograph
 
 _TITLES = {
     "overlay": "Corrosion",
@@ -78,7 +77,7 @@ def panel_picture(
     result: Result, style: rendering.Style = rendering.PAPER_STYLE
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Photograph, overlay and maps side by side, small enough for a screen."""
-    small = small_photograph(result.image)
+    small = rendering.small_photograph(result.image)
     prediction = result.prediction.map(lambda values: _reduced(values, *small.shape[:2]))
     pictures = map_pictures(small, prediction, result.threshold, style=style)
     scale = _probability_scale(style.palette)

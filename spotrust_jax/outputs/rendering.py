@@ -20,6 +20,7 @@ BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (128, 128, 128)
 CYAN, RED = (0, 255, 255), (255, 0, 0)
 
 _SMALLEST_FONT = 12  # pixels; below that digits run together
+_SMALL_SIDE = 1280  # pixels, the longest of a small photograph
 
 
 class Palette(NamedTuple):
@@ -281,3 +282,12 @@ def _round_numbers(lower: float, upper: float) -> list[float]:
 def _rounded(value: float) -> float:
     """Take away what binary arithmetic added: 3 * 0.1 is 0.3."""
     return float(f"{value:.12g}")
+
+
+def small_photograph(image: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    """At most 1280 pixels long; of very large ones not every pixel is read."""
+    longest = max(image.shape[:2])
+    step = max(1, longest // (2 * _SMALL_SIDE))
+    picture = Image.fromarray(np.ascontiguousarray(image[::step, ::step]))
+    picture.thumbnail((_SMALL_SIDE, _SMALL_SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(picture)

@@ -14,11 +14,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from spotrust_jax.batch.written_files import record_folder
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.io.atomic_files import atomic_file, atomic_folder
+from spotrust_jax.io.written_files import record_folder
 from spotrust_jax.outputs.rendering import scale_colours
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.report.levels import slider_steps

@@ -12,7 +12,7 @@ from spotrust_jax.outputs import rendering
 MAP_SIDE = 640
 """Longest side, in pixels, of the maps in a page; each of their pixels is one of the photograph's."""
 
-_PHOTOGRAPH_SIDE, _THUMBNAIL_SIDE = 1280, 320
+_THUMBNAIL_SIDE = 320
 _QUALITY = 82
 
 
@@ -25,15 +25,6 @@ def map_places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         for shown, side in zip(sides, (height, width), strict=True)
     )
     return rows, columns
-
-
-def small_photograph(image: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "height width 3"]:
-    """At most 1280 pixels long; of very large ones not every pixel is read."""
-    longest = max(image.shape[:2])
-    step = max(1, longest // (2 * _PHOTOGRAPH_SIDE))
-    picture = Image.fromarray(np.ascontiguousarray(image[::step, ::step]))
-    picture.thumbnail((_PHOTOGRAPH_SIDE, _PHOTOGRAPH_SIDE), Image.Resampling.BILINEAR)
-    return np.asarray(picture)
 
 
 def thumbnail(photograph: UInt8[np.ndarray, "_ _ 3"], mask: Bool[np.ndarray, "_ _"]) -> bytes:

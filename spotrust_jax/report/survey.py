@@ -20,7 +20,7 @@ from spotrust_jax.outputs.geography import read_place
 from spotrust_jax.outputs.map_files import Result, beside
 from spotrust_jax.outputs.region_tables import Region, compressed_regions, region_lines, write_geojson
 from spotrust_jax.outputs.regions import Regions, find_regions
-from spotrust_jax.outputs.rendering import display_range
+from spotrust_jax.outputs.rendering import display_range, small_photograph
 from spotrust_jax.outputs.scale_marker import SMALLEST, marker_side
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.report import preview
@@ -91,7 +91,7 @@ def write_survey(
         row: its line, with the figures of its maps.
         result: the maps, with entropy and mutual information.
     """
-    small = preview.small_photograph(result.image)
+    small = small_photograph(result.image)
     millimetres, note = survey.scale(result.image)
     regions = _regions(result, survey.smallest(millimetres), output)
     lines = region_lines(regions, millimetres)

@@ -14,10 +14,10 @@ from spotrust_jax.batch.folder import analyse_photographs
 from spotrust_jax.batch.ground_truth import Truths
 from spotrust_jax.batch.photograph_job import Job, possible_files, require_apart, require_ours
 from spotrust_jax.batch.records import only_run
-from spotrust_jax.batch.written_files import read_record
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
+from spotrust_jax.io.written_files import read_record
 from spotrust_jax.outputs.map_files import write_maps
 from spotrust_jax.outputs.picture_options import Extras
 from spotrust_jax.report.publish import publish

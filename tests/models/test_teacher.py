@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.convert.weight_files import read_state
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.weight_files import read_state
 from spotrust_jax.models import teacher
 from spotrust_jax.models.teacher import CHANNELS, STRIDES, load_teacher, save_teacher, teacher_features, weight_shapes
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from spotrust_jax.convert.weight_files import list_weight_files, read_state
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.weight_files import list_weight_files, read_state
 
 TENSORS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "a.count": np.array(7)}
 

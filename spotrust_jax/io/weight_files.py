@@ -1,4 +1,4 @@
-"""Weight files of other frameworks as numpy arrays by name; what the names mean is `convert.py`'s business.
+"""Weight files of other frameworks as numpy arrays by name. What the names mean is convert/'s part.
 
 PyTorch files are pickles, and a pickle can run any code: tensors, containers and numpy scalars are read, nothing else.
 """
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.weights import read_tensors
+from spotrust_jax.io.tensor_files import read_tensors
 
 # Entries of a training checkpoint that hold the state dict.
 _STATE_ENTRIES = ("state_dict", "model_state_dict", "model_state", "model")
