@@ -9,7 +9,7 @@ _TILE_SIZE = flags.DEFINE_integer(
     "tile_size", None, "Longest side analysed in one piece; 1024, or the trained scale where that is more."
 )
 _OVERLAP = flags.DEFINE_integer("overlap", None, "Pixels that neighbouring tiles share; an eighth of tile_size.")
-_TTA = flags.DEFINE_bool("tta", False, "Test-time augmentation: mirrored, turned and scaled views; 8 times as slow.")
+_TTA = flags.DEFINE_bool("tta", False, "Test-time augmentation: mirrored, turned, scaled; 8 times as slow.")
 
 
 def analysis(config):

@@ -144,7 +144,7 @@ class CheckpointConfig:
     def map_names(self) -> tuple[str, ...]:
         """The maps that the model gives; members and passes share the epistemic variance where there are both."""
         names = ("probability", "epistemic", "log_variance")
-        return (*names, "between_members") if self.members > 1 and self.model.stochastic else names
+        return (*names, "ensemble_spread") if self.members > 1 and self.model.stochastic else names
 
 
 def save_model(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig, step: int = 0) -> None:

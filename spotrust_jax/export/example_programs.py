@@ -43,7 +43,7 @@ mask = maps["probability"] >= {threshold}
 - The last argument is the number of passes of each network, at least 1; more make the maps less noisy.
 - `probability` of corrosion is in [0, 1]; `epistemic` is its standard deviation over passes and networks, in [0, 0.5];
   `log_variance` is the logarithm of the cross-entropy that the network expects at each pixel. Several stochastic
-  networks also give `between_members`, the standard deviation of their own mean probabilities.
+  networks also give `ensemble_spread`, the standard deviation of their own mean probabilities.
 
 `checkpoint` holds the same weights for the library (`spotrust_jax.load("checkpoint")`), `bundle.json` says all of this
 to programs. Newer versions of jax read `model.stablehlo` for at least half a year.

@@ -1,6 +1,6 @@
-"""One photograph of any size through a segmenter at the scale it knows, whole or in tiles, in one view or several.
+"""One photograph of any size through a segmenter at the scale it was trained at, whole or in tiles.
 
-The maps here have the size of the analysis; outputs.py brings them to the photograph's, part by part.
+The maps here have the size of the analysis; the writers in outputs/ bring them to the photograph's, part by part.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.preprocessing import fit_image, restore_map
-from spotrust_jax.inference.test_time_augmentation import VIEWS, combine, put_back, show
+from spotrust_jax.inference.test_time_augmentation import AUGMENTATIONS, combine
 from spotrust_jax.inference.tiling import Allocate, Canvas, Tile, crop, in_memory, plan_tiles
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.random import content_keys
@@ -59,7 +59,7 @@ class Analysis:
         seed: of all noise.
         tile_size: longest side, a multiple of 32, of what the network sees at once; what is larger is tiled.
         overlap: pixels that neighbouring tiles share, a multiple of 32, at most half a tile.
-        augment: whether each photograph is seen in all of `VIEWS`.
+        augment: whether there is test-time augmentation, by all of `AUGMENTATIONS`.
         decomposed: whether entropy, mutual information and variance within passes are wanted too.
     """
 
@@ -155,7 +155,7 @@ def analyse(
         allocate: makes the maps, from their shape, that tiles are blended into.
         between_tiles: called before each tile; what it raises ends the analysis.
         area_threshold: calibrated probability from which the pixels of a single pass count as corroded, where the
-            areas of the passes are wanted too; of several views, those of the first.
+            areas of the passes are wanted too; with test-time augmentation, those of the photograph as it is.
         key: of all noise; by default the one of the analysis' seed.
     """
     sized = fit_image(image, analysis.shape(*image.shape[:2]))
@@ -199,9 +199,10 @@ def _analyse_part(
     asked = analysis.num_samples, analysis.decomposed
     if not analysis.augment:
         return segmenter.predict_part(part, key, tile, *asked, count)
-    seen = []
-    for number, view in enumerate(VIEWS):
-        noise = tile * len(VIEWS) + number
-        prediction = segmenter.predict_part(show(view, part), key, noise, *asked, None if number else count)
-        seen.append(put_back(view, prediction, *part.shape[:2]))
-    return combine(seen)
+    found = []
+    for number, augmentation in enumerate(AUGMENTATIONS):
+        noise = tile * len(AUGMENTATIONS) + number
+        image, counted = augmentation.image(part), None if number else count
+        prediction = segmenter.predict_part(image, key, noise, *asked, counted)
+        found.append(augmentation.restored(prediction, *part.shape[:2]))
+    return combine(found)

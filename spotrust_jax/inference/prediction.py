@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
 
-DEVIATIONS = ("epistemic", "between_members", "augmentation")
+DEVIATIONS = ("epistemic", "ensemble_spread", "augmentation")
 """Maps that are standard deviations: their squares average, not they themselves."""
 
 
@@ -22,7 +22,7 @@ class Prediction:
         epistemic: standard deviation of the raw probability over passes and members, in [0, 0.5].
         log_variance: aleatoric log variance, mean over members: the log of the cross-entropy that the network expects.
         threshold: the model's probability threshold.
-        between_members: of an ensemble of stochastic members, standard deviation of the members' own mean
+        ensemble_spread: of an ensemble of stochastic members, standard deviation of the members' own mean
             probabilities, in [0, 0.5]: what its square leaves of the epistemic variance is within members.
         augmentation: with test-time augmentation, standard deviation of the mean probability over the views, in
             [0, 0.5]; the other maps are then means over the views, deviations of the variance.
@@ -34,7 +34,7 @@ class Prediction:
     epistemic: Float32[np.ndarray, "*batch height width"]
     log_variance: Float32[np.ndarray, "*batch height width"]
     threshold: float
-    between_members: Float32[np.ndarray, "*batch height width"] | None = None
+    ensemble_spread: Float32[np.ndarray, "*batch height width"] | None = None
     augmentation: Float32[np.ndarray, "*batch height width"] | None = None
     entropy: Float32[np.ndarray, "*batch height width"] | None = None
     mutual_information: Float32[np.ndarray, "*batch height width"] | None = None

@@ -29,8 +29,8 @@ _RANGE_VALUES = 1_000_000
 SHOWN = {
     "epistemic": ("epistemic", "standard deviation of the probability", 0.0),
     "log_variance": ("aleatoric", "log variance", None),
-    "between_members": ("between_members", "standard deviation between members", 0.0),
-    "augmentation": ("augmentation", "standard deviation over views", 0.0),
+    "ensemble_spread": ("ensemble_spread", "standard deviation between members", 0.0),
+    "augmentation": ("augmentation", "standard deviation over augmentations", 0.0),
 }
 """Maps that are shown in viridis: the picture's name, the label of its bar, and the lower end of its range."""
 
@@ -97,7 +97,7 @@ def map_pictures(
     truth: Bool[np.ndarray, "height width"] | None = None,
     style: rendering.Style = rendering.PAPER_STYLE,
 ) -> dict[str, UInt8[np.ndarray, "_height _width 3"]]:
-    """Pictures by name: mask, overlay, epistemic, aleatoric and, where there are views or a truth, one for each."""
+    """Pictures by name: mask, overlay, epistemic, aleatoric and, where there is a spread or a truth, one for each."""
     result = Result(image, prediction, threshold, truth)
     pictures = _plain_pictures(result, slice(0, image.shape[0]), prediction.probability, style)
     for name, shown in scales(result, style.palette).items():

@@ -25,8 +25,8 @@ class Row:
         threshold: probability from which a pixel counts as corrosion.
         corroded_fraction: share of pixels that do.
         mean_probability, mean_epistemic, mean_log_variance: means of the maps.
-        mean_between_members: mean standard deviation between the members of an ensemble of stochastic members.
-        mean_augmentation: mean standard deviation over the views of test-time augmentation.
+        mean_ensemble_spread: mean standard deviation between the members of an ensemble of stochastic members.
+        mean_augmentation: mean standard deviation over test-time augmentation.
         iou_corrosion, miou, f1, precision, recall, accuracy: against the ground truth.
         mean_entropy, mean_mutual_information, mean_pass_variance: of the raw passes, where they were asked for, nats.
         regions: connected corroded regions; this and what follows is there with a report.
@@ -50,7 +50,7 @@ class Row:
     mean_probability: float | None = None
     mean_epistemic: float | None = None
     mean_log_variance: float | None = None
-    mean_between_members: float | None = None
+    mean_ensemble_spread: float | None = None
     mean_augmentation: float | None = None
     iou_corrosion: float | None = None
     miou: float | None = None

@@ -26,7 +26,7 @@ class Maps(NamedTuple):
         probability: mean corrosion probability, in [0, 1].
         epistemic: standard deviation of the probability over passes and members, in [0, 0.5].
         log_variance: aleatoric log variance, mean over members.
-        between_members: standard deviation of the members' own mean probabilities, in [0, 0.5]: its square is the part
+        ensemble_spread: standard deviation of the members' own mean probabilities, in [0, 0.5]: its square is the part
             of the epistemic variance that members disagree about, the rest is within them. Only of several stochastic
             members: else it is all or nothing.
         decomposition: of the total uncertainty, where it was asked for.
@@ -36,7 +36,7 @@ class Maps(NamedTuple):
     probability: Float[Array, "batch height width"]
     epistemic: Float[Array, "batch height width"]
     log_variance: Float[Array, "batch height width"]
-    between_members: Float[Array, "batch height width"] | None = None
+    ensemble_spread: Float[Array, "batch height width"] | None = None
     decomposition: Decomposition | None = None
     areas: Float[Array, "members passes batch"] | None = None
 

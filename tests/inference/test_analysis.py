@@ -1,4 +1,4 @@
-"""Tiles and views of photographs against maps that are known for every pixel."""
+"""Tiles and augmentations of photographs against maps that are known for every pixel."""
 
 import re
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, parse_scale, predict_photograph
-from spotrust_jax.inference.test_time_augmentation import VIEWS, combine, put_back, show
+from spotrust_jax.inference.test_time_augmentation import AUGMENTATIONS, combine
 from spotrust_jax.sampling.passes import pass_keys
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
 
@@ -52,15 +52,15 @@ def test_views_agree_where_nothing_depends_on_them(photograph, tile_size):
     assert len(set(segmenter.calls)) == 3 + (tile_size == 224)  # and turned, where the part is no square
 
 
-@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_each_view_comes_back_to_its_place(photograph, view):
-    seen = show(view, photograph)
-    assert view.name == "as it is" or seen.shape != photograph.shape or not np.array_equal(seen, photograph)
-    back = put_back(view, known_maps(seen), *photograph.shape[:2])
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS, ids=lambda augmentation: augmentation.name)
+def test_each_augmentation_comes_back_to_its_place(photograph, augmentation):
+    seen = augmentation.image(photograph)
+    assert augmentation.name == "as it is" or seen.shape != photograph.shape or not np.array_equal(seen, photograph)
+    back = augmentation.restored(known_maps(seen), *photograph.shape[:2])
     np.testing.assert_allclose(back.probability, known_maps(photograph).probability, atol=0.06)
 
 
-def test_spread_over_views_is_apart_from_the_epistemic_one():
+def test_spread_over_augmentations_is_apart_from_the_epistemic_one():
     rng = np.random.default_rng(0)
     predictions = [known_maps(rng.integers(0, 256, (5, 6, 3), np.uint8)) for _ in range(3)]
     combined = combine(predictions)

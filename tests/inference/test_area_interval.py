@@ -153,5 +153,5 @@ def test_areas_of_members_on_several_devices_are_in_order(image, model):
 
 def test_views_leave_the_areas_of_the_photograph_as_it_is(image):
     segmenter = segmenter_of(ModelConfig("variational", "w18_small_v1", width=4, estimator="kernel"))
-    views = analyse(segmenter, image, dataclasses.replace(ANALYSIS, augment=True), area_threshold=THRESHOLD)
-    np.testing.assert_array_equal(views.areas, analyse(segmenter, image, ANALYSIS, area_threshold=THRESHOLD).areas)
+    augmented = analyse(segmenter, image, dataclasses.replace(ANALYSIS, augment=True), area_threshold=THRESHOLD)
+    np.testing.assert_array_equal(augmented.areas, analyse(segmenter, image, ANALYSIS, area_threshold=THRESHOLD).areas)

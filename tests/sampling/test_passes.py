@@ -82,10 +82,10 @@ def test_epistemic_is_standard_deviation_of_full_passes(variant, members):
     assert maps.epistemic.mean() > 1e-3
     _check_decomposition(maps, probability.reshape(-1, 2, SIZE, SIZE))
     if members == 1:
-        assert maps.between_members is None
+        assert maps.ensemble_spread is None
         return
-    np.testing.assert_allclose(maps.between_members, probability.mean(1).std(0), atol=2e-5)
-    within = np.sqrt(maps.epistemic**2 - maps.between_members**2)
+    np.testing.assert_allclose(maps.ensemble_spread, probability.mean(1).std(0), atol=2e-5)
+    within = np.sqrt(maps.epistemic**2 - maps.ensemble_spread**2)
     np.testing.assert_allclose(within**2, probability.var(1).mean(0), atol=2e-5)
 
 
