@@ -8,7 +8,8 @@ spotrust train --config=configs/fine_tune.py:w18_small_v2 --config.fine_tuning.c
 
 from ml_collections import ConfigDict
 
-from spotrust_jax.config import PretrainConfig, to_dict
+from spotrust_jax.config import PretrainConfig
+from spotrust_jax.fields import to_dict
 
 
 def get_config(preset: str = "w18_small_v2"):

@@ -21,13 +21,14 @@ def main() -> int:
     from spotrust_jax.batch.folder import analyse_photograph
     from spotrust_jax.batch.ground_truth import Truths
     from spotrust_jax.batch.photograph_job import Job
-    from spotrust_jax.config import TrainConfig, from_dict
+    from spotrust_jax.config import TrainConfig
     from spotrust_jax.data.card import DatasetCard
     from spotrust_jax.data.folder import FolderDataset
     from spotrust_jax.data.folder_writer import write_folder
     from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
     from spotrust_jax.evaluation.evaluate import evaluate
     from spotrust_jax.evaluation.tables import write_evaluations
+    from spotrust_jax.fields import from_dict
     from spotrust_jax.inference.analysis import default_analysis
     from spotrust_jax.inference.preprocessing import list_photographs
     from spotrust_jax.outputs.summary import write_summary

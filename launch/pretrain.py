@@ -29,7 +29,8 @@ _INSTALLED = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    from spotrust_jax.config import PretrainConfig, from_dict
+    from spotrust_jax.config import PretrainConfig
+    from spotrust_jax.fields import from_dict
     from spotrust_jax.training.pretraining import pretrain
 
     if _SAVE_TEACHER.value:

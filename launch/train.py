@@ -28,7 +28,8 @@ _STRICT_BATCH = flags.DEFINE_bool("strict_batch", False, "Whether to refuse a ba
 
 
 def main() -> int:
-    from spotrust_jax.config import TrainConfig, from_dict
+    from spotrust_jax.config import TrainConfig
+    from spotrust_jax.fields import from_dict
     from spotrust_jax.training.loop import train
 
     devices = program.devices()

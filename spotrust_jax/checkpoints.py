@@ -16,17 +16,16 @@ import numpy as np
 from jaxtyping import PyTree
 
 from spotrust_jax.calibration.platt import PlattScaling
-from spotrust_jax.config import read_config_file, to_dict
+from spotrust_jax.config import Bounding
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import is_finite, read_config_file, shown, to_dict
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.orbax_reads import quiet_reads, reason
 from spotrust_jax.io.regular_files import special_file
-from spotrust_jax.losses import Bounding
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
 from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
-from spotrust_jax.ranges import is_finite, shown
 from spotrust_jax.weights import read_variables, write_variables
 
 FORMAT = 1

@@ -1,23 +1,36 @@
-"""Every setting of a training run as typed, frozen data classes, and their strict reading from dictionaries.
+"""Every setting of a run: its type, its range, its default, which is the paper's, and its meaning beside it.
 
-The defaults are the paper's; `configs/` holds the experiments that differ from them.
+`fields.py` checks ranges, reads configurations and describes them; `training/checks.py` says which settings go
+together. docs/configuration.md and the help of the programs are made from this module.
 """
 
 import dataclasses
-import difflib
-import json
-import typing
-from collections.abc import Mapping
-from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from ml_collections import ConfigDict
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import (
+    LARGEST_INT,
+    BelowOne,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Range,
+    Ranged,
+    to_dict,
+)
 from spotrust_jax.models.segmenter import LAST_LAYER, ModelConfig
-from spotrust_jax.ranges import LARGEST_WHOLE, Count, NotNegative, Positive, Probability, Range, Ranged, Several, shown
-from spotrust_jax.recipe import FineTuningConfig, LossConfig, Metric, OptimizerConfig, PlateauConfig, ScheduleConfig
+
+Bounding = Literal["smooth", "clamp"]
+"""How a range is kept to: smoothly, by a hyperbolic tangent, or by a clamp."""
+
+Metric = Literal["average_precision", "f1_best_threshold", "f1_corrosion", "iou_corrosion", "accuracy", "loss"]
+"""A score of the validation split, over all its scored pixels: average precision and the best F1 over all thresholds,
+F1, intersection over union and accuracy at the uncalibrated probability 0.5, and the loss, which alone is better where
+it is lower."""
 
 # Three numbers, or none of them where the data set's own are meant.
 Channels = tuple[float, float, float] | tuple[()]
@@ -25,80 +38,250 @@ Mean = Annotated[Channels, Range(0, 1, what="three numbers")]
 Std = Annotated[Channels, Range(0, 1, above=True, what="three numbers")]
 
 # Those of members lie a million apart, and all are of 32 bits.
-Seed = Annotated[int, Range(0, LARGEST_WHOLE, what="a whole number")]
+Seed = Annotated[int, Range(0, LARGEST_INT, what="a whole number")]
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig(Ranged, section="data"):
     """Where the labelled photographs come from, and how they reach the network."""
 
-    # "folder": photographs under `path`; "scenes": the embedded synthetic scenes.
     source: Literal["folder", "scenes"] = "folder"
-    # A folder with images/, masks/ and, optionally, splits.csv, or one that launch.prepare_data wrote for tfds.
+    """"folder": photographs under `path`. "scenes": the synthetic scenes of the package."""
+
     path: str = ""
-    # Number of the fold that validates while the others train; -1 where the data set is not divided into folds.
-    fold: Annotated[int, Range(-1, LARGEST_WHOLE, what="a whole number")] = -1
-    # Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble.
+    """A folder with images/, masks/ and, optionally, splits.csv, or one that `spotrust prepare_data` wrote for tfds."""
+
+    fold: Annotated[int, Range(-1, LARGEST_INT, what="a whole number")] = -1
+    """Number of the fold that validates while the others train; -1 where the data set has no folds."""
+
     fold_of_member: bool = False
-    # Long side in pixels at which photographs are seen in training, validation and prediction, in their own proportions
-    # (data/sizes.py). A multiple of 32, or it is taken for the nearest one.
+    """Whether member m of an ensemble validates on fold m and trains on all others: cross-validation as an ensemble."""
+
     image_size: Annotated[int, Range(32, 8192, what="pixels")] = 640
-    # Photographs of a site (a column of splits.csv) that has n of them are drawn in proportion to n ** site_power: 1
-    # draws every photograph equally often, 0 every site.
+    """Long side in pixels at which photographs are seen in training, validation and prediction, in their own
+    proportions. It is rounded to a multiple of 32."""
+
     site_power: Annotated[float, Range(0, 1)] = 1.0
-    # Which scenes: the demo's small ones, or those that look like surveys of steel structures.
+    """Photographs of a site (a column of splits.csv) that has n of them are drawn in proportion to n ** site_power: 1
+    draws every photograph equally often, 0 every site."""
+
     scenes_version: Literal["demo-1", "survey-1"] = "demo-1"
-    # Numbers of scenes in the training and the validation split.
+    """Which scenes: the demo's small ones, or those that look like surveys of steel structures."""
+
     scenes: Annotated[tuple[int, int], Range(1, what="whole numbers")] = (256, 64)
-    # Channel statistics that images in [0, 1] are normalised by; () takes those of the training split. (The paper's
-    # photographs have 0.5993, 0.5458, 0.5339 and 0.1923, 0.2072, 0.2216.)
+    """Numbers of scenes in the training and the validation split."""
+
     mean: Mean = ()
+    """Channel means that images in [0, 1] are normalised by; () takes those of the training split. (The paper's
+    photographs have 0.5993, 0.5458, 0.5339.)"""
+
     std: Std = ()
-    # Processes that read training batches ahead; 0 leaves it to threads. The batches do not depend on it.
-    num_workers: Several = 0
+    """Channel standard deviations that images in [0, 1] are normalised by; () takes those of the training split. (The
+    paper's photographs have 0.1923, 0.2072, 0.2216.)"""
+
+    num_workers: NonNegativeInt = 0
+    """Processes that read training batches ahead; 0 leaves it to threads. The batches do not depend on it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationConfig(Ranged, section="augmentation"):
     """Random changes to training images; each applies to the mask as well where it moves pixels."""
 
-    # (height, width) that crops are resized to.
     crop_size: Annotated[tuple[int, int], Range(32, 8192, what="pixels")] = (480, 480)
-    # Range of the crop's share of the photograph's area, and of its aspect ratio as a multiple of crop_size's: by so
-    # much it is stretched. Where such a crop does not fit into the photograph, it shrinks as a whole.
+    """Height and width in pixels that crops are resized to."""
+
     scale: Annotated[tuple[float, float], Range(0, 1, above=True, rising=True)] = (0.5, 1.0)
+    """Smallest and largest area of a crop, as a fraction of the photograph's."""
+
     ratio: Annotated[tuple[float, float], Range(0, above=True, rising=True)] = (0.75, 4 / 3)
-    # Probability of each of the two flips, and of a turn by 90, 180 or 270 degrees (by 180 if the crop is not square).
+    """Smallest and largest aspect ratio of a crop, as a multiple of that of `crop_size`: by this much it is stretched.
+    A crop that does not fit into the photograph shrinks as a whole."""
+
     flip: Probability = 0.5
+    """Probability of each of the two flips."""
+
     turns: Probability = 0.0
-    # Largest relative change of brightness, contrast and saturation, and largest turn of the hue circle.
+    """Probability of a rotation by 90, 180 or 270 degrees (by 180 where the crop is not square)."""
+
     brightness: Annotated[float, Range(0, 1)] = 0.3
+    """Largest relative change of the brightness."""
+
     contrast: Annotated[float, Range(0, 1)] = 0.3
+    """Largest relative change of the contrast."""
+
     saturation: Annotated[float, Range(0, 1)] = 0.2
+    """Largest relative change of the saturation."""
+
     hue: Annotated[float, Range(0, 0.5)] = 0.05
-    # Probability of losing all colour, and of a Gaussian blur with a standard deviation in a range of pixels.
+    """Largest shift of the hue, as a fraction of the hue circle."""
+
     greyscale: Probability = 0.1
+    """Probability that all colour is removed."""
+
     blur: Probability = 0.3
+    """Probability of a Gaussian blur."""
+
     blur_sigma: Annotated[tuple[float, float], Range(0, 32, above=True, rising=True)] = (0.1, 2.0)
+    """Smallest and largest standard deviation of the blur, in pixels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig(Ranged, section="loss"):
+    """What is minimised: a data loss and, for the variational network, its divergence from the prior.
+
+    In all kinds but "logit_noise" the log variance is learnt by attenuation of a loss for each pixel, whose expected
+    logarithm it becomes. In "dice" and "cross_entropy" nothing but the log variance learns from the attenuated loss.
+    """
+
+    kind: Literal["attenuated", "dice", "combo", "focal", "logit_noise", "cross_entropy"] = "attenuated"
+    """"attenuated": cross-entropy (the paper's). "focal": the same, weighted towards pixels that are hard to classify.
+    "combo": "attenuated" plus Dice. "dice": Dice alone, while the log variance learns from the cross-entropy.
+    "logit_noise": cross-entropy of the probability averaged over noise on the logits, whose log variance is the
+    network's second output. "cross_entropy": cross-entropy plus Dice, not attenuated."""
+
+    positive_weight: PositiveFloat = 7.035
+    """Weight of corroded pixels; w raises the optimal logit by log w, so uncalibrated probabilities are too high by
+    that much. Dice does not use it: it needs no balance of classes."""
+
+    log_variance_bound: Annotated[float, Range(0, 80, above=True)] = 10.0
+    """Largest magnitude of the log variance in the loss."""
+
+    log_variance_bounding: Bounding = "smooth"
+    """How the log variance keeps to its bound: smoothly, by a hyperbolic tangent, or by a clamp."""
+
+    dice_weight: NonNegativeFloat = 1.0
+    """"combo" and "cross_entropy": weight of the Dice loss against the cross-entropy."""
+
+    focal_gamma: NonNegativeFloat = 2.0
+    """"focal": exponent of the weight (1 - p of the true class); 0 is "attenuated"."""
+
+    noise_samples: PositiveInt = 10
+    """"logit_noise": samples that the probability is averaged over."""
+
+    kl_weight: NonNegativeFloat = 1.0
+    """Weight of the divergence from the prior; 1 is the evidence lower bound."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig(Ranged, section="optimizer"):
+    """How gradients become changes of the weights."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    """Which optimizer."""
+
+    learning_rate: PositiveFloat = 0.003
+    """Initial learning rate; with warm-up, the rate after it."""
+
+    eps: PositiveFloat = 1e-8
+    """"adam" and "adamw": added to the root of the second moment."""
+
+    weight_decay: NonNegativeFloat = 0.01
+    """"adamw": decay of the kernels of plain convolutions; norms, biases and Bayesian layers have none."""
+
+    momentum: BelowOne = 0.0
+    """"sgd": fraction of the last update that is repeated."""
+
+    ema_decay: BelowOne = 0.0
+    """Decay of the moving average of the weights, such as 0.999; 0 keeps no average. Validation and `best` use the
+    average."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleConfig(Ranged, section="schedule"):
+    """How the learning rate changes from step to step."""
+
+    kind: Literal["plateau", "cosine"] = "plateau"
+    """"plateau": cut when the validation metric stops improving (section plateau). "cosine": half a cosine from the
+    initial rate to the minimum over all epochs, without an early stop."""
+
+    warmup_epochs: NonNegativeFloat = 0.0
+    """Epochs at the start over which the rate rises from 0, in a straight line."""
+
+    minimum_rate: NonNegativeFloat = 0.0
+    """"cosine": learning rate at the end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PlateauConfig(Ranged, section="plateau"):
+    """Learning rate cut when the validation metric stops improving, and the early stop; `schedule.kind` "plateau"."""
+
+    metric: Metric = "accuracy"
+    """Metric of the validation split; higher is better, except for "loss"."""
+
+    factor: Annotated[float, Range(0, 1, above=True, below=True)] = 0.9
+    """Factor of the cut."""
+
+    patience: NonNegativeInt = 2
+    """Epochs without improvement before a cut."""
+
+    threshold: NonNegativeFloat = 0.1
+    """How much better than the best value counts as an improvement."""
+
+    threshold_mode: Literal["relative", "absolute"] = "relative"
+    """Whether `threshold` is relative to the best value or absolute."""
+
+    minimum_rate: NonNegativeFloat = 1e-4
+    """Lowest learning rate."""
+
+    stop_after: NonNegativeInt = 5
+    """Stop after this many epochs at the lowest rate without any improvement; 0 never stops early."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuningConfig(Ranged, section="fine_tuning"):
+    """Weights that training starts from."""
+
+    checkpoint: str = ""
+    """Model whose backbone is taken: name, folder such as RUN/best, or .safetensors file; "" starts from random
+    weights. From a model of one member all members start alike, from an ensemble each from its own."""
+
+    head: bool = False
+    """Whether the head is taken as well; otherwise it starts from random weights."""
+
+    bayesian: bool = False
+    """Whether the Bayesian layers are taken as well."""
+
+    aleatoric: bool = False
+    """Whether the aleatoric network is taken as well."""
+
+    prior: Literal["zero", "checkpoint"] = "zero"
+    """Mean of the variational layers' prior: "zero", or "checkpoint" for the checkpoint's posterior means."""
+
+    backbone_rate: PositiveFloat = 1.0
+    """Learning rate of the backbone as a multiple of that of the other parts."""
+
+    freeze_epochs: NonNegativeInt = 0
+    """Epochs at the start in which the backbone, its batch statistics and its moments stay as they are."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        asked = [name for name in ("head", "bayesian", "aleatoric", "freeze_epochs") if getattr(self, name)]
+        asked += ["prior"] if self.prior == "checkpoint" else []
+        if asked and not self.checkpoint:
+            raise InputError(f"fine_tuning.{asked[0]} is set and fine_tuning.checkpoint is empty: give its folder")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig(Ranged, section="run"):
     """What a run keeps and shows on its way; none of it changes the weights."""
 
-    # Steps after which the state is saved within an epoch as well; 0 saves at the end of epochs only.
-    checkpoint_steps: Several = 500
-    # Epochs after which the state is saved; 0 saves at the end alone, where it always is.
-    save_epochs: Several = 1
-    # Epochs after which the model is kept for good as WORKDIR/epoch_NUMBER, beside the best; 0 for none.
-    keep_epochs: Several = 0
-    # Epochs after which TensorBoard gets pictures of validation photographs with their maps; 0 for none.
-    panel_epochs: Several = 5
+    checkpoint_steps: NonNegativeInt = 500
+    """Steps after which the state is saved within an epoch as well; 0 saves at the end of epochs only."""
+
+    save_epochs: NonNegativeInt = 1
+    """Epochs after which the state is saved; 0 saves at the end of the run alone, where it always is."""
+
+    keep_epochs: NonNegativeInt = 0
+    """Epochs after which the model is kept for good as epoch_NUMBER in the run directory, beside the best; 0 for
+    none."""
+
+    panel_epochs: NonNegativeInt = 5
+    """Epochs after which TensorBoard gets pictures of validation photographs with their maps; 0 for none."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig(Ranged):
-    """One experiment."""
+    """One training run."""
 
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
@@ -109,24 +292,36 @@ class TrainConfig(Ranged):
     plateau: PlateauConfig = PlateauConfig()
     fine_tuning: FineTuningConfig = FineTuningConfig()
     run: RunConfig = RunConfig()
-    # Networks trained from different initialisations; more than one make an ensemble.
+
     members: Annotated[int, Range(1, 1000, what="a whole number")] = 1
-    # Examples of one step, over all devices, for each member.
-    batch_size: Count = 4
-    # Pieces that each device's share of a batch goes through the network in, one after the other, to save memory.
-    accumulation: Count = 1
-    epochs: Count = 200
-    # Epochs after which the networks are validated; 0 for the last one alone. Only "cosine" does without.
-    validation_epochs: Several = 1
-    # Score of the validation split by which each member's best model is chosen; of equals the later one is.
+    """Networks trained from different initialisations; more than one make an ensemble."""
+
+    batch_size: PositiveInt = 4
+    """Examples of one step, over all devices, for each member."""
+
+    accumulation: PositiveInt = 1
+    """Pieces that each device's share of a batch goes through the network in, one after the other, to save memory."""
+
+    epochs: PositiveInt = 200
+    """Epochs of the run, unless the plateau rule stops it early."""
+
+    validation_epochs: NonNegativeInt = 1
+    """Epochs after which the networks are validated; 0 for the last one alone. The plateau rule needs 1."""
+
     best_metric: Metric = "average_precision"
-    # Stochastic passes for each validation image.
-    validation_samples: Count = 4
+    """Score of the validation split by which each member's best model is chosen; of equals the later one is."""
+
+    validation_samples: PositiveInt = 4
+    """Monte-Carlo samples for each validation image."""
+
     seed: Seed = 0
-    # Compute residual blocks again in the backward pass: less memory, more time.
+    """Seed of all random numbers of the run."""
+
     rematerialize: bool = False
-    # Batch norm by the running statistics, which stay as they are: for batches of one image.
+    """Compute residual blocks again in the backward pass: less memory, more time."""
+
     frozen_norm: bool = False
+    """Batch norm by the running statistics, which stay as they are: for batches of one image."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -151,144 +346,66 @@ class TrainConfig(Ranged):
 class UnlabelledConfig(Ranged, section="data"):
     """Photographs without labels, and how they are kept."""
 
-    # Folder of photographs at any depth, or several separated by commas; of data sets with images/ and splits.csv only
-    # what trains is taken.
     path: str = ""
-    # Synthetic survey scenes beside them.
-    scenes: Several = 0
-    # Photographs with a longer side, in pixels, are made smaller when they are read.
+    """Folder of photographs at any depth, or several separated by commas; of data sets with images/ and splits.csv
+    only the training split is taken."""
+
+    scenes: NonNegativeInt = 0
+    """Synthetic survey scenes beside them."""
+
     long_side: Annotated[int, Range(32, 8192, what="pixels")] = 512
-    # Share of the photographs that is never trained on, on which the loss is measured.
+    """Photographs with a longer side, in pixels, are made smaller when they are read."""
+
     held_out: Annotated[float, Range(0, 1, above=True, below=True)] = 0.05
-    # Channel statistics that images in [0, 1] are normalised by; () takes those of the photographs.
+    """Fraction of the photographs that is never trained on, on which the loss is measured."""
+
     mean: Mean = ()
+    """Channel means that images in [0, 1] are normalised by; () takes those of the photographs."""
+
     std: Std = ()
+    """Channel standard deviations that images in [0, 1] are normalised by; () takes those of the photographs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainConfig(Ranged):
-    """Distillation of a teacher's features into the backbone, on photographs without labels."""
+    """Pretraining: distillation of a teacher's features into the backbone, on photographs without labels.
 
-    # Only the backbone is trained; the other parts are in the checkpoint with their random values.
+    Only the backbone of the model is trained; the other parts are in the checkpoint with their random values. Crops
+    keep their proportions and show from a tenth of a photograph up to as much of it as they can.
+    """
+
     model: ModelConfig = ModelConfig("deterministic", "w18_small_v2")
     data: UnlabelledConfig = UnlabelledConfig()
-    # Crops keep their proportions and show from a tenth of a photograph up to as much of it as they can.
     augmentation: AugmentationConfig = AugmentationConfig((256, 256), scale=(0.1, 1.0), ratio=(1.0, 1.0))
-    # File that `spotrust pretrain --save_teacher` wrote; "" takes the weights of the installed package.
+
     teacher: str = ""
-    # Crops of one step, over all devices.
-    batch_size: Count = 64
-    steps: Count = 3000
-    # AdamW: highest rate, steps in which it is reached, from which it falls to 0 in half a cosine, and weight decay.
-    learning_rate: Positive = 2e-3
-    warmup_steps: Several = 100
-    weight_decay: NotNegative = 0.05
-    # Steps after which the held-out loss is measured and the state is saved.
-    evaluation_steps: Count = 250
+    """File that `spotrust pretrain --save_teacher` wrote; "" takes the weights of the installed package."""
+
+    batch_size: PositiveInt = 64
+    """Crops of one step, over all devices."""
+
+    steps: PositiveInt = 3000
+    """Steps of the run."""
+
+    learning_rate: PositiveFloat = 2e-3
+    """Highest learning rate, of AdamW; it falls to 0 in half a cosine."""
+
+    warmup_steps: NonNegativeInt = 100
+    """Steps at the start over which the rate rises to the highest."""
+
+    weight_decay: NonNegativeFloat = 0.05
+    """Weight decay, of AdamW."""
+
+    evaluation_steps: PositiveInt = 250
+    """Steps after which the held-out loss is measured and the state is saved."""
+
     seed: Seed = 0
+    """Seed of all random numbers of the run."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.warmup_steps < self.steps:
             raise InputError(f"warmup_steps is {self.warmup_steps} of {self.steps} steps: leave some for the cosine")
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Nested plain dictionary of a configuration."""
-    return dataclasses.asdict(config)
-
-
-def from_dict(kind: type, values: Mapping[str, Any], where: str = "config") -> Any:
-    """The data class `kind` from a nested dictionary; lists become tuples, missing fields keep their defaults.
-
-    Raises:
-        InputError: for a field that does not exist (naming the nearest), or a value of another type.
-    """
-    hints = typing.get_type_hints(kind)
-    for name in values:
-        if name not in hints:
-            raise InputError(f"{where}.{name} does not exist{_nearest(name, list(hints))}")
-    for field in dataclasses.fields(kind):
-        if field.name not in values and field.default is field.default_factory is dataclasses.MISSING:
-            raise InputError(f"{where}.{field.name} is missing: give a value")
-    return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
-
-
-def read_config_file(kind: type, path: Path, *, what: str, version: int) -> Any:
-    """The data class `kind` from a JSON file that belongs to a `what`, and whose field `format` says `version`.
-
-    Raises:
-        InputError: where the file cannot be read, is of another version, or has a field that `kind` does not allow.
-    """
-    try:
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}): the {what} is damaged, give another") from error
-    if not isinstance(values, dict) or values.get("format") != version:
-        raise InputError(f"{path} is not of {what} format {version}: use the version of this program that wrote it")
-    try:
-        return from_dict(kind, values, what)
-    except InputError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
-
-
-def require_field(kind: type, path: str) -> None:
-    """Raises an `InputError` that names the nearest field unless `path`, such as "config.model.preset", is a field."""
-    where, *names = path.split(".")
-    for name in names:
-        hints = typing.get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
-        # An index into a tuple, as in augmentation.crop_size[0], is checked where it is set.
-        name, index, _ = name.partition("[")
-        if name not in hints:
-            raise InputError(f"{where}.{name} does not exist{_nearest(name, list(hints))}")
-        if index and isinstance(hints[name], UnionType):
-            raise InputError(f"{where}.{name} has no single values to set: give all, --{where}.{name}='(R, G, B)'")
-        kind, where = hints[name], f"{where}.{name}"
-
-
-def _nearest(name: str, names: list[str]) -> str:
-    """Ending of a sentence that says which name was probably meant."""
-    close = difflib.get_close_matches(name, names, n=1)
-    if close or not names:
-        return f": did you mean {close[0]}?" if close else ""
-    return f": choose one of {', '.join(names)}"
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the type `hint`, or an error."""
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise InputError(f"{where} is {shown(value)}: give a section of fields")
-        return from_dict(hint, value, where)
-    if isinstance(hint, UnionType):  # Channels
-        given, _ = typing.get_args(hint)
-        return () if value in ((), []) else _convert(given, value, where)
-    if typing.get_origin(hint) is Literal:
-        if value not in typing.get_args(hint):
-            raise InputError(f"{where} is {shown(value)}: choose one of {', '.join(map(repr, typing.get_args(hint)))}")
-        return value
-    if typing.get_origin(hint) is tuple:
-        return _convert_tuple(typing.get_args(hint), value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise InputError(f"{where} is {shown(value)}: give a number that is not as large") from None
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise InputError(f"{where} is {shown(value)}: give a value of type {hint.__name__}")
-    return value
-
-
-def _convert_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if kinds[-1] is Ellipsis:
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"{where} is {shown(value)}: give a list")
-        kinds = kinds[:1] * len(value)
-    if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
-        raise InputError(f"{where} is {shown(value)}: give {len(kinds)} values")
-    return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
 
 def paper_config() -> ConfigDict:

@@ -3,16 +3,13 @@
 Which of them a run minimises is `training/objective.py`'s business.
 """
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from spotrust_jax.config import Bounding
 from spotrust_jax.random import normal
-
-Bounding = Literal["smooth", "clamp"]
 
 
 def bound_log_variance(

@@ -12,8 +12,8 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save
 
-from spotrust_jax.config import to_dict
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import to_dict
 from spotrust_jax.io.atomic_files import atomic_file
 from spotrust_jax.io.tensor_files import read_tensors
 from spotrust_jax.models.mismatch import differences

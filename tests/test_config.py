@@ -6,8 +6,9 @@ import pytest
 from spotrust_jax.configs import ensemble
 
 from configs import fine_tune
-from spotrust_jax.config import TrainConfig, from_dict, paper_config, require_field, to_dict
+from spotrust_jax.config import TrainConfig, paper_config
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import from_dict, require_field, to_dict
 
 
 def test_comes_back_as_it_was():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
 
+from spotrust_jax.config import LossConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import (
     attenuated_cross_entropy,
@@ -17,7 +18,6 @@ from spotrust_jax.losses import (
     variational_kl,
 )
 from spotrust_jax.random import fold_indices
-from spotrust_jax.recipe import LossConfig
 from spotrust_jax.training.objective import data_loss
 
 KINDS = ("attenuated", "dice", "combo", "focal", "logit_noise", "cross_entropy")

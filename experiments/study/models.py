@@ -9,8 +9,9 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments.study.datasets import Parts
-from spotrust_jax.config import TrainConfig, from_dict
+from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.fields import from_dict
 from spotrust_jax.inference.segmenter import Segmenter, load
 from spotrust_jax.training.loop import train
 from spotrust_jax.training.post_hoc.fit import with_last_layer

@@ -3,8 +3,8 @@
 import dataclasses
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import is_finite, shown
 from spotrust_jax.metrics.reliability import SMALLEST_PROBABILITY
-from spotrust_jax.ranges import is_finite, shown
 
 
 @dataclasses.dataclass(frozen=True)

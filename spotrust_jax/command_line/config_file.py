@@ -62,9 +62,9 @@ def complete(arguments: list[str], installed: Path, kind: str = "TrainConfig", d
 
 
 def _require_field(name: str, kind: str) -> None:
-    from spotrust_jax import config  # noqa: PLC0415 (only where a field is changed)
+    from spotrust_jax import config, fields  # noqa: PLC0415 (only where a field is changed)
 
-    config.require_field(getattr(config, kind), name)
+    fields.require_field(getattr(config, kind), name)
 
 
 def _loadable(value: str, installed: Path) -> str:

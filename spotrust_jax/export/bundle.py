@@ -10,10 +10,10 @@ from typing import Literal
 import jax
 
 from spotrust_jax.calibration.platt import PlattScaling
-from spotrust_jax.config import read_config_file, to_dict
 from spotrust_jax.errors import InputError
 from spotrust_jax.export.example_programs import usage_text
 from spotrust_jax.export.stablehlo import KEY_IMPLEMENTATION, PLATFORMS, write_program
+from spotrust_jax.fields import read_config_file, to_dict
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.atomic_files import atomic_folder
 from spotrust_jax.io.regular_files import special_file

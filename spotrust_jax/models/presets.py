@@ -3,7 +3,7 @@
 import dataclasses
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.ranges import shown
+from spotrust_jax.fields import shown
 
 
 @dataclasses.dataclass(frozen=True)

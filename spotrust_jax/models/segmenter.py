@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import BelowOne, PositiveFloat, Range, Ranged
 from spotrust_jax.models.head import (
     AleatoricNetwork,
     BayesianConv,
@@ -29,7 +30,6 @@ from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.resize import Interpolation, resize
 from spotrust_jax.random import fold_each
-from spotrust_jax.ranges import BelowOne, Positive, Range, Ranged
 from spotrust_jax.typing import Dimension
 
 Variant = Literal["deterministic", "variational", "dropout", "laplace", "logit_noise"]
@@ -63,7 +63,7 @@ class ModelConfig(Ranged, section="model"):
     width: Annotated[int, Range(0, 4096, what="channels")] = 0
     final_kernel: Annotated[int, Range(1, 3, what="pixels")] = 1
     estimator: Estimator = "local_reparameterization"
-    prior_std: Positive = 0.1
+    prior_std: PositiveFloat = 0.1
     dropout_rate: BelowOne = 0.5
     dropout_mask: DropoutMask = "element"
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -15,11 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import Metric, TrainConfig
 from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.errors import RunError
 from spotrust_jax.parallel import DeviceGrid
-from spotrust_jax.recipe import Metric
 from spotrust_jax.training.accumulation import check_pieces, check_shares
 from spotrust_jax.training.checkpointing import Position, RunStates
 from spotrust_jax.training.compiled import Programs, compile_programs

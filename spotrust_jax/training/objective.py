@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import LossConfig, TrainConfig
 from spotrust_jax.losses import (
     attenuated,
     attenuated_cross_entropy,
@@ -16,7 +16,6 @@ from spotrust_jax.losses import (
     weighted_cross_entropy,
 )
 from spotrust_jax.models.segmenter import Variables
-from spotrust_jax.recipe import LossConfig
 
 
 def data_loss(

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PyTree
 
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import OptimizerConfig, TrainConfig
 from spotrust_jax.models.segmenter import Variables
-from spotrust_jax.recipe import OptimizerConfig
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from spotrust_jax.recipe import PlateauConfig
+from spotrust_jax.config import PlateauConfig
 
 _SMALLEST_SCORE = 1e-30
 

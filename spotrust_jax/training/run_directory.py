@@ -10,10 +10,11 @@ import jax
 from jax.experimental import multihost_utils
 
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.config import DataConfig, TrainConfig, to_dict
+from spotrust_jax.config import DataConfig, TrainConfig
 from spotrust_jax.data.datasets import training_statistics
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import to_dict
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.training.fine_tuning import check_start
 

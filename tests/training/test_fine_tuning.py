@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
-from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
+from spotrust_jax.config import (
+    AugmentationConfig,
+    DataConfig,
+    FineTuningConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
 from spotrust_jax.parallel import DeviceGrid
-from spotrust_jax.recipe import FineTuningConfig, OptimizerConfig, ScheduleConfig
 from spotrust_jax.training.checkpointing import Position, RunStates
 from spotrust_jax.training.fine_tuning import check_start
 from spotrust_jax.training.loop import train

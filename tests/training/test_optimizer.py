@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import FineTuningConfig, OptimizerConfig, PlateauConfig, ScheduleConfig, TrainConfig
 from spotrust_jax.errors import InputError
-from spotrust_jax.recipe import FineTuningConfig, OptimizerConfig, PlateauConfig, ScheduleConfig
 from spotrust_jax.training.optimizer import make_optimizer
 from spotrust_jax.training.plateau import initial_schedule
 from spotrust_jax.training.schedule import advance, rate_scale

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.recipe import PlateauConfig
+from spotrust_jax.config import PlateauConfig
 from spotrust_jax.training.plateau import advance, initial_schedule
 
 # Of each of the four ways to call something an improvement.

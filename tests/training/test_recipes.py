@@ -8,12 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
+from spotrust_jax.config import (
+    AugmentationConfig,
+    DataConfig,
+    FineTuningConfig,
+    LossConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.layers import Norm, convolve
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import Placement
-from spotrust_jax.recipe import FineTuningConfig, LossConfig, OptimizerConfig, ScheduleConfig
 from spotrust_jax.training.accumulation import check_pieces
 from spotrust_jax.training.compiled import finish_epoch
 from spotrust_jax.training.state import initial_state

@@ -7,10 +7,16 @@ import typing
 
 import pytest
 
-from spotrust_jax.config import AugmentationConfig, PretrainConfig, TrainConfig, from_dict, to_dict
+from spotrust_jax.config import (
+    AugmentationConfig,
+    LossConfig,
+    OptimizerConfig,
+    PlateauConfig,
+    PretrainConfig,
+    TrainConfig,
+)
 from spotrust_jax.errors import InputError
-from spotrust_jax.ranges import Range, ranges_of
-from spotrust_jax.recipe import LossConfig, OptimizerConfig, PlateauConfig
+from spotrust_jax.fields import Range, from_dict, ranges_of, to_dict
 
 
 def _sections(kind, path=()):
