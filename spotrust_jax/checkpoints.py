@@ -25,8 +25,8 @@ from spotrust_jax.io.orbax_reads import quiet_reads, reason
 from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.models.weights import read_variables, write_variables
 from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
-from spotrust_jax.weights import read_variables, write_variables
 
 FORMAT = 1
 

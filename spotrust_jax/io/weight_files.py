@@ -1,4 +1,4 @@
-"""Weight files of other frameworks as numpy arrays by name. What the names mean is convert/'s part.
+"""Weight files, safetensors and PyTorch's, as numpy arrays by name; convert/ maps the names to a network.
 
 PyTorch files are pickles, and a pickle can run any code: tensors, containers and numpy scalars are read, nothing else.
 """
@@ -13,14 +13,44 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.tensor_files import read_tensors
 
 # Entries of a training checkpoint that hold the state dict.
 _STATE_ENTRIES = ("state_dict", "model_state_dict", "model_state", "model")
 _INSTALL = 'pip install "spotrust-jax[convert]"'
 _GLOB = re.compile(r"[*?\[]")
+
+
+class TensorFile(NamedTuple):
+    """Contents of a safetensors file: arrays as they are, and texts, both by name."""
+
+    tensors: dict[str, np.ndarray]
+    metadata: dict[str, str]
+
+    @property
+    def in_float32(self) -> dict[str, np.ndarray]:
+        """The arrays, floating point ones in single precision."""
+        # bfloat16 arrays are of a type that numpy does not count among its floating ones.
+        return {name: a if a.dtype.kind in "biu" else a.astype(np.float32) for name, a in self.tensors.items()}
+
+
+def read_tensors(path: Path) -> TensorFile:
+    """Reads a safetensors file.
+
+    Raises:
+        InputError: where it is damaged, cannot be opened, or holds no tensors.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            found = TensorFile({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:80]}"
+        raise InputError(f"{path} is no safetensors file, or a damaged one ({reason}): get it again") from error
+    if not found.tensors:
+        raise InputError(f"{path} holds no tensors: give a file of weights")
+    return found
 
 
 class WeightFile(NamedTuple):

@@ -1,6 +1,6 @@
-"""Variables as safetensors files: half precision on disk, float32 in memory.
+"""A network's variables as safetensors files: half precision on disk, float32 in memory.
 
-Models as a whole are `checkpoints.py`'s part, and the names in weight files of other programs `convert.py`'s.
+checkpoints.py adds the configuration; io/weight_files.py reads weight files of other programs.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import to_dict
 from spotrust_jax.io.atomic_files import atomic_file
-from spotrust_jax.io.tensor_files import read_tensors
+from spotrust_jax.io.weight_files import read_tensors
 from spotrust_jax.models.mismatch import differences
 from spotrust_jax.models.segmenter import ModelConfig, Variables
 
