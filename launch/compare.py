@@ -11,7 +11,7 @@ from absl import flags
 
 from . import program
 
-_WORKDIR = flags.DEFINE_list("workdir", None, "Working directories of runs, separated by commas.", required=True)
+_WORKDIR = flags.DEFINE_list("workdir", None, "Run directories, separated by commas.", required=True)
 
 
 def main() -> int:

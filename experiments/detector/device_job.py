@@ -54,7 +54,7 @@ _PARTS = ("backbone", "head", "aleatoric")
 _EVALUATED = 8  # photographs at a time
 
 
-class Journal:
+class Log:
     """What happened when, a line each."""
 
     def __init__(self, path: Path):
@@ -150,12 +150,12 @@ class Evaluator:
         self._extents, self._masks = np.asarray(pool.extents), np.asarray(pool.masks)
         tested = self._extents[rows.where(split="test")]
         self._shapes = {tuple(map(int, shape)) for shape in np.unique(tested, axis=0)}
-        self._programs: dict[tuple[int, int], Callable] = {}
+        self._functions: dict[tuple[int, int], Callable] = {}
 
     def compile(self) -> None:
         """All programs, at the same time."""
         with concurrent.futures.ThreadPoolExecutor(len(self._shapes)) as threads:
-            self._programs = dict(zip(self._shapes, threads.map(self._compiled, self._shapes), strict=True))
+            self._functions = dict(zip(self._shapes, threads.map(self._compiled, self._shapes), strict=True))
 
     def __call__(self, variables: Variables, site: str | None) -> measure.Measured:
         """The pixels counted of the photographs of one site, or of all."""
@@ -175,7 +175,7 @@ class Evaluator:
 
     def _maps(self, variables: Variables, examples: np.ndarray) -> dict[int, np.ndarray]:
         found = {}
-        for (height, width), program in self._programs.items():
+        for (height, width), program in self._functions.items():
             same = examples[(self._extents[examples] == (height, width)).all(axis=1)]
             for first in range(0, len(same), _EVALUATED):
                 chosen = same[first : first + _EVALUATED]
@@ -203,7 +203,7 @@ class Job(NamedTuple):
     program: resident.Program
     evaluator: Evaluator
     states: list[MemberState]
-    journal: Journal
+    journal: Log
     output: Path
     seconds: float
 
@@ -258,7 +258,7 @@ def main(_: list[str]) -> None:
     """Everything, most important first; what there is no time for is left out and said."""
     data, output = Path(_DATA.value), Path(_OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)
-    journal, config = Journal(output / "journal.jsonl"), configuration()
+    journal, config = Log(output / "journal.jsonl"), configuration()
     journal(jax=jax.__version__, device=jax.devices()[0].device_kind, preset=config.model.preset)
     running: list[subprocess.Popen] = []
     with concurrent.futures.ThreadPoolExecutor(5) as threads, _ending(running):

@@ -56,16 +56,16 @@ class Position(NamedTuple):
 
 
 class LatestState:
-    """The latest state of a run under WORKDIR/latest, and where the run was, as a dictionary for JSON.
+    """The latest state of a run under RUN/latest, and where the run was, as a dictionary for JSON.
 
     Writing goes on in the background: an older state goes only once a newer one is whole.
     """
 
-    def __init__(self, workdir: Path, grid: DeviceGrid):
-        self._workdir, self._grid = workdir.resolve(), grid
-        require_regular_files(self._workdir / "latest")
+    def __init__(self, run_directory: Path, grid: DeviceGrid):
+        self._run_directory, self._grid = run_directory.resolve(), grid
+        require_regular_files(self._run_directory / "latest")
         options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=True)
-        self._manager = ocp.CheckpointManager(epath.Path(self._workdir / "latest"), options=options)
+        self._manager = ocp.CheckpointManager(epath.Path(self._run_directory / "latest"), options=options)
         self._written = self._manager.latest_step()
 
     @property
@@ -104,7 +104,8 @@ class LatestState:
                 restored = self._manager.restore(self.label, args=args)
         except Exception as error:  # of damaged files Orbax and TensorStore raise nearly anything
             raise InputError(
-                f"{self._workdir / 'latest'} is not the state of this run ({reason(error)}): give another --workdir"
+                f"{self._run_directory / 'latest'} is not the state of this run ({reason(error)}): give another "
+                f"--workdir"
             ) from error
         state = serialization.from_state_dict(shapes, restored["state"])
         return restored["position"], self._grid.unstacked(state)
@@ -126,7 +127,7 @@ _REMEDIES = {
 
 
 @contextlib.contextmanager
-def disk_errors(workdir: Path, latest: LatestState) -> Iterator[None]:
+def disk_errors(run_directory: Path, latest: LatestState) -> Iterator[None]:
     """Turns a write that failed into a `RunError` that says why, and from where the run then goes on."""
     try:
         yield
@@ -135,7 +136,7 @@ def disk_errors(workdir: Path, latest: LatestState) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError) as error:
         words, remedy = " ".join(str(error).split())[:300], _remedy(error)
         raise RunError(
-            f"{workdir} could not be written ({words}): {remedy}the same command then goes on from step "
+            f"{run_directory} could not be written ({words}): {remedy}the same command then goes on from step "
             f"{latest.label or 0}"
         ) from error
 
@@ -152,18 +153,18 @@ def _remedy(error: BaseException) -> str:
     return ""
 
 
-class RunStates:
-    """The latest state under WORKDIR/latest, and models under WORKDIR/best and WORKDIR/epoch_NUMBER.
+class RunCheckpoints:
+    """The latest state under RUN/latest, and models under RUN/best and RUN/epoch_NUMBER.
 
     Writing goes on in the background: an older state goes only once a newer one is whole.
     """
 
-    def __init__(self, workdir: Path, config: TrainConfig, grid: DeviceGrid, seen: Seen = Seen()):
-        self._workdir, self._config, self._grid = workdir.resolve(), config, grid
+    def __init__(self, run_directory: Path, config: TrainConfig, grid: DeviceGrid, seen: Seen = Seen()):
+        self._run_directory, self._config, self._grid = run_directory.resolve(), config, grid
         self._model = _checkpoint_config(config, seen)
-        self._latest = LatestState(workdir, grid)
-        write_config(self._workdir / "best", _with_calibration_kept(self._workdir / "best", self._model))
-        self._best = model_manager(self._workdir / "best", in_background=True)
+        self._latest = LatestState(run_directory, grid)
+        write_config(self._run_directory / "best", _with_calibration_kept(self._run_directory / "best", self._model))
+        self._best = model_manager(self._run_directory / "best", in_background=True)
 
     def save(self, position: Position, state: MemberState) -> None:
         """Begins to write where the run is.
@@ -179,14 +180,14 @@ class RunStates:
         Calibration and threshold of the one before go first: they do not belong to the new one.
         """
         if epoch not in self._best.all_steps():
-            write_config(self._workdir / "best", self._model)
+            write_config(self._run_directory / "best", self._model)
             args = ocp.args.StandardSave(self._grid.stacked(state.best))
             self._guarded(lambda: self._best.save(epoch, args=args, force=True))
 
     def keep(self, epoch: int, state: MemberState) -> None:
         """Writes the model as it is now, for good, unless that has been done by a start that was killed before it
         saved its state."""
-        folder = self._workdir / f"epoch_{epoch:04d}"
+        folder = self._run_directory / f"epoch_{epoch:04d}"
         if not (folder / str(epoch)).exists():
             variables = self._grid.stacked(state.evaluated)
             self._guarded(lambda: _write_whole(folder, variables, self._model, epoch))
@@ -215,7 +216,7 @@ class RunStates:
         self._best.close()
 
     def _guarded(self, write: Any) -> None:
-        with disk_errors(self._workdir, self._latest):
+        with disk_errors(self._run_directory, self._latest):
             write()
 
 

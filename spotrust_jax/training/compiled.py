@@ -17,7 +17,7 @@ from spotrust_jax.training.state import MemberState, state_shapes
 from spotrust_jax.training.step import DeviceBatch, device_batch_shapes, train_step, validation_step
 
 
-class Programs(NamedTuple):
+class CompiledFunctions(NamedTuple):
     """Functions of a state on the grid and of something more on the grid; `step` and `finish` use up the state.
 
     Attributes:
@@ -33,7 +33,7 @@ class Programs(NamedTuple):
     step_bytes: int | None
 
 
-def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[ScaledData]) -> Programs:
+def compile_functions(config: TrainConfig, grid: DeviceGrid, data: Sequence[ScaledData]) -> CompiledFunctions:
     """The step, compiled for the devices of `grid`; the others are when they are first called.
 
     With several processes the step is, too: pmap compiles ahead only where it has all devices for itself.
@@ -43,9 +43,9 @@ def compile_programs(config: TrainConfig, grid: DeviceGrid, data: Sequence[Scale
     validate = _announced(over_members(validation_step(config, grid.placement), grid), config)
     finish = over_members(lambda state, judged: finish_epoch(state, *judged, config), grid, donate=True)
     if len(grid.local) < len(grid.devices):
-        return Programs(step, validate, finish, step_bytes=None)
+        return CompiledFunctions(step, validate, finish, step_bytes=None)
     compiled = step.lower(*_on_grid(config, grid)).compile()
-    return Programs(compiled, validate, finish, step_bytes(compiled))
+    return CompiledFunctions(compiled, validate, finish, step_bytes(compiled))
 
 
 def finish_epoch(

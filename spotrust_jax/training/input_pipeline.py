@@ -70,7 +70,7 @@ def _resized(
     return [resized[id(dataset)] for dataset in datasets]
 
 
-class TrainingFeed:
+class TrainingPipeline:
     """Training batches of all members on the devices, for ever, from step number `first` on.
 
     Photographs lie, as they are, in squares that any photograph fits into, so that all batches have one shape.
@@ -127,7 +127,7 @@ class TrainingFeed:
         return batch._replace(indices=batch.indices % self._batch_size)
 
 
-def validation_feed(data: Sequence[ScaledData], config: TrainConfig, grid: DeviceGrid) -> Iterator[DeviceBatch]:
+def validation_pipeline(data: Sequence[ScaledData], config: TrainConfig, grid: DeviceGrid) -> Iterator[DeviceBatch]:
     """The validation split of every member on the devices, once, each photograph exactly as prediction sees it.
 
     A batch has photographs of one shape, because the network's answer near an edge, and by its deep layers everywhere,

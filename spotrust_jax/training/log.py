@@ -1,6 +1,6 @@
 """What a run writes down about itself: one JSON line for each epoch and member, and TensorBoard events.
 
-A run that goes on after an interruption goes on with its journal from where its state is: nothing stands in it twice.
+A run that goes on after an interruption goes on with its log from where its state is: nothing stands in it twice.
 """
 
 import contextlib
@@ -16,23 +16,23 @@ from tensorboardX import SummaryWriter
 
 from spotrust_jax.io.atomic_files import write_atomically
 
-JOURNAL_NAME = "metrics.jsonl"
+LOG_NAME = "metrics.jsonl"
 
 
-class Journal:
-    """Appends to WORKDIR/metrics.jsonl and writes events under WORKDIR/events, in the first process only."""
+class Log:
+    """Appends to RUN/metrics.jsonl and writes events under RUN/events, in the first process only."""
 
-    def __init__(self, workdir: Path, epochs: int, steps: int):
+    def __init__(self, run_directory: Path, epochs: int, steps: int):
         self._writes = jax.process_index() == 0
         if not self._writes:
             return
-        self._lines = workdir / JOURNAL_NAME
-        kept = [row for row in read_journal(workdir) if row["epoch"] <= epochs]
+        self._lines = run_directory / LOG_NAME
+        kept = [row for row in read_log(run_directory) if row["epoch"] <= epochs]
         write_atomically(self._lines, "".join(json.dumps(row) + "\n" for row in kept))
         # Whoever reads the events drops those that an interrupted run wrote after its last state.
-        self._events = SummaryWriter(str(workdir / "events"), purge_step=steps + 1 if steps else None)
+        self._events = SummaryWriter(str(run_directory / "events"), purge_step=steps + 1 if steps else None)
 
-    def __enter__(self) -> "Journal":
+    def __enter__(self) -> "Log":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,9 +58,9 @@ class Journal:
                 self._events.add_image(f"validation/photograph{number}", picture, step, dataformats="HWC")
 
 
-def read_journal(workdir: Path) -> list[dict[str, Any]]:
-    """The lines of WORKDIR/metrics.jsonl, without one that a killed process left half written."""
-    path, rows = workdir / JOURNAL_NAME, []
+def read_log(run_directory: Path) -> list[dict[str, Any]]:
+    """The lines of RUN/metrics.jsonl, without one that a killed process left half written."""
+    path, rows = run_directory / LOG_NAME, []
     for line in path.read_text().splitlines() if path.is_file() else []:
         with contextlib.suppress(ValueError, RecursionError):
             rows.append(json.loads(line))

@@ -20,19 +20,19 @@ from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.errors import RunError
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training.accumulation import check_pieces, check_shares
-from spotrust_jax.training.checkpointing import Position, RunStates
-from spotrust_jax.training.compiled import Programs, compile_programs
+from spotrust_jax.training.checkpointing import Position, RunCheckpoints
+from spotrust_jax.training.compiled import CompiledFunctions, compile_functions
 from spotrust_jax.training.input_pipeline import (
     MemberData,
-    TrainingFeed,
+    TrainingPipeline,
     at_trained_size,
     epoch_images,
     open_data,
-    validation_feed,
+    validation_pipeline,
 )
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
-from spotrust_jax.training.log import Journal, read_journal
-from spotrust_jax.training.memory import check_memory, memory_remedy, told_when_full
+from spotrust_jax.training.log import Log, read_log
+from spotrust_jax.training.memory import check_memory, memory_errors, memory_remedy
 from spotrust_jax.training.run_directory import claim
 from spotrust_jax.training.schedule import rate_scale
 from spotrust_jax.training.seen import seen_by_run
@@ -67,34 +67,34 @@ class Progress(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def train(config: TrainConfig, workdir: str | os.PathLike, devices: Sequence[jax.Device]) -> Progress:
-    """Trains, or goes on where an earlier run in `workdir` stopped, and keeps WORKDIR/best up to date.
+def train(config: TrainConfig, run_directory: str | os.PathLike, devices: Sequence[jax.Device]) -> Progress:
+    """Trains, or goes on where an earlier run in `run_directory` stopped, and keeps RUN/best up to date.
 
     Args:
         config: the experiment.
-        workdir: belongs to this run and no other.
+        run_directory: belongs to this run and no other.
         devices: of all processes, each of which calls this.
 
     Raises:
-        InputError: where the configuration, the data or the working directory cannot be used.
+        InputError: where the configuration, the data or the run directory cannot be used.
         TrainingDivergedError: at a loss that is not finite; the checkpoints are from before it.
         InterruptedRunError: after SIGTERM or a preemption notice; the state is saved.
         RunError: where the disk does not take what is written.
     """
-    workdir, grid = Path(workdir), DeviceGrid(config.members, tuple(devices))
+    run_directory, grid = Path(run_directory), DeviceGrid(config.members, tuple(devices))
     check_shares(config.batch_size, grid.placement)
     check_pieces(config, grid.placement)
     data = open_data(config)
-    config = claim(workdir, config, data[0].training)
-    with contextlib.ExitStack() as stack, told_when_full(memory_remedy(config)):
-        run = _Run(workdir, config, grid, data, stack)
+    config = claim(run_directory, config, data[0].training)
+    with contextlib.ExitStack() as stack, memory_errors(memory_remedy(config)):
+        run = _Run(run_directory, config, grid, data, stack)
         while not run.is_over:
             run.train_epoch()
             run.judge_epoch()
         run.close()
     if jax.process_index() == 0:
         for remark in run.progress.remarks:
-            print(f"warning: {workdir / 'best'}: {remark}", file=sys.stderr)
+            print(f"warning: {run_directory / 'best'}: {remark}", file=sys.stderr)
     return run.progress
 
 
@@ -114,35 +114,42 @@ class _Run:
 
     def __init__(
         self,
-        workdir: Path,
+        run_directory: Path,
         config: TrainConfig,
         grid: DeviceGrid,
         data: Sequence[MemberData],
         stack: contextlib.ExitStack,
     ):
-        self._workdir, self._config, self._grid, self._data = workdir, config, grid, at_trained_size(data, config)
+        self._run_directory, self._config, self._grid, self._data = (
+            run_directory,
+            config,
+            grid,
+            at_trained_size(data, config),
+        )
         self._steps = steps_per_epoch(epoch_images(data), config.batch_size)
         self._interruption = stack.enter_context(Interruption())
-        self._states = RunStates(workdir, config, grid, seen_by_run(workdir / "best", config, data))
-        stack.callback(self._states.close)
-        self._position, self._state = self._states.restore() or self._begin()
+        self._checkpoints = RunCheckpoints(
+            run_directory, config, grid, seen_by_run(run_directory / "best", config, data)
+        )
+        stack.callback(self._checkpoints.close)
+        self._position, self._state = self._checkpoints.restore() or self._begin()
         self._begun = self._position
         if self._position.best_epoch:
-            self._states.save_best(self._position.best_epoch, self._state)
+            self._checkpoints.save_best(self._position.best_epoch, self._state)
         self._watched = self._watch()
-        self._feed = TrainingFeed(self._data, config, grid, self._position.steps, self._watched.stopped)
-        stack.callback(self._feed.close)
-        self._journal = stack.enter_context(Journal(workdir, self._position.epochs, self._position.steps))
+        self._pipeline = TrainingPipeline(self._data, config, grid, self._position.steps, self._watched.stopped)
+        stack.callback(self._pipeline.close)
+        self._log = stack.enter_context(Log(run_directory, self._position.epochs, self._position.steps))
         self._bar = stack.enter_context(_bar(config, self._steps, self._position.steps))
 
     @functools.cached_property
-    def _programs(self) -> Programs:
+    def _functions(self) -> CompiledFunctions:
         """Not compiled for a run that is over."""
-        return compile_programs(self._config, self._grid, self._data)
+        return compile_functions(self._config, self._grid, self._data)
 
     def _begin(self) -> tuple[Position, MemberState]:
         """The first state, made once a step is known to fit into the memory."""
-        check_memory(self._programs.step_bytes, self._config, self._grid.devices)
+        check_memory(self._functions.step_bytes, self._config, self._grid.devices)
         return Position(), self._grid.spread(initial_state(self._config))
 
     @property
@@ -160,7 +167,7 @@ class _Run:
         """What is left of the steps of an epoch."""
         first, started, losses = self._position.steps, time.monotonic(), collections.deque()
         while self._position.steps < (self._position.epochs + 1) * self._steps:
-            self._state, loss = self._programs.step(self._state, next(self._feed))
+            self._state, loss = self._functions.step(self._state, next(self._pipeline))
             self._position = self._position._replace(steps=self._position.steps + 1)
             losses.append(loss)
             if len(losses) > _STEPS_AHEAD:
@@ -183,28 +190,28 @@ class _Run:
             _as_score(scores, self._config.best_metric) if scores else unknown,
             scores.get(self._config.plateau.metric, unknown),
         )
-        self._state = self._programs.finish(self._state, self._grid.spread(judged))
+        self._state = self._functions.finish(self._state, self._grid.spread(judged))
         self._watched = self._watch()
-        self._feed.stopped = self._watched.stopped
+        self._pipeline.stopped = self._watched.stopped
         epoch = self._position.epochs + 1
         self._position = self._position._replace(epochs=epoch)
-        # Before the state: what the state knows of, the journal has.
+        # Before the state: what the state knows of, the log has.
         self._note(before, scores, panels)
         if (self._watched.best_step > before.best_step).any():
             self._position = self._position._replace(best_epoch=epoch)
-            self._states.save_best(epoch, self._state)
+            self._checkpoints.save_best(epoch, self._state)
         if _is_due(self._config.run.keep_epochs, epoch):
-            self._states.keep(epoch, self._state)
+            self._checkpoints.keep(epoch, self._state)
         if self.is_over or _is_due(self._config.run.save_epochs, epoch):
             self._save()
 
     def close(self) -> None:
         """Waits for the disk, and sums up the run."""
-        self._states.wait()
-        if self._position != self._begun or not (self._workdir / SUMMARY_NAME).exists():
+        self._checkpoints.wait()
+        if self._position != self._begun or not (self._run_directory / SUMMARY_NAME).exists():
             leaves = jax.tree.leaves(state_shapes(self._config).variables["params"])
             parameters = sum(leaf.size for leaf in leaves) // self._config.members
-            write_summary(self._workdir, self._position.steps, self._best_rows(), parameters)
+            write_summary(self._run_directory, self._position.steps, self._best_rows(), parameters)
 
     def _is_validated(self) -> bool:
         """Whether the epoch that has just been trained is."""
@@ -213,16 +220,16 @@ class _Run:
 
     def _validate(self) -> tuple[dict[str, Float[np.ndarray, "members"]], list[Picture]]:
         return validate(
-            self._programs.validate,
+            self._functions.validate,
             self._state,
-            validation_feed(self._data, self._config, self._grid),
+            validation_pipeline(self._data, self._config, self._grid),
             self._grid,
             between=self._leave_if_asked,
             num_panels=_PANELS if _is_due(self._config.run.panel_epochs, self._position.epochs + 1) else 0,
         )
 
     def _note(self, trained: _Watched, scores: dict[str, Float[np.ndarray, "members"]], panels: list[Picture]) -> None:
-        """An epoch in the journal and on the progress bar; `trained` is what was watched before it was judged."""
+        """An epoch in the log and on the progress bar; `trained` is what was watched before it was judged."""
         running = np.flatnonzero(~trained.stopped).tolist()
         images = len(running) * self._config.batch_size * self._timing.steps
         rows = {
@@ -232,27 +239,27 @@ class _Run:
             "images_per_second": np.full(self._config.members, images / self._timing.seconds),
             "seconds": np.full(self._config.members, time.monotonic() - self._timing.started),
         }
-        self._journal.epoch(self._position.epochs, self._position.steps, rows, running)
-        self._journal.panels(self._position.steps, panels)
+        self._log.epoch(self._position.epochs, self._position.steps, rows, running)
+        self._log.panels(self._position.steps, panels)
         shown = {"loss": rows["loss"]} | {name: scores[name] for name in scores if name == "average_precision"}
         self._bar.set_postfix({name: f"{values[running].mean():.3f}" for name, values in shown.items()})
 
     def _best_rows(self) -> list[dict[str, Any]]:
-        """Each member's line in the journal of the epoch after which its best model was kept."""
-        rows = {(row["member"], row["step"]): row for row in read_journal(self._workdir)}
+        """Each member's line in the log of the epoch after which its best model was kept."""
+        rows = {(row["member"], row["step"]): row for row in read_log(self._run_directory)}
         return [rows[key] for key in enumerate(self._watched.best_step.tolist()) if key in rows]
 
     def _save(self) -> None:
-        self._states.save(self._position, self._state)
+        self._checkpoints.save(self._position, self._state)
 
     def _leave_if_asked(self) -> None:
         if self._interruption.requested():
             self._watched = self._watch()
             self._save()
-            self._states.wait()
+            self._checkpoints.wait()
             raise InterruptedRunError(
-                f"stopped as asked after step {self._position.steps}: {self._workdir} has the state, the same command "
-                f"goes on"
+                f"stopped as asked after step {self._position.steps}: {self._run_directory} has the state, the same "
+                f"command goes on"
             )
 
     def _watch(self) -> _Watched:
@@ -266,8 +273,9 @@ class _Run:
         if (watched.bad_step >= 0).any():
             member = int(np.argmax(watched.bad_step >= 0))
             raise TrainingDivergedError(
-                f"the loss of member {member} was not finite at step {watched.bad_step[member] + 1}: {self._workdir} "
-                f"keeps the checkpoints from before; try a smaller config.optimizer.learning_rate in another --workdir"
+                f"the loss of member {member} was not finite at step {watched.bad_step[member] + 1}: "
+                f"{self._run_directory} keeps the checkpoints from before; try a smaller "
+                f"config.optimizer.learning_rate in another --workdir"
             )
         return watched
 

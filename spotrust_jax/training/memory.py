@@ -28,7 +28,7 @@ def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[jax.
 
 
 @contextlib.contextmanager
-def told_when_full(remedy: str) -> Iterator[None]:
+def memory_errors(remedy: str) -> Iterator[None]:
     """Turns a device's running out of memory into one line that says what to turn, the `remedy`."""
     try:
         yield

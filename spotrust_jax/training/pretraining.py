@@ -37,9 +37,9 @@ from spotrust_jax.training.distillation import (
     state_shapes,
 )
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
-from spotrust_jax.training.log import Journal
+from spotrust_jax.training.log import Log
 from spotrust_jax.training.loop import TrainingDivergedError
-from spotrust_jax.training.memory import told_when_full
+from spotrust_jax.training.memory import memory_errors
 from spotrust_jax.training.run_directory import write_down
 
 # Steps that the host may run ahead of the devices.
@@ -55,36 +55,41 @@ class Pretrained(NamedTuple):
 
 def pretrain(
     config: PretrainConfig,
-    workdir: str | os.PathLike,
+    run_directory: str | os.PathLike,
     devices: Sequence[jax.Device],
     teacher: Teacher | None = None,
 ) -> Pretrained:
-    """Pretrains, or goes on where an earlier run in `workdir` stopped; WORKDIR/best has the lowest held-out loss.
+    """Pretrains, or goes on where an earlier run in `run_directory` stopped; RUN/best has the lowest held-out loss.
 
     Args:
         config: the experiment.
-        workdir: belongs to this run and no other.
+        run_directory: belongs to this run and no other.
         devices: of this process; they share each batch.
         teacher: its weights, where they are at hand; else those that `config.teacher` names.
 
     Raises:
-        InputError: where the configuration, the photographs, the teacher or the working directory cannot be used.
+        InputError: where the configuration, the photographs, the teacher or the run directory cannot be used.
         TrainingDivergedError: at a loss that is not finite; the checkpoints are from before it.
         InterruptedRunError: after SIGTERM; the state is saved.
         RunError: where a device has too little memory, or the disk does not take what is written.
     """
-    workdir, grid = Path(workdir), DeviceGrid(1, tuple(devices))
+    run_directory, grid = Path(run_directory), DeviceGrid(1, tuple(devices))
     _check(config, grid)
     teacher = load_teacher(config.teacher) if teacher is None else teacher
     images, held_out = read_photographs(config.data, config.seed)
     config = _with_statistics(config, images)
-    write_down(workdir, config, changeable=("teacher",))
+    write_down(run_directory, config, changeable=("teacher",))
     remedy = f"lower config.batch_size ({config.batch_size}) or config.data.long_side ({config.data.long_side})"
-    with contextlib.ExitStack() as stack, told_when_full(remedy):
+    with contextlib.ExitStack() as stack, memory_errors(remedy):
         pool = make_pool(images)
         fixed = grid.spread(_one_member((teacher, pool)))
         run = _Run(
-            workdir, config, grid, Inputs(*fixed, _places(config, grid)), (len(images) - held_out, held_out), stack
+            run_directory,
+            config,
+            grid,
+            Inputs(*fixed, _places(config, grid)),
+            (len(images) - held_out, held_out),
+            stack,
         )
         run.to_the_end()
     return run.position
@@ -95,28 +100,28 @@ class _Run:
 
     def __init__(
         self,
-        workdir: Path,
+        run_directory: Path,
         config: PretrainConfig,
         grid: DeviceGrid,
         inputs: Inputs,
         counts: tuple[int, int],
         stack: contextlib.ExitStack,
     ):
-        self._workdir, self._config, self._grid, self._inputs = workdir, config, grid, inputs
+        self._run_directory, self._config, self._grid, self._inputs = run_directory, config, grid, inputs
         self._step = over_members(pretrain_step(config, grid.placement, counts[0]), grid, donate=True)
         self._counts = counts
         self._evaluations = -(-counts[1] // config.batch_size)
         self._interruption = stack.enter_context(Interruption())
-        self._latest = LatestState(workdir, grid)
+        self._latest = LatestState(run_directory, grid)
         stack.callback(self._latest.close)
-        if not (workdir / "best" / CONFIG_NAME).exists():
-            write_config(workdir / "best", _checkpoint_config(config))
-        self._best = stack.enter_context(model_manager(workdir / "best", in_background=True))
+        if not (run_directory / "best" / CONFIG_NAME).exists():
+            write_config(run_directory / "best", _checkpoint_config(config))
+        self._best = stack.enter_context(model_manager(run_directory / "best", in_background=True))
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), state_shapes(config))
         restored = self._latest.restore(shapes)
         self.position = Pretrained(**restored[0]) if restored else Pretrained(0, float("inf"))
         self._state = restored[1] if restored else grid.spread(_one_member(initial_state(config)))
-        self._journal = stack.enter_context(Journal(workdir, self._evaluation_number, self.position.steps))
+        self._log = stack.enter_context(Log(run_directory, self._evaluation_number, self.position.steps))
         self._bar = stack.enter_context(_bar(config, self.position.steps))
         self._started, self._timed = time.monotonic(), 0
 
@@ -128,7 +133,7 @@ class _Run:
             # While the first steps are taken, or the step is compiled.
             self._evaluate = background.submit(self._compile_evaluation)
             self._take_steps()
-        with disk_errors(self._workdir, self._latest):
+        with disk_errors(self._run_directory, self._latest):
             self._latest.wait()
             self._best.wait_until_finished()
 
@@ -155,7 +160,7 @@ class _Run:
 
     @property
     def _evaluation_number(self) -> int:
-        """Evaluations done, as the journal counts them."""
+        """Evaluations done, as the log counts them."""
         done = self.position.steps // self._config.evaluation_steps
         return done + (
             self.position.steps == self._config.steps and self._config.steps % self._config.evaluation_steps > 0
@@ -170,8 +175,8 @@ class _Run:
         held_out = self._held_out_losses()
         if not np.isfinite([trained, held_out]).all():
             raise TrainingDivergedError(
-                f"the loss was not finite before step {steps}: {self._workdir} keeps the checkpoints from before; try "
-                f"a smaller config.learning_rate in another --workdir"
+                f"the loss was not finite before step {steps}: {self._run_directory} keeps the checkpoints from "
+                f"before; try a smaller config.learning_rate in another --workdir"
             )
         rows = {
             **_by_stride("loss", trained),
@@ -179,7 +184,7 @@ class _Run:
             "images_per_second": self._timed * config.batch_size / seconds,
             "seconds": seconds,
         }
-        self._journal.epoch(self._evaluation_number, steps, {name: np.array([x]) for name, x in rows.items()}, [0])
+        self._log.epoch(self._evaluation_number, steps, {name: np.array([x]) for name, x in rows.items()}, [0])
         self._bar.set_postfix(loss=f"{trained.mean():.3f}", held_out=f"{held_out.mean():.3f}")
         self._started, self._timed = time.monotonic(), 0
         if held_out.mean() < self.position.best_loss:
@@ -196,11 +201,11 @@ class _Run:
     def _save_best(self) -> None:
         if self.position.steps not in self._best.all_steps():
             args = ocp.args.StandardSave(self._grid.stacked(self._state.variables))
-            with disk_errors(self._workdir, self._latest):
+            with disk_errors(self._run_directory, self._latest):
                 self._best.save(self.position.steps, args=args, force=True)
 
     def _save(self) -> None:
-        with disk_errors(self._workdir, self._latest):
+        with disk_errors(self._run_directory, self._latest):
             # The state knows the lowest loss: it must never be there before the model that has it.
             self._best.wait_until_finished()
             self._latest.save(self.position.steps, self.position._asdict(), self._state)
@@ -209,11 +214,11 @@ class _Run:
         if not self._interruption.requested():
             return
         self._save()
-        with disk_errors(self._workdir, self._latest):
+        with disk_errors(self._run_directory, self._latest):
             self._latest.wait()
         raise InterruptedRunError(
-            f"stopped as asked after step {self.position.steps}: {self._workdir} has the state, the same command goes "
-            f"on"
+            f"stopped as asked after step {self.position.steps}: {self._run_directory} has the state, the same command "
+            f"goes on"
         )
 
 

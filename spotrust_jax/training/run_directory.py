@@ -1,4 +1,4 @@
-"""A run's working directory: it belongs to one configuration, which is written down in it."""
+"""A run directory: it belongs to one configuration, which is written down in it."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from spotrust_jax.training.fine_tuning import check_start
 CONFIG_NAME = "config.json"
 
 
-def claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
+def claim(run_directory: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
     """Writes the configuration down, or makes sure that the one already there differs in nothing that changes weights.
 
     The result has channel statistics: if none are given, those of the run that is resumed, of the checkpoint that
@@ -30,36 +30,36 @@ def claim(workdir: Path, config: TrainConfig, training: Dataset) -> TrainConfig:
     Raises:
         InputError: where the directory belongs to another configuration, or cannot be written.
     """
-    earlier = _read(workdir / CONFIG_NAME)
+    earlier = _read(run_directory / CONFIG_NAME)
     # A run that goes on needs its start no more.
     start = None if earlier else check_start(config)
     config = dataclasses.replace(config, data=_with_statistics(config.data, earlier.get("data"), start, training))
-    write_down(workdir, config, _changeable(config))
+    write_down(run_directory, config, _changeable(config))
     return config
 
 
-def write_down(workdir: Path, config: Any, changeable: tuple[str, ...] = ()) -> None:
+def write_down(run_directory: Path, config: Any, changeable: tuple[str, ...] = ()) -> None:
     """Writes a configuration into the directory, or makes sure that the one there differs in `changeable` alone.
 
     Raises:
         InputError: where the directory belongs to another configuration, or cannot be written.
     """
-    path = workdir / CONFIG_NAME
+    path = run_directory / CONFIG_NAME
     values = json.loads(json.dumps(to_dict(config)))
     if earlier := _read(path):
-        _check_same(workdir, earlier, values, changeable)
+        _check_same(run_directory, earlier, values, changeable)
     _write(path, values)
 
 
-def read_run_config(workdir: Path) -> dict[str, Any]:
-    """The configuration of the run in a working directory.
+def read_run_config(run_directory: Path) -> dict[str, Any]:
+    """The configuration of the run in its directory.
 
     Raises:
         InputError: where there is none.
     """
-    values = _read(workdir / CONFIG_NAME)
+    values = _read(run_directory / CONFIG_NAME)
     if not values:
-        raise InputError(f"{workdir} is not the working directory of a run: it has no {CONFIG_NAME}")
+        raise InputError(f"{run_directory} is not a run directory: it has no {CONFIG_NAME}")
     return values
 
 
@@ -81,21 +81,21 @@ def _changeable(config: TrainConfig) -> tuple[str, ...]:
     return ("data.num_workers", "run") if config.schedule.kind == "cosine" else ("data.num_workers", "run", "epochs")
 
 
-def _check_same(workdir: Path, earlier: dict, values: dict, changeable: tuple[str, ...]) -> None:
+def _check_same(run_directory: Path, earlier: dict, values: dict, changeable: tuple[str, ...]) -> None:
     rows = differences(earlier, values)
     changed = [row for row in rows if row[0] not in changeable and row[0].partition(".")[0] not in changeable]
     if changed:
         shown = ", ".join(f"{name} {json.dumps(there)} there, {json.dumps(here)} here" for name, there, here in changed)
         raise InputError(
-            f"{workdir} belongs to a run with another configuration ({shown}): "
-            f"give a new directory, such as --workdir={_free(workdir)}, or the same configuration to resume"
+            f"{run_directory} belongs to a run with another configuration ({shown}): "
+            f"give a new directory, such as --workdir={_free(run_directory)}, or the same configuration to resume"
         )
 
 
-def _free(workdir: Path) -> Path:
+def _free(run_directory: Path) -> Path:
     """A directory beside this one that does not exist."""
     number = 2
-    while (free := workdir.with_name(f"{workdir.name}-{number}")).exists():
+    while (free := run_directory.with_name(f"{run_directory.name}-{number}")).exists():
         number += 1
     return free
 

@@ -1,4 +1,4 @@
-"""What remains of a run in one file, WORKDIR/summary.json, and several runs side by side."""
+"""What remains of a run in one file, RUN/summary.json, and several runs side by side."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.byte_sizes import in_words
 from spotrust_jax.training.environment import environment
-from spotrust_jax.training.log import read_journal
+from spotrust_jax.training.log import read_log
 from spotrust_jax.training.memory import peak_memory
 from spotrust_jax.training.run_directory import differences, read_run_config
 
@@ -26,7 +26,7 @@ _USEFUL = 0.05
 def useless(best: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     """One line for each member that tells corroded pixels from sound ones hardly better than guessing.
 
-    `best` are their lines in the journal. A model that gives one probability everywhere has the share of corroded
+    `best` are their lines in the log. A model that gives one probability everywhere has the share of corroded
     pixels as its average precision.
     """
     found = [(row["member"], row["validation_average_precision"], row["validation_corroded_share"]) for row in best]
@@ -39,14 +39,14 @@ def useless(best: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def write_summary(workdir: Path, steps: int, best: Sequence[dict[str, Any]], parameters: int) -> None:
-    """Sums up the run in a working directory, from its configuration and its journal. Several processes write once.
+def write_summary(run_directory: Path, steps: int, best: Sequence[dict[str, Any]], parameters: int) -> None:
+    """Sums up a run, from its configuration and its log. Several processes write once.
 
-    `best` are the lines in the journal of the epochs after which the members' best models were kept.
+    `best` are the lines in the log of the epochs after which the members' best models were kept.
     """
     if jax.process_index() > 0:
         return
-    rows = read_journal(workdir)
+    rows = read_log(run_directory)
     summary = {
         **environment(),
         "processes": jax.process_count(),
@@ -58,40 +58,43 @@ def write_summary(workdir: Path, steps: int, best: Sequence[dict[str, Any]], par
         "seconds": round(sum({row["epoch"]: row["seconds"] for row in rows}.values()), 1),
         "images_per_second": round(statistics.median(row["images_per_second"] for row in rows), 2),
         "peak_gib": {name: round(value, 2) for name, value in peak_memory(jax.local_devices()).items()},
-        "config": read_run_config(workdir),
+        "config": read_run_config(run_directory),
     }
-    write_atomically(workdir / SUMMARY_NAME, json.dumps(summary, indent=2) + "\n")
+    write_atomically(run_directory / SUMMARY_NAME, json.dumps(summary, indent=2) + "\n")
 
 
 def _says_what(name: str) -> bool:
-    """Of a line in the journal, whether it belongs to the model and not to the time it took."""
+    """Of a line in the log, whether it belongs to the model and not to the time it took."""
     return name in ("member", "epoch", "step") or name.startswith("validation_")
 
 
-def read_summary(workdir: Path) -> dict[str, Any]:
+def read_summary(run_directory: Path) -> dict[str, Any]:
     """The summary of a finished run.
 
     Raises:
         InputError: where there is none.
     """
-    path = workdir / SUMMARY_NAME
+    path = run_directory / SUMMARY_NAME
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
-        read_run_config(workdir)
-        raise InputError(f"the run in {workdir} is not finished: start it again to go on with it") from error
+        read_run_config(run_directory)
+        raise InputError(f"the run in {run_directory} is not finished: start it again to go on with it") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): start the run again to write it anew") from error
 
 
-def compare(workdirs: Sequence[Path]) -> str:
+def compare(run_directories: Sequence[Path]) -> str:
     """A Markdown table of finished runs: what they reached, what it took, and where their configurations differ."""
-    summaries = [read_summary(workdir) for workdir in workdirs]
+    summaries = [read_summary(run_directory) for run_directory in run_directories]
     rows = {name: [show(summary) for summary in summaries] for name, show in _ROWS.items()}
     first = summaries[0]["config"]
     names = {name for summary in summaries[1:] for name, *_ in differences(first, summary["config"])}
     rows |= {name: [json.dumps(_field(summary["config"], name)) for summary in summaries] for name in sorted(names)}
-    lines = [f"| | {' | '.join(workdir.as_posix() for workdir in workdirs)} |", "|---|" + "---|" * len(workdirs)]
+    lines = [
+        f"| | {' | '.join(run_directory.as_posix() for run_directory in run_directories)} |",
+        "|---|" + "---|" * len(run_directories),
+    ]
     return "\n".join(lines + [f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()])
 
 

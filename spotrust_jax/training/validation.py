@@ -31,7 +31,7 @@ def validate(
     Args:
         step: of `training.step.validation_step`, over all members.
         state: of all members, on the grid.
-        batches: of `training.feed.validation_feed`.
+        batches: of `training.input_pipeline.validation_pipeline`.
         grid: where all of it is.
         between: called after each batch.
         num_panels: photographs that are shown at most, by the first member on the first device.

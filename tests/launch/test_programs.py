@@ -61,7 +61,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(run, data, tmp_path_factory):
-    """A working directory after two steps."""
+    """A run directory after two steps."""
     workdir = tmp_path_factory.mktemp("run")
     result = run(
         "train",

@@ -44,7 +44,7 @@ def test_training_says_so_first(monkeypatch, caplog):
     config = TrainConfig(model=MODEL, augmentation=AugmentationConfig(crop_size=(64, 96)))
     grid = DeviceGrid(1, tuple(jax.devices()[:1]))
     with caplog.at_level(logging.INFO, "spotrust_jax"), pytest.raises(BeginsToCompileError):
-        compiled.compile_programs(config, grid, [ScaledData("training", "validation")])
+        compiled.compile_functions(config, grid, [ScaledData("training", "validation")])
     assert [record.message for record in caplog.records] == [
         "Compiling to train for 96 x 64, about 30 seconds the first time"
     ]

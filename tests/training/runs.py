@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from spotrust_jax.parallel import DeviceGrid, over_members
-from spotrust_jax.training.checkpointing import RunStates
+from spotrust_jax.training.checkpointing import RunCheckpoints
 from spotrust_jax.training.run_directory import read_run_config
 from spotrust_jax.training.step import DeviceBatch, train_step
 
@@ -46,11 +46,11 @@ def assert_same_weights(found, expected):
             np.testing.assert_allclose(one, other, rtol=rtol, atol=1e-5)
 
 
-def latest(config, workdir):
+def latest(config, run_directory):
     """Position and state that a run would go on from."""
-    grid, known = DeviceGrid(config.members, tuple(jax.devices()[:1])), read_run_config(workdir)["data"]
+    grid, known = DeviceGrid(config.members, tuple(jax.devices()[:1])), read_run_config(run_directory)["data"]
     data = dataclasses.replace(config.data, mean=tuple(known["mean"]), std=tuple(known["std"]))
-    states = RunStates(workdir, dataclasses.replace(config, data=data), grid)
+    states = RunCheckpoints(run_directory, dataclasses.replace(config, data=data), grid)
     position, state = states.restore()
     states.close()
     return position, grid.gather(state)

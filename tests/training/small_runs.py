@@ -1,4 +1,4 @@
-"""A small run as a process of its own, alone or as one of several: `python -m tests.training.small_runs WORKDIR`.
+"""A small run as a process of its own, alone or as one of several: `python -m tests.training.small_runs RUN`.
 
 Also the study of killed runs, `python -m tests.training.small_runs --kills=20`: the same run is killed at random
 moments until it is through, and must end with the weights of a run that nobody disturbed. The network is a small one
@@ -37,9 +37,9 @@ def config(members: int = 1, epochs: int = 5):
     )
 
 
-def start(workdir: Path, *arguments: str, devices: int = 1, **environment: str) -> subprocess.Popen:
+def start(run_directory: Path, *arguments: str, devices: int = 1, **environment: str) -> subprocess.Popen:
     """The run in a process of its own."""
-    command = [sys.executable, "-m", "tests.training.small_runs", str(workdir), *arguments]
+    command = [sys.executable, "-m", "tests.training.small_runs", str(run_directory), *arguments]
     flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": xla_flags(devices)}
     return subprocess.Popen(
         command,
@@ -60,15 +60,15 @@ def finish(*processes: subprocess.Popen) -> list[int]:
     return codes
 
 
-def kill(workdir: Path, kills: int, seed: int = 0, **environment: str) -> int:
+def kill(run_directory: Path, kills: int, seed: int = 0, **environment: str) -> int:
     """Starts the run, kills it while or soon after it saves, and so on, then lets it end; how often it was hit.
 
     A run that is through before it is hit is not begun again.
     """
     generator = random.Random(seed)
     for hit in range(kills):
-        process, before = start(workdir, **environment), _saved(workdir)
-        while process.poll() is None and _saved(workdir) == before:
+        process, before = start(run_directory, **environment), _saved(run_directory)
+        while process.poll() is None and _saved(run_directory) == before:
             time.sleep(0.01)
         time.sleep(generator.uniform(0, 0.8))
         if process.poll() is not None:
@@ -76,26 +76,26 @@ def kill(workdir: Path, kills: int, seed: int = 0, **environment: str) -> int:
             return hit
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        check_readable(workdir)
-    assert finish(start(workdir, **environment)) == [0]
+        check_readable(run_directory)
+    assert finish(start(run_directory, **environment)) == [0]
     return kills
 
 
-def _saved(workdir: Path) -> list[str]:
+def _saved(run_directory: Path) -> list[str]:
     """States that are there or being written."""
-    return sorted(os.listdir(workdir / "latest")) if (workdir / "latest").is_dir() else []
+    return sorted(os.listdir(run_directory / "latest")) if (run_directory / "latest").is_dir() else []
 
 
-def check_readable(workdir: Path) -> None:
+def check_readable(run_directory: Path) -> None:
     """What a killed run left can be read: its state by its own next start, its best model by whoever wants it."""
     import spotrust_jax
     from spotrust_jax.errors import InputError
     from tests.training.runs import latest
 
-    if (workdir / "latest").is_dir() and any(name.isdigit() for name in os.listdir(workdir / "latest")):
-        latest(config(), workdir)
+    if (run_directory / "latest").is_dir() and any(name.isdigit() for name in os.listdir(run_directory / "latest")):
+        latest(config(), run_directory)
         try:
-            spotrust_jax.load(workdir / "best")
+            spotrust_jax.load(run_directory / "best")
         except InputError as error:
             assert "no Orbax checkpoint" in str(error)  # before the first validation
 
@@ -133,7 +133,7 @@ def _study(kills: int) -> None:
             print(f"{kills - rest} kills in {runs} runs: weights equal bit for bit, every file readable", flush=True)
 
 
-def _run(workdir: str, arguments: list[str]) -> None:
+def _run(run_directory: str, arguments: list[str]) -> None:
     from absl import flags
     from spotrust_jax.launch import distributed, program
 
@@ -143,7 +143,7 @@ def _run(workdir: str, arguments: list[str]) -> None:
     members = flags.DEFINE_integer("members", 1, "Networks.")
 
     def main() -> int:
-        train(config(members.value), workdir, program.devices())
+        train(config(members.value), run_directory, program.devices())
         return 0
 
     sys.argv = [sys.argv[0], *arguments]

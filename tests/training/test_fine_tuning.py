@@ -20,7 +20,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
 from spotrust_jax.parallel import DeviceGrid
-from spotrust_jax.training.checkpointing import Position, RunStates
+from spotrust_jax.training.checkpointing import Position, RunCheckpoints
 from spotrust_jax.training.fine_tuning import check_start
 from spotrust_jax.training.loop import train
 from spotrust_jax.training.run_directory import claim
@@ -176,7 +176,7 @@ def test_length_of_a_cosine_stays(tmp_path):
 def test_prior_and_average_are_saved_with_the_state(single, tmp_path):
     config = claim(tmp_path, _config(single, prior="checkpoint"), Photographs("ab"))
     state, grid = initial_state(config), DeviceGrid(1, tuple(jax.devices()[:1]))
-    states = RunStates(tmp_path, config, grid)
+    states = RunCheckpoints(tmp_path, config, grid)
     states.save(Position(1, 2), grid.spread(state))
     states.close()
     position, restored = latest(config, tmp_path)

@@ -16,7 +16,7 @@ from spotrust_jax.io.images import resize_image, resize_label
 from spotrust_jax.losses import variational_kl
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import DeviceGrid, Placement, over_members
-from spotrust_jax.training.input_pipeline import MemberData, at_trained_size, validation_feed
+from spotrust_jax.training.input_pipeline import MemberData, at_trained_size, validation_pipeline
 from spotrust_jax.training.objective import data_loss
 from spotrust_jax.training.state import initial_state
 from spotrust_jax.training.step import train_step, validation_step
@@ -82,7 +82,7 @@ def validated(state):
             found[int(rows[1][row])] = jax.tree.map(lambda leaf: leaf[row], rows[2])  # noqa: B023
         return sums, maps
 
-    feed = validation_feed(data, config, grid)
+    feed = validation_pipeline(data, config, grid)
     scores, _ = validate(watched, grid.spread(state), feed, grid, between=lambda: None, num_panels=0)
     return found, scores
 

@@ -15,11 +15,11 @@ from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training import input_pipeline
 from spotrust_jax.training.input_pipeline import (
     MemberData,
-    TrainingFeed,
+    TrainingPipeline,
     at_trained_size,
     epoch_images,
     open_data,
-    validation_feed,
+    validation_pipeline,
 )
 
 
@@ -54,13 +54,13 @@ def test_members_have_orders_of_their_own_and_a_stopped_one_gets_nothing(devices
     data = at_trained_size((MemberData(Uniform(range(6)), Uniform([7])),) * 2, CONFIG)
     grid = _grid(CONFIG, devices)
 
-    stream = TrainingFeed(data, CONFIG, _grid(CONFIG, 1), 0, np.array([False, False]))
+    stream = TrainingPipeline(data, CONFIG, _grid(CONFIG, 1), 0, np.array([False, False]))
     orders = [np.asarray(next(stream).images)[0, :, :, 0, 0, 0] for _ in range(6)]
     stream.close()
     first, second = (np.concatenate([order[member] for order in orders]) for member in (0, 1))
     assert sorted(first[:6]) == sorted(second[:6]) == list(range(6)) and first.tolist() != second.tolist()
 
-    stream = TrainingFeed(data, CONFIG, grid, 3, np.array([False, True]))
+    stream = TrainingPipeline(data, CONFIG, grid, 3, np.array([False, True]))
     batch = next(stream)
     stream.close()
     assert len(batch.images.sharding.device_set) == devices
@@ -95,11 +95,11 @@ def test_validation_reads_shared_photographs_once_and_shorter_splits_end_blank(m
     monkeypatch.setattr(input_pipeline, "validation_batches", counted)
     shared = Uniform([1, 2, 3])
     together = at_trained_size((MemberData(shared, shared),) * 2, CONFIG)
-    found = validation_feed(together, CONFIG, _grid(CONFIG, 1))
+    found = validation_pipeline(together, CONFIG, _grid(CONFIG, 1))
     seen = [np.asarray(batch.images)[0, :, :, 0, 0, 0].tolist() for batch in found]
     assert seen == [[[1, 2]] * 2, [[3, 0]] * 2] and read == [together[0].validation]
     own = at_trained_size((MemberData(shared, shared), MemberData(shared, Uniform([9]))), CONFIG)
-    valid = [np.asarray(batch.valid)[0].tolist() for batch in validation_feed(own, CONFIG, _grid(CONFIG, 1))]
+    valid = [np.asarray(batch.valid)[0].tolist() for batch in validation_pipeline(own, CONFIG, _grid(CONFIG, 1))]
     assert valid == [[[True, True], [True, False]], [[True, False], [False, False]]]
 
 

@@ -19,22 +19,22 @@ STATE = {
 }
 
 
-def _states(workdir):
-    return LatestState(workdir, DeviceGrid(1, jax.local_devices()[:1]))
+def _states(run_directory):
+    return LatestState(run_directory, DeviceGrid(1, jax.local_devices()[:1]))
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("run")
-    states = _states(workdir)
+    run_directory = tmp_path_factory.mktemp("run")
+    states = _states(run_directory)
     states.save(3, {"steps": 3}, DeviceGrid(1, jax.local_devices()[:1]).spread(STATE))
     states.wait()
     states.close()
-    return workdir
+    return run_directory
 
 
-def _restore(workdir):
-    states = _states(workdir)
+def _restore(run_directory):
+    states = _states(run_directory)
     try:
         return states.restore(STATE)
     finally:
@@ -52,13 +52,13 @@ def test_damaged_bytes_are_told_in_a_line(saved, tmp_path):
     assert any("/d/" in str(name) for name in files)
     refused = 0
     for number, name in enumerate(files * 3):
-        workdir = tmp_path / str(number)
-        shutil.copytree(saved, workdir)
-        (workdir / name).write_bytes(any_bytes(random.Random(number), (workdir / name).read_bytes()))
+        run_directory = tmp_path / str(number)
+        shutil.copytree(saved, run_directory)
+        (run_directory / name).write_bytes(any_bytes(random.Random(number), (run_directory / name).read_bytes()))
         try:
-            _restore(workdir)
+            _restore(run_directory)
         except InputError as error:
             refused += 1
-            assert f"{workdir.resolve() / 'latest'} is not the state of this run" in str(error)
+            assert f"{run_directory.resolve() / 'latest'} is not the state of this run" in str(error)
             assert "\n" not in str(error) and "See full TensorStore details" not in str(error)
     assert refused >= len(files)

@@ -22,8 +22,8 @@ from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training import loop
-from spotrust_jax.training.checkpointing import LatestState, Position, RunStates, disk_errors
-from spotrust_jax.training.input_pipeline import TrainingFeed
+from spotrust_jax.training.checkpointing import LatestState, Position, RunCheckpoints, disk_errors
+from spotrust_jax.training.input_pipeline import TrainingPipeline
 from spotrust_jax.training.interruption import InterruptedRunError
 from spotrust_jax.training.loop import TrainingDivergedError, train
 from spotrust_jax.training.summary import compare, read_summary
@@ -47,32 +47,34 @@ CONFIG = TrainConfig(
 _FEW = dataclasses.replace(CONFIG.data, scenes=(4, 2))
 
 
-def _train(config, workdir):
-    return train(config, workdir, jax.devices()[:1])
+def _train(config, run_directory):
+    return train(config, run_directory, jax.devices()[:1])
 
 
 @pytest.fixture(scope="module")
 def finished(small_step, tmp_path_factory):
     """A run of two epochs without a break."""
-    workdir = tmp_path_factory.mktemp("run")
-    return workdir, _train(CONFIG, workdir)
+    run_directory = tmp_path_factory.mktemp("run")
+    return run_directory, _train(CONFIG, run_directory)
 
 
-def _journal(workdir):
+def _log(run_directory):
     """Its lines without what time has to do with."""
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run_directory / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
 
 
-def _assert_same_run(workdir, expected):
-    for (position, state), (expected_position, expected_state) in [(latest(CONFIG, workdir), latest(CONFIG, expected))]:
+def _assert_same_run(run_directory, expected):
+    for (position, state), (expected_position, expected_state) in [
+        (latest(CONFIG, run_directory), latest(CONFIG, expected))
+    ]:
         assert position == expected_position == Position(2, 8, position.best_epoch)
         for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(expected_state), strict=True):
             np.testing.assert_array_equal(one, other)
-    best, expected_best = (spotrust_jax.load(folder / "best").variables for folder in (workdir, expected))
+    best, expected_best = (spotrust_jax.load(folder / "best").variables for folder in (run_directory, expected))
     for one, other in zip(jax.tree.leaves(best), jax.tree.leaves(expected_best), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert _journal(workdir) == _journal(expected)
+    assert _log(run_directory) == _log(expected)
 
 
 @pytest.mark.parametrize(("every", "validated"), [(0, [3]), (2, [2, 3])])
@@ -80,7 +82,7 @@ def test_epochs_are_validated_as_often_as_asked_and_the_last_always(tmp_path, ev
     schedule = ScheduleConfig("cosine")
     config = dataclasses.replace(CONFIG, schedule=schedule, epochs=3, validation_epochs=every, data=_FEW)
     progress = _train(config, tmp_path)
-    rows = _journal(tmp_path)
+    rows = _log(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert [row["epoch"] for row in rows if "validation_average_precision" in row] == validated
     best = max(row.get("validation_average_precision", 0) for row in rows)
@@ -96,7 +98,7 @@ def test_longer_run_goes_on_where_a_shorter_one_ended(finished, tmp_path):
 def test_run_goes_on_with_the_same_losses_on_another_number_of_devices(finished, tmp_path):
     _train(dataclasses.replace(CONFIG, epochs=1), tmp_path)
     train(CONFIG, tmp_path, jax.devices()[:2])
-    for row, expected in zip(_journal(tmp_path), _journal(finished[0]), strict=True):
+    for row, expected in zip(_log(tmp_path), _log(finished[0]), strict=True):
         np.testing.assert_allclose(row["loss"], expected["loss"], rtol=1e-4)
         np.testing.assert_allclose(row["validation_loss"], expected["validation_loss"], rtol=1e-4)
     with pytest.raises(InputError, match=r"batch_size is 2, which 4 devices cannot split evenly: give 4, or"):
@@ -106,7 +108,7 @@ def test_run_goes_on_with_the_same_losses_on_another_number_of_devices(finished,
 @pytest.mark.parametrize("moment", ["step", "validation"])
 def test_sigterm_saves_at_once_and_the_run_goes_on_bit_for_bit(finished, tmp_path, monkeypatch, moment):
     steps = iter(range(1, 100))
-    following, validation = TrainingFeed.__next__, loop.validation_feed
+    following, validation = TrainingPipeline.__next__, loop.validation_pipeline
 
     def batch(feed):
         if moment == "step" and next(steps) == 5:
@@ -117,9 +119,9 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bit_for_bit(finished, tmp_pat
         os.kill(os.getpid(), signal.SIGTERM)
         return validation(*arguments)
 
-    monkeypatch.setattr(TrainingFeed, "__next__", batch)
+    monkeypatch.setattr(TrainingPipeline, "__next__", batch)
     if moment == "validation":
-        monkeypatch.setattr(loop, "validation_feed", batches)
+        monkeypatch.setattr(loop, "validation_pipeline", batches)
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(InterruptedRunError, match=rf"after step {5 if moment == 'step' else 4}: .*goes on") as caught:
         _train(CONFIG, tmp_path)
@@ -136,8 +138,10 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bit_for_bit(finished, tmp_pat
 
 
 def test_state_is_saved_as_often_as_asked_and_at_the_end(finished, tmp_path, monkeypatch):
-    saved, save = [], RunStates.save
-    monkeypatch.setattr(RunStates, "save", lambda self, at, state: (saved.append(at.epochs), save(self, at, state)))
+    saved, save = [], RunCheckpoints.save
+    monkeypatch.setattr(
+        RunCheckpoints, "save", lambda self, at, state: (saved.append(at.epochs), save(self, at, state))
+    )
     run = RunConfig(checkpoint_steps=0, save_epochs=0, keep_epochs=2, panel_epochs=2)
     _train(dataclasses.replace(CONFIG, run=run), tmp_path)
     assert saved == [2]
@@ -145,30 +149,30 @@ def test_state_is_saved_as_often_as_asked_and_at_the_end(finished, tmp_path, mon
 
 
 def test_finished_run_is_left_as_it_is(finished, monkeypatch):
-    workdir, progress = finished
-    before = (workdir / "summary.json").read_text()
-    monkeypatch.setattr(loop, "compile_programs", None)
-    assert _train(CONFIG, workdir) == progress
-    assert (workdir / "summary.json").read_text() == before
+    run_directory, progress = finished
+    before = (run_directory / "summary.json").read_text()
+    monkeypatch.setattr(loop, "compile_functions", None)
+    assert _train(CONFIG, run_directory) == progress
+    assert (run_directory / "summary.json").read_text() == before
 
 
 def test_finished_run_that_is_started_again_keeps_calibration_and_threshold(finished, tmp_path, monkeypatch):
-    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    run_directory = shutil.copytree(finished[0], tmp_path / "run")
     calibrated = dataclasses.replace(
-        read_config(workdir / "best"),
+        read_config(run_directory / "best"),
         calibration=PlattScaling(1.5, -0.3),
         threshold=0.31,
         threshold_rule="best F1, on 5 photographs",
     )
-    write_config(workdir / "best", calibrated)
-    monkeypatch.setattr(loop, "compile_programs", None)
-    assert _train(CONFIG, workdir) == finished[1]
-    assert read_config(workdir / "best") == calibrated
+    write_config(run_directory / "best", calibrated)
+    monkeypatch.setattr(loop, "compile_functions", None)
+    assert _train(CONFIG, run_directory) == finished[1]
+    assert read_config(run_directory / "best") == calibrated
     monkeypatch.undo()
     # Other weights are not calibrated.
     monkeypatch.setattr(loop, "_as_score", lambda scores, metric: np.full(1, 2.0))
-    _train(dataclasses.replace(CONFIG, epochs=3), workdir)
-    assert read_config(workdir / "best") == dataclasses.replace(
+    _train(dataclasses.replace(CONFIG, epochs=3), run_directory)
+    assert read_config(run_directory / "best") == dataclasses.replace(
         calibrated, calibration=PlattScaling(), threshold=0.5, threshold_rule="one half"
     )
 
@@ -187,7 +191,7 @@ def test_run_killed_at_a_model_that_it_keeps_goes_on(finished, tmp_path, monkeyp
             # The configuration is there, the weights are not.
             patch.setattr("spotrust_jax.checkpoints.model_manager", killed)
         else:
-            patch.setattr(RunStates, "save", lambda self, at, state: killed() if at.epochs == 2 else None)
+            patch.setattr(RunCheckpoints, "save", lambda self, at, state: killed() if at.epochs == 2 else None)
         with pytest.raises(KilledError):
             _train(CONFIG, tmp_path)
     kept = tmp_path / "epoch_0002"
@@ -201,13 +205,13 @@ def test_run_killed_at_a_model_that_it_keeps_goes_on(finished, tmp_path, monkeyp
 
 
 def test_sigterm_in_a_validation_whose_step_is_saved_exits_75(tmp_path, monkeypatch):
-    validation = loop.validation_feed
+    validation = loop.validation_pipeline
 
     def batches(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         return validation(*arguments)
 
-    monkeypatch.setattr(loop, "validation_feed", batches)
+    monkeypatch.setattr(loop, "validation_pipeline", batches)
     # The last step of an epoch is saved before its validation.
     config = dataclasses.replace(CONFIG, run=dataclasses.replace(CONFIG.run, checkpoint_steps=4))
     for _ in range(2):  # also where the state was read from there
@@ -236,19 +240,19 @@ def test_what_failed_is_told_as_what_it_is(tmp_path, error, words):
 
 
 def test_best_and_kept_models_predict(finished):
-    workdir, progress = finished
-    segmenter = spotrust_jax.load(workdir / "best")
+    run_directory, progress = finished
+    segmenter = spotrust_jax.load(run_directory / "best")
     assert segmenter.config.model == CONFIG.model and segmenter.config.inference_size == 64
-    best = max(row["validation_average_precision"] for row in _journal(workdir))
+    best = max(row["validation_average_precision"] for row in _log(run_directory))
     np.testing.assert_allclose(progress.best_score, [best], atol=1e-6)
-    kept, state = spotrust_jax.load(workdir / "epoch_0002"), latest(CONFIG, workdir)[1]
+    kept, state = spotrust_jax.load(run_directory / "epoch_0002"), latest(CONFIG, run_directory)[1]
     for one, other in zip(jax.tree.leaves(kept.variables), jax.tree.leaves(state.variables), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def _events(workdir):
+def _events(run_directory):
     """All events, by the file format: length, its checksum, an event, its checksum."""
-    for file in sorted((workdir / "events").iterdir()):
+    for file in sorted((run_directory / "events").iterdir()):
         data = file.read_bytes()
         while data:
             length = int.from_bytes(data[:8], "little")
@@ -258,7 +262,7 @@ def _events(workdir):
 
 def test_tensorboard_has_scalars_and_pictures(finished):
     values = {(value.tag, event.step): value for event in _events(finished[0]) for value in event.summary.value}
-    row = _journal(finished[0])[-1]
+    row = _log(finished[0])[-1]
     np.testing.assert_allclose(values["validation_f1_corrosion", 8].simple_value, row["validation_f1_corrosion"], 1e-6)
     pictures = [key for key in values if key[0].startswith("validation/photograph")]
     assert sorted(pictures) == [(f"validation/photograph{number}", 8) for number in range(4)]
@@ -270,7 +274,7 @@ def test_summary_and_comparison(finished, tmp_path):
     assert summary["epochs"] == 2 and summary["steps"] == 8
     (best,), (score,) = summary["best"], finished[1].best_score
     np.testing.assert_allclose(best["validation_average_precision"], score, atol=1e-6)
-    (row,) = [row for row in _journal(finished[0]) if row["epoch"] == best["epoch"]]
+    (row,) = [row for row in _log(finished[0]) if row["epoch"] == best["epoch"]]
     assert {name: row[name] for name in best} == best
     assert summary["jax"] == jax.__version__ and summary["peak_gib"]["host"] > 0.1
     parameters = spotrust_jax.load(finished[0] / "best").variables["params"]
@@ -283,7 +287,7 @@ def test_summary_and_comparison(finished, tmp_path):
     (other / "summary.json").unlink()
     with pytest.raises(InputError, match="is not finished"):
         compare([finished[0], other])
-    with pytest.raises(InputError, match="is not the working directory"):
+    with pytest.raises(InputError, match="is not a run directory"):
         compare([tmp_path])
 
 
@@ -295,32 +299,32 @@ def test_channel_statistics_are_those_of_the_training_scenes(finished):
 
 
 def test_nan_stops_with_the_step_and_keeps_the_last_good_checkpoint(finished, tmp_path, monkeypatch):
-    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    run_directory = shutil.copytree(finished[0], tmp_path / "run")
 
     def poisoned(states):
         position, state = restore(states)
         return position, state._replace(variables=jax.tree.map(lambda leaf: leaf * np.nan, state.variables))
 
-    restore = RunStates.restore
-    monkeypatch.setattr(RunStates, "restore", poisoned)
+    restore = RunCheckpoints.restore
+    monkeypatch.setattr(RunCheckpoints, "restore", poisoned)
     with pytest.raises(TrainingDivergedError, match="member 0 was not finite at step 9"):
-        _train(dataclasses.replace(CONFIG, epochs=3), workdir)
+        _train(dataclasses.replace(CONFIG, epochs=3), run_directory)
     monkeypatch.undo()
-    position, state = latest(CONFIG, workdir)
+    position, state = latest(CONFIG, run_directory)
     assert position.epochs == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.variables))
 
 
 def test_full_disk_is_one_line_and_costs_no_more_than_the_last_steps(finished, tmp_path):
-    workdir = shutil.copytree(finished[0], tmp_path / "run")
+    run_directory = shutil.copytree(finished[0], tmp_path / "run")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     # No file may grow beyond this: the kernel refuses as it does where a disk is full.
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(RunError, match=r"could not be written \(.*\): free some space") as caught:
-            _train(dataclasses.replace(CONFIG, epochs=3), workdir)
+            _train(dataclasses.replace(CONFIG, epochs=3), run_directory)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(caught.value)
-    assert latest(CONFIG, workdir)[0].epochs == 2
-    assert _train(dataclasses.replace(CONFIG, epochs=3), workdir).epochs == 3
+    assert latest(CONFIG, run_directory)[0].epochs == 2
+    assert _train(dataclasses.replace(CONFIG, epochs=3), run_directory).epochs == 3

@@ -9,7 +9,7 @@ import pytest
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.training import memory
-from spotrust_jax.training.memory import check_memory, memory_remedy, peak_memory, step_bytes, told_when_full
+from spotrust_jax.training.memory import check_memory, memory_errors, memory_remedy, peak_memory, step_bytes
 
 
 def test_bytes_are_arguments_results_and_what_lies_between():
@@ -30,9 +30,9 @@ def test_little_memory_is_told_in_a_fitting_unit(monkeypatch):
 
 
 def test_device_that_runs_full_is_one_line():
-    with pytest.raises(RunError, match="ran out of memory: lower"), told_when_full(memory_remedy(TrainConfig())):
+    with pytest.raises(RunError, match="ran out of memory: lower"), memory_errors(memory_remedy(TrainConfig())):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes\nmore")
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), told_when_full(memory_remedy(TrainConfig())):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), memory_errors(memory_remedy(TrainConfig())):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 

@@ -65,22 +65,22 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(config, teacher, tmp_path_factory):
-    """The working directory of the whole run, and what it ended with."""
-    workdir = tmp_path_factory.mktemp("run")
-    return workdir, _pretrain(config, workdir, teacher)
+    """The run directory of the whole run, and what it ended with."""
+    run_directory = tmp_path_factory.mktemp("run")
+    return run_directory, _pretrain(config, run_directory, teacher)
 
 
-def _pretrain(config, workdir, teacher, devices=1):
-    return pretrain(config, workdir, jax.devices()[:devices], teacher)
+def _pretrain(config, run_directory, teacher, devices=1):
+    return pretrain(config, run_directory, jax.devices()[:devices], teacher)
 
 
-def _journal(workdir):
-    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+def _log(run_directory):
+    rows = [json.loads(line) for line in (run_directory / "metrics.jsonl").read_text().splitlines()]
     return [{name: x for name, x in row.items() if name not in ("seconds", "images_per_second")} for row in rows]
 
 
 def test_the_loss_falls_on_photographs_that_are_held_out(finished):
-    rows = _journal(finished[0])
+    rows = _log(finished[0])
     assert [row["step"] for row in rows] == [5, 10, 12] and [row["epoch"] for row in rows] == [1, 2, 3]
     strides = [f"held_out_loss_stride{stride}" for stride in (4, 8, 16, 32)]
     for row in rows:
@@ -119,7 +119,7 @@ def test_an_interrupted_run_ends_as_the_whole_one(config, teacher, finished, tmp
     assert caught.value.exit_code == 75
     monkeypatch.undo()
     assert _pretrain(config, tmp_path, teacher) == finished[1]
-    assert _journal(tmp_path) == _journal(finished[0])
+    assert _log(tmp_path) == _log(finished[0])
     models = [jax.tree.leaves(load_model(folder / "best")[0]) for folder in (tmp_path, finished[0])]
     assert all(np.array_equal(*pair) for pair in zip(*models, strict=True))
     # A run that is over is not begun again.
@@ -130,7 +130,7 @@ def test_the_best_model_is_there_before_the_state_that_knows_its_loss(tmp_path):
     """Whenever a run is killed: what would find it again does not come before it."""
     disk, run = Mock(), object.__new__(pretraining._Run)
     disk.attach_mock(Mock(spec=pretraining.LatestState), "latest")
-    run._workdir, run._best, run._latest = tmp_path, disk.best, disk.latest
+    run._run_directory, run._best, run._latest = tmp_path, disk.best, disk.latest
     run.position, run._state = pretraining.Pretrained(5, 0.1), "state"
     run._save()
     assert [call[0] for call in disk.mock_calls] == ["best.wait_until_finished", "latest.save"]
@@ -163,7 +163,7 @@ def test_two_devices_compute_what_one_does(config, teacher, tmp_path):
     rows = []
     for devices in (1, 2):
         _pretrain(short, tmp_path / str(devices), teacher, devices)
-        rows += _journal(tmp_path / str(devices))
+        rows += _log(tmp_path / str(devices))
     assert rows[0] == pytest.approx(rows[1], rel=1e-3)
     with pytest.raises(InputError, match="batch_size is 4, which 3 devices cannot split evenly: give 6"):
         _pretrain(short, tmp_path / "3", teacher, 3)

@@ -1,4 +1,4 @@
-"""To whom a working directory belongs."""
+"""To whom a run directory belongs."""
 
 import dataclasses
 
@@ -22,14 +22,14 @@ def test_channel_statistics_survive_a_resume_but_not_an_override(tmp_path):
 
 
 def test_another_configuration_is_refused_with_the_difference_and_a_free_directory(tmp_path):
-    workdir = tmp_path / "run"
-    claim(workdir, CONFIG, Photographs("ab"))
+    run_directory = tmp_path / "run"
+    claim(run_directory, CONFIG, Photographs("ab"))
     (tmp_path / "run-2").mkdir()
     with pytest.raises(InputError, match=r"\(batch_size 4 there, 2 here\): .*--workdir=.*/run-3, or") as caught:
-        claim(workdir, dataclasses.replace(CONFIG, batch_size=2), Photographs("ab"))
+        claim(run_directory, dataclasses.replace(CONFIG, batch_size=2), Photographs("ab"))
     assert "\n" not in str(caught.value)
     # What changes no weights may change.
-    claim(workdir, dataclasses.replace(CONFIG, epochs=9, run=RunConfig(keep_epochs=1)), Photographs("ab"))
+    claim(run_directory, dataclasses.replace(CONFIG, epochs=9, run=RunConfig(keep_epochs=1)), Photographs("ab"))
 
 
 def test_directory_that_cannot_be_made_or_read_is_one_line(tmp_path):
