@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float64, Key, UInt8
 
+from experiments.missed_corrosion import Ranking, rankings, review_dataset
 from experiments.study.datasets import SIZE, Parts
 from experiments.study.models import Model
 from spotrust_jax.calibration.fitting import conformal_threshold
@@ -25,13 +26,11 @@ from spotrust_jax.evaluation.calibrate import (
 )
 from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution, evaluate, evaluate_out_of_distribution
 from spotrust_jax.evaluation.out_of_distribution import best_score
-from spotrust_jax.evaluation.review_study import rankings, review_dataset
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.metrics.measures import uncertainty_measures
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
-from spotrust_jax.report.review import Ranking
 
 NUM_SAMPLES = 24
 MISS_RATE = 0.1

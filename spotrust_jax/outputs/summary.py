@@ -33,7 +33,8 @@ class Row:
         millimetres_per_pixel, corroded_square_millimetres: where the scale is known.
         area_low, area_high, area_draws, area_note: credible interval of the corroded fraction, how many draws it comes
             from, and why there is none or how it is to be read.
-        unfamiliarity, review_score, retake: report/review.py says what they are.
+        expected_missed_fraction: share of the pixels that is expected to be corrosion outside of the mask: the mean of
+            the probability where it is below the threshold, else 0.
         latitude, longitude, altitude: of the camera, in degrees (WGS 84) and metres.
         position_note: why there is no position or no georeference, although the file has data for it.
         scale_note: what there is to be said of the scale.
@@ -68,9 +69,7 @@ class Row:
     area_high: float | None = None
     area_draws: int | None = None
     area_note: str = ""
-    unfamiliarity: float | None = None
-    review_score: float | None = None
-    retake: str = ""
+    expected_missed_fraction: float | None = None
     latitude: float | None = None
     longitude: float | None = None
     altitude: float | None = None

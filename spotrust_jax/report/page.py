@@ -130,8 +130,8 @@ def _card(output: Path, number: int, row: Row, files: str | None) -> dict:
     part = thumbnail_part(output, row.outputs)
     picture = data_url(part.read_bytes()) if files is None else f"{files}/{number:06}.jpg"
     names = ("outputs", "status", "message", "height", "width", "corroded_fraction", "mean_epistemic", "mean_entropy")
-    names += ("mean_log_variance", "review_score", "retake", "area_low", "area_high", "area_note", "regions")
-    names += ("millimetres_per_pixel", "latitude", "longitude", "unfamiliarity", "mean_probability")
+    names += ("mean_log_variance", "expected_missed_fraction", "area_low", "area_high", "area_note", "regions")
+    names += ("millimetres_per_pixel", "latitude", "longitude", "mean_probability")
     return {"name": _display_name(row), "thumbnail": picture, **{name: getattr(row, name) for name in names}}
 
 
@@ -168,7 +168,6 @@ def _totals(rows: Sequence[Row]) -> dict:
     return {
         "corroded_fraction": corroded / pixels if pixels else None,
         "with_corrosion": sum(row.corroded_fraction > 0 for row in rows),
-        "retake": sum(bool(row.retake) for row in rows),
     }
 
 

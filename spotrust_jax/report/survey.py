@@ -25,7 +25,6 @@ from spotrust_jax.outputs.scale_marker import SMALLEST, marker_side
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.report import preview
 from spotrust_jax.report.levels import Steps, epistemic_levels, joint_counts, probability_levels, slider_steps, sparse
-from spotrust_jax.report.review import quality, retake_advice, review_score, unfamiliarity
 from spotrust_jax.report.scripts import FOLDER, write_detail
 
 # Regions that a page lists; the tables have all of them.
@@ -98,7 +97,9 @@ def write_survey(
     stem = str(photograph.stem)
     place = read_place(photograph.path)
     write_geojson(geojson_file(output, stem), regions.labels, lines, place)
-    row = _completed(row, config, small, millimetres, len(lines))
+    row = dataclasses.replace(
+        _completed(row, millimetres, len(lines)), expected_missed_fraction=expected_missed_fraction(result)
+    )
     row = _with_interval(row, config, result.interval)
     row = dataclasses.replace(row, scale_note=note, position_note=place.note)
     if place.position is not None:
@@ -149,24 +150,13 @@ def _regions(result: Result, smallest: int, output: Path) -> Regions:
     return find_regions(result.rows, labels, result.threshold, smallest=smallest)
 
 
-def _completed(
-    row: Row,
-    config: CheckpointConfig,
-    small: UInt8[np.ndarray, "height width 3"],
-    millimetres: float | None,
-    found: int,
-) -> Row:
-    doubt = row.mean_entropy, row.mean_mutual_information
-    unlike = unfamiliarity(small, config.mean, config.std)
+def _completed(row: Row, millimetres: float | None, found: int) -> Row:
     corroded = None if millimetres is None else row.corroded_fraction * row.height * row.width * millimetres**2
     return dataclasses.replace(
         row,
         regions=found,
         millimetres_per_pixel=millimetres,
         corroded_square_millimetres=corroded,
-        unfamiliarity=unlike,
-        review_score=review_score(row.corroded_fraction, *doubt, unlike),
-        retake=retake_advice(quality(small), *doubt),
     )
 
 
@@ -208,6 +198,17 @@ def _write_parts(
     write_atomically(regions_part(output, stem), json.dumps(part))
     with atomic_file(thumbnail_part(output, stem)) as partial:
         partial.write_bytes(preview.thumbnail(small, shown[..., 0] > threshold))
+
+
+def expected_missed_fraction(result: Result) -> float:
+    """Share of the photograph that is expected to be corrosion outside of the mask: calibrated probability that misses
+    the threshold, mean over all pixels."""
+    height, width = result.image.shape[:2]
+    missed = 0.0
+    for window in windows(height, width):
+        probability = result.rows("probability", window)
+        missed += float(probability[probability < result.threshold].sum(dtype=np.float64))
+    return missed / (height * width)
 
 
 def _levels(

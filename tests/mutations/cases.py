@@ -264,7 +264,7 @@ def _prepare_flags(rng: random.Random, material: Material, folder: Path) -> Case
 
 
 def _data_set(rng: random.Random, material: Material, folder: Path) -> Case:
-    program = rng.choice(["evaluate", "calibrate", "review", "last_layer"])
+    program = rng.choice(["evaluate", "calibrate", "last_layer"])
     kind = rng.choice([material.dataset, material.dataset, material.prepared])
     words = _any_file(rng, copied(kind, folder / "data"))
     copied(material.model, folder / "model")
@@ -276,7 +276,7 @@ def _data_set(rng: random.Random, material: Material, folder: Path) -> Case:
 
 
 def _data_flags(rng: random.Random, material: Material, folder: Path) -> Case:
-    program = rng.choice(["evaluate", "calibrate", "review", "last_layer"])
+    program = rng.choice(["evaluate", "calibrate", "last_layer"])
     copied(material.model, folder / "model")
     valid = {"checkpoint": "model", "data": str(material.dataset), "split": "validation"}
     valid |= {"output": "out"} if program in ("evaluate", "last_layer") else {}
@@ -286,7 +286,6 @@ def _data_flags(rng: random.Random, material: Material, folder: Path) -> Case:
 _DATA_FLAGS = {
     "evaluate": ["out_of_distribution", "patch", "figures", "num_samples", "scale", "threshold"],
     "calibrate": ["miss_rate", "num_samples", "scale", "tile_size"],
-    "review": ["share", "output", "num_samples", "threshold"],
     "last_layer": ["kind"],
 }
 

@@ -129,7 +129,7 @@ def names_shown(page):
 def test_sort_and_filter(page, report):
     rows = report[1]
     by_name = {row.photograph.rsplit("/", 1)[-1]: row for row in rows}
-    for key in ("review_score", "corroded_fraction", "mean_epistemic"):
+    for key in ("expected_missed_fraction", "mean_entropy", "corroded_fraction", "mean_epistemic"):
         page.select_option("#sort", key)
         expected = sorted(by_name, key=lambda name: -getattr(by_name[name], key))
         assert names_shown(page) == expected
@@ -145,9 +145,9 @@ def test_sort_and_filter(page, report):
     page.fill("#filter-epistemic", repr(max(row.mean_epistemic for row in rows) - 1e-12))
     assert len(names_shown(page)) == 1
     page.fill("#filter-epistemic", "")
-    page.fill("#filter-score", "100")
+    page.fill("#filter-missed", "100")
     assert names_shown(page) == []
-    page.fill("#filter-score", "")
+    page.fill("#filter-missed", "")
     page.fill("#filter-name", "BELOW/")
     assert names_shown(page) == ["large.png"]
 

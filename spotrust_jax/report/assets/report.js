@@ -84,7 +84,6 @@ let made = 0;
 
 function chipsOf(photograph) {
   const chips = [];
-  if (photograph.retake) chips.push(element("span", { class: "chip" }, `take again: ${photograph.retake}`));
   if (noteOf(photograph).checked) chips.push(element("span", { class: "chip done" }, "✓ checked"));
   if (noteOf(photograph).note) chips.push(element("span", { class: "chip done" }, "note"));
   return chips;
@@ -92,13 +91,13 @@ function chipsOf(photograph) {
 
 function cardOf(photograph) {
   const area = percent(photograph.corroded_fraction);
-  const alternative = `${photograph.name}: ${area} corroded, review score ${fixed(photograph.review_score, 1)}`;
+  const alternative = `${photograph.name}: ${area} corroded, ${percent(photograph.expected_missed_fraction)} expected missed`;
   const image = element("img", { src: photograph.thumbnail, loading: "lazy", decoding: "async", alt: alternative });
   const filled = element("i");
   filled.style.width = `${100 * photograph.corroded_fraction}%`;
   const figure = (value, name) => element("span", {}, element("b", {}, value), name);
   const values = element("span", { class: "values" }, figure(area, "corroded"),
-    figure(`± ${fixed(photograph.mean_epistemic, 3)}`, "uncertainty"), figure(fixed(photograph.review_score, 1), "review score"));
+    figure(`± ${fixed(photograph.mean_epistemic, 3)}`, "uncertainty"), figure(percent(photograph.expected_missed_fraction), "expected missed"));
   const button = element("button", { type: "button" }, image, element("span", { class: "body" },
     element("span", { class: "name", title: photograph.outputs }, photograph.name),
     element("span", { class: "meter", "aria-hidden": "true" }, filled), values,
@@ -115,8 +114,8 @@ function chosen(photograph) {
   return photograph.outputs.toLowerCase().includes(byId("filter-name").value.trim().toLowerCase())
     && 100 * photograph.corroded_fraction >= least("filter-area")
     && photograph.mean_epistemic >= least("filter-epistemic")
-    && photograph.review_score >= least("filter-score")
-    && (state !== "checked" || checked) && (state !== "unchecked" || !checked) && (state !== "retake" || photograph.retake);
+    && 100 * photograph.expected_missed_fraction >= least("filter-missed")
+    && (state !== "checked" || checked) && (state !== "unchecked" || !checked);
 }
 
 function arrange() {
@@ -377,9 +376,7 @@ function showFigures() {
     ["mean epistemic", fixed(photograph.mean_epistemic, 4)],
     ["mean entropy", `${fixed(photograph.mean_entropy, 3)} nats`],
     ["mean log variance", fixed(photograph.mean_log_variance, 2)],
-    ["unlike training", percent(photograph.unfamiliarity)],
-    ["review score", fixed(photograph.review_score, 1)],
-    photograph.retake && ["take again", photograph.retake],
+    ["expected missed area", percent(photograph.expected_missed_fraction)],
     photograph.latitude !== null && ["position", `${photograph.latitude.toFixed(6)}, ${photograph.longitude.toFixed(6)}`],
   ].filter(Boolean);
   byId("figures").replaceChildren(...rows.map(([name, value, colour]) => {
@@ -536,7 +533,7 @@ function keyInViewer(event) {
 // ---- Everything that a person does.
 
 function listen() {
-  for (const id of ["sort", "reverse", "filter-name", "filter-area", "filter-epistemic", "filter-score", "filter-state"]) {
+  for (const id of ["sort", "reverse", "filter-name", "filter-area", "filter-epistemic", "filter-missed", "filter-state"]) {
     byId(id).addEventListener("input", arrange);
   }
   byId("controls").addEventListener("submit", (event) => event.preventDefault());

@@ -1,7 +1,4 @@
-"""How much of the corrosion that masks miss is in the photographs that are looked at first, by the order they come in.
-
-Measured on labelled photographs; the report sorts by the order that found the most.
-"""
+"""Where the corrosion is that masks miss: how much of it is in the photographs that an order puts first."""
 
 import math
 from collections.abc import Sequence
