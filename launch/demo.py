@@ -23,7 +23,7 @@ def main() -> int:
     from spotrust_jax.batch.photograph_job import Job
     from spotrust_jax.config import TrainConfig
     from spotrust_jax.data.card import DatasetCard
-    from spotrust_jax.data.folder import FolderDataset
+    from spotrust_jax.data.folder_dataset import FolderDataset
     from spotrust_jax.data.folder_writer import write_folder
     from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
     from spotrust_jax.evaluation.evaluate import evaluate

@@ -15,7 +15,7 @@ from experiments.benchmarks.measurement import Measurement, rate, throughput
 from spotrust_jax.config import AugmentationConfig
 from spotrust_jax.data.augmentation import augment
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.data.folder_dataset import FolderDataset
 from spotrust_jax.data.pipeline import training_batches
 from spotrust_jax.data.resized import ResizedDataset
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset

@@ -32,7 +32,7 @@ from experiments.detector.half_weights import load_half, save_half
 from experiments.detector.sites import COUNTS, SITES, in_random_order
 from spotrust_jax.checkpoints import load_model
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.data.folder_dataset import FolderDataset
 from spotrust_jax.fields import from_dict
 from spotrust_jax.models.segmenter import Variables, build_network, normalize, variable_shapes
 from spotrust_jax.training.state import MemberState

@@ -5,9 +5,9 @@ from pathlib import Path
 from spotrust_jax.config import DataConfig
 from spotrust_jax.data.card import ChannelStatistics, channel_statistics, read_card
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.data.folder_dataset import FolderDataset
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.data.split_names import NO_FOLD
+from spotrust_jax.data.splits import NO_FOLD
 from spotrust_jax.data.tfds_dataset import TfdsDataset, find_tfds, read_tfds_card
 from spotrust_jax.errors import InputError
 

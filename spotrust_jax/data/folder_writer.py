@@ -1,4 +1,4 @@
-"""Writes any data set as the folder that data/folder.py reads."""
+"""Writes any data set as the folder that data/folder_dataset.py reads."""
 
 import csv
 import json

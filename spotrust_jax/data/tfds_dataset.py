@@ -1,4 +1,4 @@
-"""A data set that `launch.prepare_data` wrote for tfds, read without TensorFlow; tfds_builder.py writes it."""
+"""A data set that `launch.prepare_data` wrote for tfds, read without TensorFlow; tfds_writer.py writes it."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from PIL import Image
 
 from spotrust_jax.data.card import DatasetCard, card_from_dict
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.split_names import NO_FOLD, chosen_splits
+from spotrust_jax.data.splits import NO_FOLD, chosen_splits
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.images import without_pillow_limit
 

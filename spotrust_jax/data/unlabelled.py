@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from spotrust_jax.config import UnlabelledConfig
-from spotrust_jax.data.folder import given_splits
-from spotrust_jax.data.split_names import is_fold
+from spotrust_jax.data.folder_dataset import given_splits
+from spotrust_jax.data.splits import is_fold
 from spotrust_jax.data.synthetic import SurveySceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.image_files import files_below, is_readable

@@ -1,6 +1,6 @@
 """Photographs and masks from single files, and their resizing.
 
-data/folder.py pairs the files of a data set, inference/preprocessing.py lists the photographs to predict on.
+data/folder_dataset.py pairs the files of a data set, inference/preprocessing.py lists the photographs to predict on.
 """
 
 import contextlib

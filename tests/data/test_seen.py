@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from spotrust_jax.data.card import DatasetCard
-from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.data.folder_dataset import FolderDataset
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash, seen_photographs
-from spotrust_jax.data.tfds_builder import write_tfds
 from spotrust_jax.data.tfds_dataset import TfdsDataset
+from spotrust_jax.data.tfds_writer import write_tfds
 from spotrust_jax.errors import InputError
 
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from spotrust_jax.config import DataConfig
-from spotrust_jax.data import tfds_builder
+from spotrust_jax.data import tfds_writer
 from spotrust_jax.data.datasets import open_dataset, open_path, training_statistics
-from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.data.folder_dataset import FolderDataset
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.data.tfds_builder import write_tfds
 from spotrust_jax.data.tfds_dataset import TfdsDataset, read_tfds_card
+from spotrust_jax.data.tfds_writer import write_tfds
 from spotrust_jax.errors import InputError
 from tests.random_photographs import CARD, Photographs
 
@@ -41,7 +41,7 @@ from functools import partial
 from pathlib import Path
 from spotrust_jax.data.card import DatasetCard
 from spotrust_jax.data.datasets import open_path
-from spotrust_jax.data.tfds_builder import write_tfds
+from spotrust_jax.data.tfds_writer import write_tfds
 source, output = sys.argv[1:]
 splits = {split: open_path(source, split) for split in ("train", "validation", "test")}
 written = write_tfds(splits, Path(output), DatasetCard("photographs"))
@@ -89,7 +89,7 @@ def test_labelled_photographs_without_tensorflow(corrosion_photos, tmp_path):
 def test_order_of_files_does_not_matter(corrosion_photos, tmp_path, monkeypatch):
     """On a third of the photographs, to be quick: the folder lists its files backwards, the data sets give them so."""
     part = FolderDataset(corrosion_photos, "validation")
-    monkeypatch.setattr(tfds_builder, "_EXAMPLES_PER_SHARD", 7)
+    monkeypatch.setattr(tfds_writer, "_EXAMPLES_PER_SHARD", 7)
     forwards = write_tfds({"train": part}, tmp_path / "forwards", CARD)
     listed = Path.iterdir
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter(list(listed(folder))[::-1]))
@@ -163,8 +163,8 @@ def test_what_is_ignored_comes_back(tmp_path, monkeypatch):
     assert a.ignored is None
     np.testing.assert_array_equal(b.ignored, Ignoring("ab")[1].ignored)
     # A data set of before, when nothing was said of it.
-    monkeypatch.delitem(tfds_builder._FEATURES, "ignored")
-    monkeypatch.setattr(tfds_builder, "_examples", partial(without_ignored, tfds_builder._examples))
+    monkeypatch.delitem(tfds_writer._FEATURES, "ignored")
+    monkeypatch.setattr(tfds_writer, "_examples", partial(without_ignored, tfds_writer._examples))
     before = write_tfds({"train": Ignoring("ab")}, tmp_path / "before", CARD)
     monkeypatch.undo()
     for example, original in zip(TfdsDataset(before, "train"), Ignoring("ab"), strict=True):

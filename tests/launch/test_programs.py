@@ -392,7 +392,7 @@ def test_training_without_a_config_file_is_fine_tuning():
 
 
 def test_drawn_scenes_are_a_data_set(run, tmp_path):
-    from spotrust_jax.data.folder import FolderDataset
+    from spotrust_jax.data.folder_dataset import FolderDataset
     from spotrust_jax.data.synthetic import SurveySceneDataset
 
     done = run("draw_scenes", f"--output={tmp_path}/scenes", "--first=3", "--count=2")

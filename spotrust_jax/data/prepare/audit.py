@@ -31,8 +31,15 @@ from spotrust_jax.data.prepare.source import (
     UnusableError,
     empty_split,
 )
-from spotrust_jax.data.prepare.splits import TEST_SHARE, TRAIN_SHARE, Candidate, divide, split_order, to_divide
-from spotrust_jax.data.split_names import is_split
+from spotrust_jax.data.prepare.split_assignment import (
+    TEST_SHARE,
+    TRAIN_SHARE,
+    Candidate,
+    divide,
+    split_order,
+    to_divide,
+)
+from spotrust_jax.data.splits import is_split
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.image_errors import TooLargeError
 from spotrust_jax.io.images import MAX_PIXELS, orientation, size_text, without_pillow_limit

@@ -19,7 +19,7 @@ from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.data.prepare.audit import Audit, Record, audit, by_split, with_splits
 from spotrust_jax.data.prepare.audit_report import AUDIT_NAME, describe, write_audit
 from spotrust_jax.data.prepare.source import LabelledPhotograph, Source
-from spotrust_jax.data.prepare.splits import TEST_SHARE, TRAIN_SHARE, check_division
+from spotrust_jax.data.prepare.split_assignment import TEST_SHARE, TRAIN_SHARE, check_division
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.io.images import MAX_PIXELS
 
@@ -175,7 +175,7 @@ def _write(source: Source, audited: Audit, folder: Path, card: DatasetCard, to: 
     if to == "folder":
         write_folder(splits, folder, card)
     else:
-        from spotrust_jax.data.tfds_builder import write_tfds  # noqa: PLC0415 (imports half of tfds)
+        from spotrust_jax.data.tfds_writer import write_tfds  # noqa: PLC0415 (imports half of tfds)
 
         write_tfds(splits, folder, card)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from spotrust_jax.data.prepare.readers import coco, cvat, folder, label_studio, labelme, roboflow, tsv, via, yolo
 from spotrust_jax.data.prepare.readers.ignored import with_ignored
 from spotrust_jax.data.prepare.readers.listing import Reading, given_splits, unique
-from spotrust_jax.data.prepare.readers.tables import with_splits
+from spotrust_jax.data.prepare.readers.split_tables import with_splits
 from spotrust_jax.data.prepare.source import LabelledPhotograph, Source, empty_split
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.images import MAX_PIXELS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spotrust_jax.data.prepare.readers.classes import ClassLabel, class_label
 from spotrust_jax.data.prepare.readers.drawings import Annotation, Drawing, Undrawable, outline_of
-from spotrust_jax.data.prepare.readers.drawn import Entry, photographs_of
+from spotrust_jax.data.prepare.readers.entries import Entry, photographs_of
 from spotrust_jax.data.prepare.readers.json_labels import (
     any_has_keys,
     identifier,
@@ -18,7 +18,7 @@ from spotrust_jax.data.prepare.readers.json_labels import (
 from spotrust_jax.data.prepare.readers.listing import Reading, relative, split_within
 from spotrust_jax.data.prepare.readers.polygons import RunLengths
 from spotrust_jax.data.prepare.source import Finding, UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 
 LOOKED_FOR = "a COCO .json file with images, annotations and categories"

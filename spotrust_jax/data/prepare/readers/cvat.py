@@ -9,12 +9,12 @@ from pycocotools import mask as coco_mask
 
 from spotrust_jax.data.prepare.readers.classes import ClassLabel, class_label
 from spotrust_jax.data.prepare.readers.drawings import Annotation, Drawing, Undrawable, ellipse, outline_of, rectangle
-from spotrust_jax.data.prepare.readers.drawn import Entry, photographs_of
+from spotrust_jax.data.prepare.readers.entries import Entry, photographs_of
 from spotrust_jax.data.prepare.readers.json_labels import positive_size, shown
 from spotrust_jax.data.prepare.readers.listing import Reading, files_below, relative
 from spotrust_jax.data.prepare.readers.polygons import RunLengths
 from spotrust_jax.data.prepare.source import Finding, UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.images import MAX_PIXELS
 

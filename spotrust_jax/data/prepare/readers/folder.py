@@ -3,7 +3,6 @@
 from collections import defaultdict
 from pathlib import Path
 
-from spotrust_jax.data.prepare.readers.colours import MaskLabel, mask_rule
 from spotrust_jax.data.prepare.readers.listing import (
     MASK_FOLDERS,
     Pair,
@@ -14,8 +13,9 @@ from spotrust_jax.data.prepare.readers.listing import (
     paired,
     relative,
 )
+from spotrust_jax.data.prepare.readers.mask_values import MaskLabel, mask_rule
 from spotrust_jax.data.prepare.source import LabelledPhotograph
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.image_files import IMAGE_EXTENSIONS
 

@@ -16,11 +16,11 @@ from spotrust_jax.data.prepare.readers.drawings import (
     outline_of,
     rectangle,
 )
-from spotrust_jax.data.prepare.readers.drawn import Entry, photographs_of
+from spotrust_jax.data.prepare.readers.entries import Entry, photographs_of
 from spotrust_jax.data.prepare.readers.json_labels import any_has_keys, json_files, json_value, positive_size
 from spotrust_jax.data.prepare.readers.listing import Reading, relative, split_within
 from spotrust_jax.data.prepare.source import Finding, UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.image_files import is_photograph
 

@@ -15,7 +15,7 @@ from spotrust_jax.data.prepare.readers.drawings import (
     Undrawable,
     outline_of,
 )
-from spotrust_jax.data.prepare.readers.drawn import Entry, photographs_of
+from spotrust_jax.data.prepare.readers.entries import Entry, photographs_of
 from spotrust_jax.data.prepare.readers.json_labels import any_has_keys, json_files, json_object, positive_size, shown
 from spotrust_jax.data.prepare.readers.listing import Reading, relative
 from spotrust_jax.data.prepare.readers.polygons import Polygon, filled

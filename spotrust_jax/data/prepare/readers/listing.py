@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph, UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 from spotrust_jax.io import image_files
 from spotrust_jax.io.image_files import distinct_names, is_photograph, leads_up, without_originals

@@ -19,7 +19,7 @@ from spotrust_jax.data.prepare.readers.listing import (
     relative,
 )
 from spotrust_jax.data.prepare.source import UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.io.image_files import is_photograph
 
 # Label Studio puts eight hexadecimal digits before the names of files that were uploaded.

@@ -5,7 +5,6 @@ import io
 from pathlib import Path
 
 from spotrust_jax.data.prepare.readers.classes import ClassLabel, class_label, corrosion_classes_of
-from spotrust_jax.data.prepare.readers.colours import MaskLabel, numbers_rule
 from spotrust_jax.data.prepare.readers.listing import (
     Reading,
     composed,
@@ -16,8 +15,9 @@ from spotrust_jax.data.prepare.readers.listing import (
     photographs_in,
     relative,
 )
+from spotrust_jax.data.prepare.readers.mask_values import MaskLabel, numbers_rule
 from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph, UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 
 LOOKED_FOR = "photographs x.jpg beside masks x_mask.png and a _classes.csv"

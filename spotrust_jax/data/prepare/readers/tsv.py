@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from spotrust_jax.data.prepare.readers.colours import MaskLabel, MaskRule, mask_rule
 from spotrust_jax.data.prepare.readers.listing import Reading, located, missing_label, name_of, relative, split_within
+from spotrust_jax.data.prepare.readers.mask_values import MaskLabel, MaskRule, mask_rule
 from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.errors import InputError
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from spotrust_jax.data.prepare.readers.classes import ClassLabel, class_label
 from spotrust_jax.data.prepare.readers.drawings import Annotation, Drawing, Undrawable, ellipse, outline_of, rectangle
-from spotrust_jax.data.prepare.readers.drawn import Entry, photographs_of
+from spotrust_jax.data.prepare.readers.entries import Entry, photographs_of
 from spotrust_jax.data.prepare.readers.json_labels import any_has_keys, identifier, json_files, json_object, shown
 from spotrust_jax.data.prepare.readers.listing import Reading, relative, split_within
 from spotrust_jax.data.prepare.source import Finding, UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 
 LOOKED_FOR = "a .json file of the VGG Image Annotator"

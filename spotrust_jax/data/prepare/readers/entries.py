@@ -13,7 +13,7 @@ from spotrust_jax.data.prepare.readers.embedded import EmbeddedPhotograph, store
 from spotrust_jax.data.prepare.readers.listing import Reading, name_of, relative, unlabelled
 from spotrust_jax.data.prepare.readers.lookup import Wanted, photographs_meant
 from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph, UnusableError
-from spotrust_jax.data.split_names import split_named
+from spotrust_jax.data.splits import split_named
 from spotrust_jax.io.image_files import is_photograph
 
 

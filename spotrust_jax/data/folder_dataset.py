@@ -13,8 +13,17 @@ import numpy as np
 from jaxtyping import Bool
 
 from spotrust_jax.data.example import Example
-from spotrust_jax.data.split_names import NO_FOLD, NO_TEST, SPLITS, chosen_splits, is_split, split_named
-from spotrust_jax.data.split_table import TABLE, has_split_table, read_split_table
+from spotrust_jax.data.splits import (
+    NO_FOLD,
+    NO_TEST,
+    SPLITS,
+    TABLE,
+    chosen_splits,
+    has_split_table,
+    is_split,
+    read_split_table,
+    split_named,
+)
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.image_files import IMAGE_EXTENSIONS, files_below, is_photograph, without_originals
 from spotrust_jax.io.images import mask_limit, read_image, read_mask, size_text

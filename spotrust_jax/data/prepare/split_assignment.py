@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from spotrust_jax.data.split_names import SPLITS
+from spotrust_jax.data.splits import SPLITS
 from spotrust_jax.errors import InputError
 
 

@@ -6,8 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from spotrust_jax.data.prepare.readers.listing import Reading, composed, relative
 from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph
-from spotrust_jax.data.split_names import is_split, split_named
-from spotrust_jax.data.split_table import TABLE, SplitRow, has_split_table, read_split_table
+from spotrust_jax.data.splits import TABLE, SplitRow, has_split_table, is_split, read_split_table, split_named
 
 _SPACES = " \t"  # others may be part of a name
 

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from spotrust_jax.data.prepare.splits import Candidate, divide, split_order, to_divide
+from spotrust_jax.data.prepare.split_assignment import Candidate, divide, split_order, to_divide
 from spotrust_jax.errors import InputError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spotrust_jax.data.folder import FolderDataset
+from spotrust_jax.data.folder_dataset import FolderDataset
 from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.data.prepare.audit import audit
 from spotrust_jax.data.prepare.readers import read_source
@@ -123,9 +123,7 @@ def test_without_a_table_the_split_is_six_to_four_by_name(tmp_path):
 
 def test_the_split_is_the_same_in_another_process(tmp_path):
     make(tmp_path, [f"{i:03d}" for i in range(10)])
-    program = (
-        "import sys; from spotrust_jax.data.folder import FolderDataset as F; print(*F(sys.argv[1], 'train').names)"
-    )
+    program = "import sys; from spotrust_jax.data.folder_dataset import FolderDataset as F; print(*F(sys.argv[1], 'train').names)"
     command = [sys.executable, "-c", program, tmp_path]
     root = Path(__file__).parents[2]
     output = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
