@@ -36,7 +36,7 @@ class AreaCalibration(NamedTuple):
 
 
 class Area(NamedTuple):
-    """A corroded share, 0 to 1, of what is judged, and the interval that holds the true one with probability `level`."""
+    """A corroded share, 0 to 1, and the interval that holds the true one with probability `level`."""
 
     estimate: float
     low: float

@@ -36,7 +36,7 @@ class DatasetCard(NamedTuple):
     version: str = "1.0.0"
     citation: str = ""
     licence: str = ""
-    # None where there is no one training split, as in a data set that is divided into folds.
+    # None where there is no one training split, as in a data set that is split into folds.
     statistics: ChannelStatistics | None = None
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, UInt8
 
 
 class Example(NamedTuple):
-    """One photograph with its label: `mask` is true where there is corrosion, `ignored` where nobody can tell.
+    """One photograph with its label: `mask` is true where there is corrosion, `ignored` where the class is unknown.
 
     Ignored pixels count in no loss, no metric and no calibration.
     """

@@ -171,7 +171,7 @@ def _with_pipe(rng: np.random.Generator, surface: _Surface, u: np.ndarray, v: np
     )
 
 
-def _look_alikes(rng: np.random.Generator, albedo: np.ndarray) -> np.ndarray:
+def _distractors(rng: np.random.Generator, albedo: np.ndarray) -> np.ndarray:
     """Primer where the paint came off, smooth dirt in all colours of rust, and rough cement in none of them."""
     size = len(albedo)
     if rng.random() < 0.45:
@@ -255,7 +255,7 @@ def draw_scene(
         surface = _with_bolts(rng, surface, u, v)
     if rng.random() < 0.4:
         surface = _with_pipe(rng, surface, u, v)
-    surface = surface._replace(albedo=_look_alikes(rng, surface.albedo))
+    surface = surface._replace(albedo=_distractors(rng, surface.albedo))
     coverage = np.zeros_like(u)
     if rng.random() >= config.clean_share:
         strength = _corrosion(rng, surface.weakness, rng.uniform(*config.corroded_fraction))

@@ -32,7 +32,7 @@ NO_TEST = (
 """What to do where there is no test split."""
 
 NO_FOLD = -1
-"""In place of a fold's number: the data set is not divided into folds."""
+"""In place of a fold's number: the data set is not split into folds."""
 
 
 def is_split(name: str) -> bool:
@@ -79,14 +79,14 @@ def chosen_splits(sizes: Mapping[str, int], split: str, fold: int, path: Path) -
         )
     if fold == NO_FOLD:
         remedy = f"choose the one that validates, config.data.fold=0 to {folds[-1].removeprefix('fold_')}"
-        raise InputError(f"data set {path} is divided into folds and has no split {split}: {remedy}, or name a fold")
+        raise InputError(f"data set {path} is split into folds and has no split {split}: {remedy}, or name a fold")
     validating = f"fold_{fold}"
     return [validating] if split == "validation" else [name for name in folds if name != validating]
 
 
 def _check_fold(folds: Iterable[str], fold: int, path: Path) -> None:
     if not folds:
-        raise InputError(f"data set {path} is not divided into folds: leave config.data.fold at {NO_FOLD}")
+        raise InputError(f"data set {path} is not split into folds: leave config.data.fold at {NO_FOLD}")
     if f"fold_{fold}" not in folds:
         raise InputError(f"data set {path} has no fold {fold}: use one of {', '.join(folds)}")
 

@@ -39,7 +39,7 @@ _FEATURES = {
 class CorrosionSegmentation(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Photographs in the order of their names, with the label 1 where there is corrosion and 0 elsewhere.
 
-    "ignored" is 1 where nobody can tell.
+    "ignored" is 1 where the class is unknown.
 
     tfds puts it into DATA_DIR/corrosion_segmentation/CONFIG/VERSION. Its metadata are the card and the names.
     """

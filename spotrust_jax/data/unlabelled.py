@@ -49,7 +49,7 @@ def _folders(path: str) -> list[Path]:
 
 
 def _training_files(path: Path) -> list[Path]:
-    """All photographs below a folder; of a data set that splits.csv or folders below images/ divide, what trains."""
+    """All photographs below a folder; of a data set with splits, what trains."""
     if not path.is_dir():
         raise InputError(f"config.data.path names {path}, which is no folder: give folders of photographs")
     root = path / "images" if (path / "images").is_dir() else path

@@ -123,7 +123,8 @@ def test_without_a_table_the_split_is_six_to_four_by_name(tmp_path):
 
 def test_the_split_is_the_same_in_another_process(tmp_path):
     make(tmp_path, [f"{i:03d}" for i in range(10)])
-    program = "import sys; from spotrust_jax.data.folder_dataset import FolderDataset as F; print(*F(sys.argv[1], 'train').names)"
+    names = "print(*FolderDataset(sys.argv[1], 'train').names)"
+    program = f"import sys; from spotrust_jax.data.folder_dataset import FolderDataset; {names}"
     command = [sys.executable, "-c", program, tmp_path]
     root = Path(__file__).parents[2]
     output = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
@@ -245,7 +246,7 @@ def test_tables_that_are_none(tmp_path):
     assert_refused(tmp_path, "train", table, "UTF-8")
     (tmp_path / "splits.csv").unlink()
     (tmp_path / "splits.csv").symlink_to("nowhere.csv")
-    assert_refused(tmp_path, "train", table, "link to nothing")  # and not a division by hash
+    assert_refused(tmp_path, "train", table, "link to nothing")  # and no split by hash
     with pytest.raises(InputError, match="link to nothing"):
         read_source(tmp_path)
     (tmp_path / "splits.csv").unlink()
@@ -278,11 +279,11 @@ def test_folds_of_the_table(tmp_path):
     assert FolderDataset(tmp_path, "test", 2).names == FolderDataset(tmp_path, "test").names == ("Ünder score",)
     assert FolderDataset(tmp_path, "fold_2").names == ("090",)
     assert len(FolderDataset(tmp_path, "all")) == 5
-    assert_refused(tmp_path, "train", "divided into folds", "config.data.fold=0 to 10")
+    assert_refused(tmp_path, "train", "split into folds", "config.data.fold=0 to 10")
     assert_refused(tmp_path, "val", "use one of fold_0 (2), fold_10 (1)")
     with pytest.raises(InputError, match="no fold 1: use one of fold_0, fold_2, fold_10"):
         FolderDataset(tmp_path, "train", 1)
-    with pytest.raises(InputError, match="not divided into folds"):
+    with pytest.raises(InputError, match="not split into folds"):
         FolderDataset(make(tmp_path / "whole"), "train", 0)
 
 

@@ -197,7 +197,7 @@ def test_folds(tmp_path):
     assert open_dataset(config, "test").names == ("z",)
     assert [example.name for example in TfdsDataset(folder, "train", 2)] == ["a", "b", "x", "y"]
     assert TfdsDataset(folder, "fold_0").names == ("a", "x")
-    assert_refused("divided into folds.*config.data.fold=0 to 2", TfdsDataset, folder, "train")
+    assert_refused("split into folds.*config.data.fold=0 to 2", TfdsDataset, folder, "train")
     assert_refused("no fold 3: use one of fold_0, fold_1, fold_2", TfdsDataset, folder, "train", 3)
 
 
@@ -218,7 +218,7 @@ def test_photographs_above_pillows_limit(written, monkeypatch):
 
 def test_no_such_data_set_or_split(written, tmp_path):
     assert_refused("has no photographs in split val: use one of test .2., train .4., or all", open_path, written, "val")
-    assert_refused("not divided into folds", open_path, written, "train", 0)
+    assert_refused("not split into folds", open_path, written, "train", 0)
     assert_refused("is not a tfds data set", TfdsDataset, tmp_path, "train")
     assert_refused("does not exist", open_path, tmp_path / "nothing", "train")
     assert_refused("images is missing", open_path, tmp_path, "train")

@@ -1,6 +1,6 @@
 """What is in a source and what is wrong with it: every photograph decoded once, with its label, before any training.
 
-Readers find what is wrong with files and tables; the division into splits is splits.py's, printing audit_report.py's.
+Readers find what is wrong with files and tables, split_assignment.py makes splits, audit_report.py prints.
 """
 
 import contextlib
@@ -35,9 +35,9 @@ from spotrust_jax.data.prepare.split_assignment import (
     TEST_SHARE,
     TRAIN_SHARE,
     Candidate,
-    divide,
+    assign_splits,
+    names_to_split,
     split_order,
-    to_divide,
 )
 from spotrust_jax.data.splits import is_split
 from spotrust_jax.errors import InputError
@@ -46,7 +46,7 @@ from spotrust_jax.io.images import MAX_PIXELS, orientation, size_text, without_p
 
 _THREADS = 2  # decoding releases the interpreter's lock; each holds one photograph
 
-_LIKENESS_REMEDIES = {
+_NEAR_DUPLICATE_REMEDIES = {
     "near_duplicate": "remove one of them, or keep both and know that they count twice",
     "leak": "remove one of them, or give both one split",
 }
@@ -62,7 +62,7 @@ class Record(NamedTuple):
     width: int
     height: int
     corroded_pixels: int
-    # Of which nobody can tell.
+    # Whose class is unknown.
     ignored_pixels: int
     split: str | None
     group: str
@@ -136,18 +136,18 @@ def with_splits(
     test_share: float = TEST_SHARE,
     seed: int = 0,
 ) -> Audit:
-    """The audit with every photograph in a split, and with what can only be found then: look-alikes, leaks, balance.
+    """The audit with every photograph in a split, and with what only shows then: near-duplicates, leaks, balance.
 
-    Splits of the source are kept and their leaks reported. Where splits are made here (see `splits.divide`),
-    look-alikes and equal groups become one group first, so that nothing leaks.
+    Splits of the source are kept and their leaks reported. Where splits are made here (see `assign_splits`),
+    near-duplicates and equal groups become one group first, so that nothing leaks.
 
     Raises:
-        InputError: where there are too few groups to divide.
+        InputError: where there are too few groups for the splits.
     """
     pairs = _pairs(audited.records)
-    division = functools.partial(divide, folds=folds, train_share=train_share, test_share=test_share, seed=seed)
-    records = _divided(audited.records, pairs, folds, division)
-    found = [*_look_alikes(records, pairs), *_torn_groups(records), *_one_class(records)]
+    assign = functools.partial(assign_splits, folds=folds, train_share=train_share, test_share=test_share, seed=seed)
+    records = _with_assigned_splits(audited.records, pairs, folds, assign)
+    found = [*_near_duplicates(records, pairs), *_leaking_groups(records), *_one_class(records)]
     return audited._replace(records=records, findings=_in_order([*audited.findings, *found]))
 
 
@@ -254,25 +254,25 @@ def _with_known_splits(records: Sequence[Record]) -> tuple[list[Record], list[Fi
     return known, findings
 
 
-def _divided(
+def _with_assigned_splits(
     records: Sequence[Record],
     pairs: Int64[np.ndarray, "pair 2"],
     folds: int,
-    division: Callable[[list[Candidate]], dict[str, str]],
+    assign: Callable[[list[Candidate]], dict[str, str]],
 ) -> tuple[Record, ...]:
-    """The records with a split each; among those that the source does not place, look-alikes have one group."""
-    names = to_divide([_candidate(record) for record in records], folds)
+    """The records with a split each; among those that the source does not place, near-duplicates have one group."""
+    names = names_to_split([_candidate(record) for record in records], folds)
     free = np.array([record.name in names for record in records], bool)
     if not free.any():
         return tuple(records)
     groups = joined_groups([record.group for record in records], pairs[free[pairs].all(axis=-1)])
     records = [record._replace(group=group) for record, group in zip(records, groups, strict=True)]
-    splits = division([_candidate(record) for record, is_free in zip(records, free, strict=True) if is_free])
+    splits = assign([_candidate(record) for record, is_free in zip(records, free, strict=True) if is_free])
     return tuple(record._replace(split=splits.get(record.name, record.split)) for record in records)
 
 
-def _look_alikes(records: Sequence[Record], pairs: Int64[np.ndarray, "pair 2"]) -> list[Finding]:
-    """One finding for each photograph that looks like others in its split, and one if like others in another split.
+def _near_duplicates(records: Sequence[Record], pairs: Int64[np.ndarray, "pair 2"]) -> list[Finding]:
+    """One finding for each near-duplicate of others in its split, and one for each of others in another split.
 
     Of two photographs the one that is named is the one to remove: that of test rather than that of train.
     """
@@ -282,10 +282,10 @@ def _look_alikes(records: Sequence[Record], pairs: Int64[np.ndarray, "pair 2"]) 
     _, split = np.unique([record.split for record in records], return_inverse=True)
     _, pixels = np.unique([record.pixels_sha256 for record in records], return_inverse=True)
     findings = []
-    for kind, remedy in _LIKENESS_REMEDIES.items():
+    for kind, remedy in _NEAR_DUPLICATE_REMEDIES.items():
         chosen = (split[others] != split[named]) == (kind == "leak")
         one, other = named[chosen], others[chosen]
-        # The one to tell of has equal pixels or, where none has, is the first by name.
+        # The one to name has equal pixels or, where none has, is the first by name.
         sequence = np.lexsort((other, pixels[one] != pixels[other], one))
         indices, first, counts = np.unique(one[sequence], return_index=True, return_counts=True)
         for index, closest, count in zip(indices, other[sequence][first], counts, strict=True):
@@ -300,8 +300,8 @@ def _likeness(named: Record, other: Record, more: int) -> str:
     return f"in {named.split}, {alike} {other.file}{place}{f' and {more} more' if more else ''}"
 
 
-def _torn_groups(records: Sequence[Record]) -> list[Finding]:
-    """Groups of which the source itself puts photographs into different splits."""
+def _leaking_groups(records: Sequence[Record]) -> list[Finding]:
+    """Groups that the source itself puts into different splits."""
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[record.group].append(record)

@@ -1,4 +1,4 @@
-"""An audit for people, as a table, and for programs, as JSON. What is found is audit.py's business."""
+"""An audit as a table for people and as JSON for programs; audit.py makes it."""
 
 import json
 import statistics
@@ -29,7 +29,7 @@ _MEANING = {
     "duplicate_name": "names that occur twice",
     "outside_source": "files outside the source",
     "table": "entries of tables that cannot be used",
-    "near_duplicate": "photographs that look alike, in one split",
+    "near_duplicate": "near-duplicates in one split",
     "leak": "the same photograph or group in different splits",
     "no_corrosion": "splits with one class only",
     "empty_split": "splits without a usable photograph",

@@ -1,6 +1,6 @@
-"""Photographs that look alike: perceptual hashes, the pairs that are close by them, and groups that pairs join.
+"""Near-duplicate photographs: perceptual hashes, the pairs that are close by them, and groups that pairs join.
 
-What such a pair means for the splits is audit.py's business.
+audit.py says what such a pair means for the splits.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ HASH_SIDE = 16
 """Rows and columns of the perceptual hash: 256 bits."""
 
 NEAR_BITS = 64
-"""Two photographs look alike if at most this many of the 256 bits differ.
+"""Two photographs are near-duplicates if at most this many of the 256 bits differ.
 
 Between 79 inspection photographs, with several views of most objects, at least 92 bits differ, also when one is turned
 or mirrored; between unrelated ones 128 on average. Copies of them differ by at most 4 bits when resized, 8 as JPEG of
@@ -48,7 +48,7 @@ def similar_pairs(hashes: UInt64[np.ndarray, "photograph 8 4"]) -> Int64[np.ndar
 
 
 def joined_groups(groups: Sequence[str], pairs: Int64[np.ndarray, "pair 2"]) -> list[str]:
-    """A group for each photograph, such that equal groups and look-alikes have one: the first name of those joined."""
+    """A group for each photograph; equal groups and near-duplicates share one, the first name of those joined."""
     names, labels = np.unique(np.array(groups, dtype=object), return_inverse=True)
     first, second = labels[pairs].T
     links = coo_array((np.ones(len(pairs), bool), (first, second)), shape=(len(names), len(names)))

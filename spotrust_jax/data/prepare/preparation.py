@@ -19,7 +19,7 @@ from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.data.prepare.audit import Audit, Record, audit, by_split, with_splits
 from spotrust_jax.data.prepare.audit_report import AUDIT_NAME, describe, write_audit
 from spotrust_jax.data.prepare.source import LabelledPhotograph, Source
-from spotrust_jax.data.prepare.split_assignment import TEST_SHARE, TRAIN_SHARE, check_division
+from spotrust_jax.data.prepare.split_assignment import TEST_SHARE, TRAIN_SHARE, check_shares
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.io.images import MAX_PIXELS
 
@@ -76,7 +76,7 @@ def prepare(
             anything was found. In the last three cases audit.json is written, and nothing else.
         RunError: where the disk is full.
     """
-    check_division(folds, train_share, test_share)
+    check_shares(folds, train_share, test_share)
     with _output_folder(output, source.root) as completed:
         audited = audit(source, max_pixels=max_pixels)
         try:
@@ -88,10 +88,10 @@ def prepare(
         if completed:
             _check_same(audited, output)
             return audited
-        with _told_when_full(output):
+        with _one_line_if_full(output):
             if problem:
                 raise InputError(f"{problem} (all findings: {write_audit(audited, output)})")
-            with _appearing_whole(output) as folder:
+            with _written_at_once(output) as folder:
                 write_audit(audited, folder)
                 _write(source, audited, folder, card, to, max_pixels)
     return audited
@@ -112,7 +112,7 @@ def _output_folder(output: Path, root: Path) -> Iterator[bool]:
             until_the_end.enter_context(_locked(output))
             completed = (output / _FINISHED).is_dir()
             if completed:
-                _put_in_place(output)
+                _move_to_output(output)
             if (output / _UNFINISHED).is_dir():
                 shutil.rmtree(output / _UNFINISHED)
             taken = [entry for entry in os.listdir(output) if entry != AUDIT_NAME]
@@ -147,7 +147,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told_when_full(output: Path) -> Iterator[None]:
+def _one_line_if_full(output: Path) -> Iterator[None]:
     """Makes one line of what the system says while something is written."""
     try:
         yield
@@ -181,7 +181,7 @@ def _write(source: Source, audited: Audit, folder: Path, card: DatasetCard, to: 
 
 
 @contextlib.contextmanager
-def _appearing_whole(output: Path) -> Iterator[Path]:
+def _written_at_once(output: Path) -> Iterator[Path]:
     """A hidden folder whose contents move to `output` at the end, and are removed if anything goes wrong before.
 
     It lies in `output`, which may be a mounted volume or a link, so that moving is renaming.
@@ -191,12 +191,12 @@ def _appearing_whole(output: Path) -> Iterator[Path]:
     try:
         yield folder
         folder.rename(output / _FINISHED)
-        _put_in_place(output)
+        _move_to_output(output)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put_in_place(output: Path) -> None:
+def _move_to_output(output: Path) -> None:
     # Folders go first, since files such as splits.csv say that a data set is there.
     for entry in sorted((output / _FINISHED).iterdir(), key=lambda entry: (entry.is_file(), entry.name)):
         entry.replace(output / entry.name)

@@ -25,8 +25,8 @@ FindingKind = Literal[
     "duplicate_name",
     "outside_source",  # a file that a table names lies outside the source
     "table",  # a row or an entry of a table cannot be understood
-    "near_duplicate",  # two photographs in one split look alike
-    "leak",  # two photographs in different splits look alike
+    "near_duplicate",  # near-duplicates in one split
+    "leak",  # near-duplicates in different splits
     "no_corrosion",  # a split without any corroded pixel, or with nothing else
     "empty_split",  # a split that the source has, and of which no photograph can be used
 ]
@@ -74,7 +74,7 @@ class LabelMask(NamedTuple):
 
     mask: Bool[np.ndarray, "height width"]
     findings: tuple[Finding, ...] = ()
-    # True where nobody can tell, such as Pascal VOC's void borders; never where there is corrosion.
+    # True where the class is unknown, such as Pascal VOC's void borders; never where there is corrosion.
     ignored: Bool[np.ndarray, "height width"] | None = None
     # Where classes overlap, each counts the pixels that it covers.
     classes: tuple[ClassPixels, ...] = ()

@@ -1,4 +1,4 @@
-"""Which photograph goes into which split: as the source says, by ratio, or in folds; groups are never torn apart.
+"""Which photograph goes into which split: as the source says, by ratio, or in folds; groups are never split.
 
 Depends on names, groups and the seed alone, never on the order of files.
 """
@@ -13,7 +13,7 @@ from spotrust_jax.errors import InputError
 
 
 class Candidate(NamedTuple):
-    """What the division goes by. `split` is the source's, `corroded` says whether there is any corrosion."""
+    """What splits are assigned by. `split` is the source's, `corroded` says whether there is any corrosion."""
 
     name: str
     group: str
@@ -36,8 +36,8 @@ TRAIN_SHARE, TEST_SHARE = 0.6, 0.2
 """Of the photographs, by default; what is left is for validation. The paper has 0.6 and 0, its test set being apart."""
 
 
-def check_division(folds: int, train_share: float, test_share: float) -> None:
-    """Raises an `InputError` for what no photographs can be divided by."""
+def check_shares(folds: int, train_share: float, test_share: float) -> None:
+    """Raises an `InputError` for shares or folds that make no splits."""
     if not 0 < train_share < 1:
         raise InputError(f"--train_share={train_share} is not between 0 and 1: 0.6 puts six in ten into training")
     if not 0 <= test_share < 1 - train_share:
@@ -47,7 +47,7 @@ def check_division(folds: int, train_share: float, test_share: float) -> None:
         raise InputError(f"--folds={folds} cannot be made: give 2 or more, or 0 for train and validation")
 
 
-def to_divide(candidates: Sequence[Candidate], folds: int) -> set[str]:
+def names_to_split(candidates: Sequence[Candidate], folds: int) -> set[str]:
     """Names of those that the source does not place for good.
 
     With folds these are all but the test split's, otherwise those without a split.
@@ -55,7 +55,7 @@ def to_divide(candidates: Sequence[Candidate], folds: int) -> set[str]:
     return {candidate.name for candidate in candidates if (candidate.split != "test" if folds else not candidate.split)}
 
 
-def divide(
+def assign_splits(
     candidates: Iterable[Candidate],
     *,
     folds: int = 0,
@@ -65,17 +65,17 @@ def divide(
 ) -> dict[str, str]:
     """The split of each candidate by name: train, validation and test, or fold_0 to fold_K with K + 1 = `folds`.
 
-    Each group is whole; the numbers of photographs, and among them of those with corrosion, are as close to the shares
+    No group is split; the numbers of photographs, and among them of those with corrosion, are as close to the shares
     as dealing the groups one by one, the largest first, gets them, and none is 0. The seed decides between groups of
     one size. A share of 0 makes no test split.
 
     Raises:
         InputError: for shares that leave nothing for training or validation, one fold, or fewer groups than splits.
     """
-    check_division(folds, train_share, test_share)
+    check_shares(folds, train_share, test_share)
     groups = _grouped(candidates)
     shares = _shares(len(groups), folds, train_share, test_share)
-    return {member.name: split for group, split in _dealt(groups, shares, seed) for member in group.members}
+    return {member.name: split for group, split in _assigned(groups, shares, seed) for member in group.members}
 
 
 def _grouped(candidates: Iterable[Candidate]) -> list[_Group]:
@@ -94,11 +94,11 @@ def _shares(groups: int, folds: int, train_share: float, test_share: float) -> d
         shares = {"train": train_share, "validation": 1 - train_share - test_share}
         shares |= {"test": test_share} if test_share else {}
     if groups < len(shares):
-        raise InputError(f"{groups} group(s) of photographs cannot be divided into {wanted}: {remedy}")
+        raise InputError(f"{groups} group(s) of photographs cannot be split into {wanted}: {remedy}")
     return shares
 
 
-def _dealt(groups: Sequence[_Group], shares: Mapping[str, float], seed: int) -> Iterable[tuple[_Group, str]]:
+def _assigned(groups: Sequence[_Group], shares: Mapping[str, float], seed: int) -> Iterable[tuple[_Group, str]]:
     """Each group to the split that then lacks most, in photographs of its kind and in all; the last to empty ones."""
     filled, seen = Counter(), Counter()
     order = sorted(groups, key=lambda group: (-len(group.members), not group.corroded, _shuffled(group, seed)))

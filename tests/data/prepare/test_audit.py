@@ -1,4 +1,4 @@
-"""The audit: each fault found and nothing else, look-alikes, balance, and independence of the order of files."""
+"""The audit: each fault found and nothing else, near-duplicates, balance, and independence of the order of files."""
 
 import io
 import json
@@ -213,8 +213,8 @@ def test_what_labels_were_taken_as_is_said(tmp_path):
     for name in ("a", "b"):
         photograph(ord(name)).save(tmp_path / f"{name}.png")
     images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}]
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    (tmp_path / "c.json").write_text(json.dumps(document))
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "c.json").write_text(json.dumps(content))
     audited = audit(read_source(tmp_path))
     expected = [
         ("rust (1)", "corrosion", 100),
@@ -273,22 +273,22 @@ def source_of(folder, images, splits=None, groups=None):
     return Source(folder, "folder", tuple(photographs))
 
 
-def test_labels_drawn_before_the_exif_turn_are_told(tmp_path):
+def test_labels_drawn_before_the_exif_turn_are_reported(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 8
     for name, options in (("turned", {"exif": exif}), ("upright", {})):
         photograph(0).save(tmp_path / f"{name}.png", **options)
         points = {"label": "rust", "shape_type": "polygon", "points": [[1, 1], [40, 1], [40, 40]]}
         size = {"imageWidth": 96, "imageHeight": 72} if name == "turned" else {"imageWidth": 9, "imageHeight": 7}
-        document = {"imagePath": f"{name}.png", "shapes": [points], **size}
-        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+        content = {"imagePath": f"{name}.png", "shapes": [points], **size}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
     turned, upright = sorted(audit(read_source(tmp_path, "labelme")).findings, key=lambda f: f.file != "turned.png")
     assert turned.kind == upright.kind == "size_mismatch" and turned.left_out and upright.left_out
     assert "EXIF" in turned.message and "EXIF" not in upright.message
 
 
 @pytest.mark.parametrize("options", [{}, {"folds": 3}])
-def test_look_alikes_and_groups_are_never_divided(tmp_path, options):
+def test_near_duplicates_and_groups_are_never_split(tmp_path, options):
     images = {f"p{seed:02}": photograph(seed) for seed in range(12)}
     for seed in range(6):
         turned = photograph(seed).transpose(list(Image.Transpose)[seed])
@@ -316,7 +316,7 @@ def test_folds_leave_the_test_split_alone(tmp_path):
     assert leak.file == "p7.png" and "copy.png in fold_" in leak.message
 
 
-def test_torn_group_and_missing_split_of_the_source(tmp_path):
+def test_leaking_group_and_missing_split_of_the_source(tmp_path):
     images = {f"p{seed}": photograph(seed) for seed in range(5)}
     splits = {"p0": "train", "p1": "train", "p2": "test", "p4": "holdout"}
     groups = {"p1": "tank", "p2": "tank"}

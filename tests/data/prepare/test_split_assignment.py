@@ -1,11 +1,11 @@
-"""Division into splits: whole groups, shares, folds, and independence of the order of photographs."""
+"""Assignment to splits: groups, shares, folds, and independence of the order of photographs."""
 
 import random
 from collections import Counter, defaultdict
 
 import pytest
 
-from spotrust_jax.data.prepare.split_assignment import Candidate, divide, split_order, to_divide
+from spotrust_jax.data.prepare.split_assignment import Candidate, assign_splits, names_to_split, split_order
 from spotrust_jax.errors import InputError
 
 
@@ -19,23 +19,23 @@ def candidates(sizes, corroded=lambda group: True, split=None):
 
 
 @pytest.mark.parametrize("folds", [0, 2, 5])
-def test_groups_stay_whole_and_no_split_is_empty(folds):
+def test_no_group_is_split_and_no_split_is_empty(folds):
     rng = random.Random(folds)
     for seed in range(100):
         sizes = [rng.choice([1, 1, 1, 2, 3, 8]) for _ in range(rng.randint(max(folds, 3), 25))]
         photographs = candidates(sizes, lambda group: group % 3 > 0)
         share = rng.choice([0.05, 0.5, 0.6, 0.95])
         test_share = rng.choice([0.0, 0.02, 0.2 * (1 - share)])
-        division = divide(photographs, folds=folds, train_share=share, test_share=test_share, seed=seed)
-        assert division.keys() == {photograph.name for photograph in photographs}
+        assigned = assign_splits(photographs, folds=folds, train_share=share, test_share=test_share, seed=seed)
+        assert assigned.keys() == {photograph.name for photograph in photographs}
         splits = defaultdict(set)
         for photograph in photographs:
-            splits[photograph.group].add(division[photograph.name])
+            splits[photograph.group].add(assigned[photograph.name])
         assert all(len(of_group) == 1 for of_group in splits.values())
         wanted = {f"fold_{i}" for i in range(folds)} if folds else {"train", "validation"}
         wanted |= {"test"} if test_share and not folds else set()
-        assert set(division.values()) == wanted
-        counts = Counter(division.values())
+        assert set(assigned.values()) == wanted
+        counts = Counter(assigned.values())
         if folds:
             assert max(counts.values()) - min(counts.values()) <= max(sizes)
         elif share in (0.5, 0.6):
@@ -44,8 +44,8 @@ def test_groups_stay_whole_and_no_split_is_empty(folds):
 
 def test_six_two_and_two_in_ten_with_and_without_corrosion_alike():
     photographs = candidates([1] * 100, lambda group: group < 70)
-    division = divide(photographs)
-    counts = Counter((division[photograph.name], photograph.corroded) for photograph in photographs)
+    assigned = assign_splits(photographs)
+    counts = Counter((assigned[photograph.name], photograph.corroded) for photograph in photographs)
     assert counts == {
         ("train", True): 42,
         ("train", False): 18,
@@ -58,15 +58,15 @@ def test_six_two_and_two_in_ten_with_and_without_corrosion_alike():
 
 def test_three_groups_fill_three_splits():
     for sizes in ([1, 1, 1], [9, 1, 1], [1, 40, 2]):
-        division = divide(candidates(sizes))
-        assert set(division.values()) == {"train", "validation", "test"}
-        assert len({(name.split("-")[0], split) for name, split in division.items()}) == 3
+        assigned = assign_splits(candidates(sizes))
+        assert set(assigned.values()) == {"train", "validation", "test"}
+        assert len({(name.split("-")[0], split) for name, split in assigned.items()}) == 3
 
 
 def test_six_in_ten_of_the_paper_with_and_without_corrosion_alike():
     photographs = candidates([1] * 100, lambda group: group < 70)
-    division = divide(photographs, test_share=0.0)
-    counts = Counter((division[photograph.name], photograph.corroded) for photograph in photographs)
+    assigned = assign_splits(photographs, test_share=0.0)
+    counts = Counter((assigned[photograph.name], photograph.corroded) for photograph in photographs)
     assert counts == {
         ("train", True): 42,
         ("train", False): 18,
@@ -77,26 +77,26 @@ def test_six_in_ten_of_the_paper_with_and_without_corrosion_alike():
 
 def test_folds_of_equal_groups_are_equal():
     photographs = candidates([2] * 20, lambda group: group < 10)
-    division = divide(photographs, folds=5)
-    assert Counter(division.values()) == {f"fold_{i}": 8 for i in range(5)}
-    corroded = Counter(division[photograph.name] for photograph in photographs if photograph.corroded)
+    assigned = assign_splits(photographs, folds=5)
+    assert Counter(assigned.values()) == {f"fold_{i}": 8 for i in range(5)}
+    corroded = Counter(assigned[photograph.name] for photograph in photographs if photograph.corroded)
     assert corroded == {f"fold_{i}": 4 for i in range(5)}
 
 
 @pytest.mark.parametrize("folds", [0, 4])
 def test_names_and_seed_alone_decide(folds):
     photographs = candidates([3, 1, 2, 1, 1, 4, 1, 1, 2, 1, 1, 1])
-    division = divide(photographs, folds=folds, seed=3)
+    assigned = assign_splits(photographs, folds=folds, seed=3)
     for shuffle in range(5):
         shuffled = random.Random(shuffle).sample(photographs, len(photographs))
-        assert divide(shuffled, folds=folds, seed=3) == division
-    assert divide(photographs, folds=folds, seed=4) != division
+        assert assign_splits(shuffled, folds=folds, seed=3) == assigned
+    assert assign_splits(photographs, folds=folds, seed=4) != assigned
 
 
 def test_known_division():
-    # Written down once: a data set that is prepared again next year must be divided as it was.
-    division = divide(candidates([1] * 10), test_share=0.0, seed=0)
-    assert sorted(name for name, split in division.items() if split == "train") == [
+    # Written down once: a data set that is prepared again next year must be split as it was.
+    assigned = assign_splits(candidates([1] * 10), test_share=0.0, seed=0)
+    assert sorted(name for name, split in assigned.items() if split == "train") == [
         "2-0",
         "3-0",
         "4-0",
@@ -108,9 +108,9 @@ def test_known_division():
 
 def test_splits_of_the_source_stay():
     photographs = [*candidates([1] * 3, split="train"), Candidate("t", "t", "test", True)]
-    assert to_divide(photographs, folds=0) == set()
-    assert to_divide(photographs, folds=5) == {"0-0", "1-0", "2-0"}
-    assert to_divide(candidates([1, 1]), folds=0) == {"0-0", "1-0"}
+    assert names_to_split(photographs, folds=0) == set()
+    assert names_to_split(photographs, folds=5) == {"0-0", "1-0", "2-0"}
+    assert names_to_split(candidates([1, 1]), folds=0) == {"0-0", "1-0"}
 
 
 def test_order_of_splits():
@@ -134,6 +134,6 @@ def test_order_of_splits():
         ([1] * 4, {"train_share": float("nan")}, "train_share=nan"),
     ],
 )
-def test_what_cannot_be_divided_is_an_error(sizes, options, words):
+def test_what_cannot_be_split_is_an_error(sizes, options, words):
     with pytest.raises(InputError, match=words):
-        divide(candidates(sizes), **options)
+        assign_splits(candidates(sizes), **options)

@@ -41,40 +41,40 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
     entries, labels, findings, used = [], [], [], 0
     for file in files:
         try:
-            document = _Document(root, file)
+            content = _CocoFile(root, file)
         except UnusableError as error:
             findings.append(Finding(error.kind, relative(root, file), str(error), True))
             continue
         used += 1
-        entries += document.entries()
-        labels += document.categories.values()
-        findings += document.findings
+        entries += content.entries()
+        labels += content.categories.values()
+        findings += content.findings
     if not used:
         raise InputError(f"{root} has no usable COCO file: {findings[0].message}")
     return photographs_of(root, entries, corrosion_classes, labels, findings)
 
 
-class _Document:
+class _CocoFile:
     """One JSON file with its entries by what identifies them; an `UnusableError` where it is none of COCO's."""
 
     def __init__(self, root: Path, file: Path):
         self.file, self.name = file, relative(root, file)
         self.findings: list[Finding] = []
-        document = json_object(file, self.name)
+        content = json_object(file, self.name)
         keys = ("images", "annotations", "categories")
-        if not all(isinstance(document.get(key), list) for key in keys):
+        if not all(isinstance(content.get(key), list) for key in keys):
             reason = f"{self.name} does not have the lists {', '.join(keys)}"
             raise UnusableError("unreadable_label", f"{reason}: export it as COCO segmentation, or remove the file")
         names = {"id": identifier, "file_name": _text}
-        self.images = self._entries(document, "images", names)
+        self.images = self._entries(content, "images", names)
         self.annotations = defaultdict(list)
         # Without a readable image_id it may be any photograph's.
         self.homeless = False
-        for annotation in document["annotations"]:
+        for annotation in content["annotations"]:
             image = identifier(annotation.get("image_id")) if isinstance(annotation, dict) else None
             self.homeless |= image is None
             self.annotations[image].append(annotation)
-        self.categories = self._categories(document)
+        self.categories = self._categories(content)
         ids = {identifier(image["id"]) for image in self.images}
         self.strays = sum(len(annotations) for image, annotations in self.annotations.items() if image not in ids)
         if self.strays:
@@ -110,20 +110,20 @@ class _Document:
         for drawing in _drawings(annotation.get("segmentation")):
             yield Annotation((self.categories[number],), drawing)
 
-    def _entries(self, document: dict, key: str, fields: dict[str, Callable]) -> list[dict]:
+    def _entries(self, content: dict, key: str, fields: dict[str, Callable]) -> list[dict]:
         """The entries that have these fields; that others have not is noted."""
         entries = [
             entry
-            for entry in document[key]
+            for entry in content[key]
             if isinstance(entry, dict) and all(read(entry.get(field)) for field, read in fields.items())
         ]
-        if bad := len(document[key]) - len(entries):
+        if bad := len(content[key]) - len(entries):
             self._note(f"has {bad} of its {key} without {' and '.join(fields)}, which were ignored")
         return entries
 
-    def _categories(self, document: dict) -> dict[str, ClassLabel]:
+    def _categories(self, content: dict) -> dict[str, ClassLabel]:
         """Classes by category id, but for the one that Roboflow adds as a heading of the others."""
-        categories = self._entries(document, "categories", {"id": identifier, "name": _text})
+        categories = self._entries(content, "categories", {"id": identifier, "name": _text})
         used = {
             identifier(annotation.get("category_id"))
             for annotations in self.annotations.values()

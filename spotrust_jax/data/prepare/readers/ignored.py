@@ -1,4 +1,4 @@
-"""Folders called ignored: masks of the pixels of which nobody can tell, for sources of every format."""
+"""Folders called ignored: masks of the pixels whose class is unknown, for sources of every format."""
 
 from collections import defaultdict
 from dataclasses import dataclass

@@ -45,10 +45,10 @@ def any_has_keys(root: Path, keys: tuple[str, ...], without: tuple[str, ...] = (
 
 def json_object(file: Path, name: str) -> dict:
     """The object in a file, called `name` in the `UnusableError` that says why there is none."""
-    document = json_value(file, name)
-    if not isinstance(document, dict):
+    content = json_value(file, name)
+    if not isinstance(content, dict):
         raise UnusableError("unreadable_label", f"{name} holds no JSON object: export it again")
-    return document
+    return content
 
 
 def json_value(file: Path, name: str) -> object:
@@ -67,17 +67,17 @@ def yaml_object(file: Path) -> dict:
     try:
         if file.stat().st_size > _MOST_YAML:
             raise ValueError(f"larger than {_MOST_YAML >> 20} MB")
-        document = yaml.load(file.read_text("utf-8-sig"), _PlainLoader)
+        content = yaml.load(file.read_text("utf-8-sig"), _PlainLoader)
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{file} cannot be read ({reason}): correct or remove it") from error
-    if not isinstance(document, dict):
+    if not isinstance(content, dict):
         raise InputError(f"{file} has no entries such as names: correct or remove it")
-    return document
+    return content
 
 
 def positive_size(height: object, width: object) -> tuple[int, int] | None:
-    """Height and width where a document states both as whole numbers above 0."""
+    """Height and width where JSON gives both as whole numbers above 0."""
     sides = [_whole(side) for side in (height, width)]
     sizes = [side for side in sides if side is not None and 1 <= side < 2**31]
     return (sizes[0], sizes[1]) if len(sizes) == 2 else None
@@ -92,7 +92,7 @@ def identifier(value: object) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value of a document as messages show it, however large it is."""
+    """A value of the JSON as messages show it, however large it is."""
     return " ".join(_SHORT.repr(value).split())
 
 

@@ -51,15 +51,15 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
 
 def _entry(root: Path, file: Path) -> Entry:
     name = relative(root, file)
-    document = json_object(file, name)
-    shapes, path = document.get("shapes"), document.get("imagePath")
+    content = json_object(file, name)
+    shapes, path = content.get("shapes"), content.get("imagePath")
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise UnusableError("unreadable_label", f"{name} has no list of shapes as labelme writes it: remove the file")
     if not isinstance(path, str) or not path:
         raise UnusableError("unreadable_label", f"{name} has no imagePath: save it again in labelme")
     is_image = is_photograph(PurePosixPath(path.replace("\\", "/")).name)
-    size = positive_size(document.get("imageHeight"), document.get("imageWidth"))
-    embedded = isinstance(document.get("imageData"), str) and bool(document["imageData"])
+    size = positive_size(content.get("imageHeight"), content.get("imageWidth"))
+    embedded = isinstance(content.get("imageData"), str) and bool(content["imageData"])
     entry = Entry(file, path if is_image else file.stem, size=size, embedded=embedded, alone=True)
     try:
         return entry._replace(annotations=tuple(_annotations(name, shapes)))

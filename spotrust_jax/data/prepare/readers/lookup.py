@@ -104,15 +104,15 @@ class _Belonging(NamedTuple):
         """Whether the folders of a label and of a photograph, or the label's path, let the two belong together."""
         if image.parent.is_relative_to(wish.folder):
             return True
-        own, other = _telling(relative(self.root, wish.folder)), _telling(relative(self.root, image.parent))
+        own, other = _distinctive(relative(self.root, wish.folder)), _distinctive(relative(self.root, image.parent))
         apart = wish.folder in self.photographs or image.parent in self.labels
         same = set(own) <= set(other) or set(other) <= set(own)
         if not other or (same and (own or not apart)):
             return True
-        return other[-1] in _telling(PurePosixPath(composed(_spellings(wish.text)[-1])).parent.as_posix())
+        return other[-1] in _distinctive(PurePosixPath(composed(_spellings(wish.text)[-1])).parent.as_posix())
 
 
-def _telling(folder: str) -> list[str]:
+def _distinctive(folder: str) -> list[str]:
     """The folders of a path, in lower case, without those that say only which kind of files they hold."""
     names = [_folded(name) for name in PurePosixPath(folder).parts]
     return [name for name in names if not _KINDS.intersection(re.split(r"[^a-z]+", name))]
@@ -146,7 +146,9 @@ def _by_name(
         return candidates[0]
     if not candidates and outside:
         return outside
-    found = "is not there" if not candidates else "is there several times in folders that the label does not tell apart"
+    found = (
+        "is not there" if not candidates else "is there several times in folders that the label does not distinguish"
+    )
     remedy = "put it into the folder of the label or images/"
     return UnusableError("missing_image", f"photograph {shown(wish.text)} {found}: {remedy}")
 

@@ -42,16 +42,16 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
     for file in files:
         name = relative(root, file)
         try:
-            document = json_object(file, name)
-            read_entries = _entries_of_version_3 if "view" in document else _entries_of_version_2
-            entries += read_entries(file, name, document, findings)
+            content = json_object(file, name)
+            read_entries = _entries_of_version_3 if "view" in content else _entries_of_version_2
+            entries += read_entries(file, name, content, findings)
         except UnusableError as error:
             findings.append(Finding(error.kind, name, str(error), True))
     return photographs_of(root, entries, corrosion_classes, findings=findings)
 
 
-def _entries_of_version_2(file: Path, name: str, document: dict, findings: list[Finding]) -> Iterator[Entry]:
-    images = document.get("_via_img_metadata", document)
+def _entries_of_version_2(file: Path, name: str, content: dict, findings: list[Finding]) -> Iterator[Entry]:
+    images = content.get("_via_img_metadata", content)
     if not isinstance(images, dict) or not images:
         raise _not_via(name)
     for image in images.values():
@@ -133,8 +133,8 @@ def _drawn(kind: str, numbers: list, turn: object = 0) -> Drawing:
     return Undrawable("unreadable_label", f"has a {kind} whose numbers cannot be understood: export it again")
 
 
-def _entries_of_version_3(file: Path, name: str, document: dict, findings: list[Finding]) -> Iterator[Entry]:
-    files, views, regions = (document.get(key) for key in ("file", "view", "metadata"))
+def _entries_of_version_3(file: Path, name: str, content: dict, findings: list[Finding]) -> Iterator[Entry]:
+    files, views, regions = (content.get(key) for key in ("file", "view", "metadata"))
     if not all(isinstance(part, dict) for part in (files, views, regions)):
         raise _not_via(name)
     of_view, strays = defaultdict(list), 0
@@ -145,8 +145,8 @@ def _entries_of_version_3(file: Path, name: str, document: dict, findings: list[
     if strays:
         message = f"{name} has {strays} region(s) of files that it does not list: export it again"
         findings.append(Finding("table", name, message, False))
-    for view, content in views.items():
-        text = _file_of(files, content)
+    for view, described in views.items():
+        text = _file_of(files, described)
         if text is None:
             raise _not_via(name)
         entry = Entry(file, text, split=_split(file))
@@ -155,7 +155,7 @@ def _entries_of_version_3(file: Path, name: str, document: dict, findings: list[
                 raise UnusableError(
                     "table", f"{text} may be what the regions belong to whose view is not listed: export again"
                 )
-            parts = tuple(_annotation_of_version_3(text, region, document.get("attribute")) for region in of_view[view])
+            parts = tuple(_annotation_of_version_3(text, region, content.get("attribute")) for region in of_view[view])
             yield entry._replace(annotations=tuple(part for part in parts if part))
         except UnusableError as error:
             yield entry._replace(problem=error)

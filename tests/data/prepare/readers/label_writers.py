@@ -45,9 +45,9 @@ def save_photograph(path, photograph):
     Image.fromarray(pixels).save(path)
 
 
-def write_json(path, document):
+def write_json(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(content))
 
 
 def png(values, **options):
@@ -194,8 +194,8 @@ def _cvat(root, photographs, shapes):
         size = f'width="{each.width}" height="{each.height}"'
         images.append(f'<image id="{each.index}" name="{each.name}.png" {size}>{"".join(shapes(each))}</image>')
     meta = f"<meta><task><name>survey</name><labels>{names}</labels></task></meta>"
-    document = f"<annotations><version>1.1</version>{meta}{''.join(images)}</annotations>"
-    (root / "annotations.xml").write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{document}\n')
+    content = f"<annotations><version>1.1</version>{meta}{''.join(images)}</annotations>"
+    (root / "annotations.xml").write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{content}\n')
 
 
 def yolo(root, photographs):
@@ -232,17 +232,17 @@ def via_2(root, photographs):
 
 def via_3(root, photographs):
     options = {str(i): name for i, name in enumerate(CLASSES)}
-    document = {"project": {"vid_list": []}, "attribute": {"1": {"aname": "kind", "options": options}}}
-    document |= {"file": {}, "view": {}, "metadata": {}}
+    content = {"project": {"vid_list": []}, "attribute": {"1": {"aname": "kind", "options": options}}}
+    content |= {"file": {}, "view": {}, "metadata": {}}
     for each in photographs:
         save_photograph(root / f"{each.name}.png", each)
         number = str(each.index)
-        document["file"][number] = {"fid": each.index, "fname": f"{each.name}.png", "type": 2, "src": ""}
-        document["view"][number] = {"fid_list": [each.index]}
+        content["file"][number] = {"fid": each.index, "fname": f"{each.name}.png", "type": 2, "src": ""}
+        content["view"][number] = {"fid_list": [each.index]}
         for i, (label, points) in enumerate(each.shapes):
             region = {"vid": number, "z": [], "xy": [7, *np.ravel(points).tolist()]}
-            document["metadata"][f"{number}_{i}"] = region | {"av": {"1": str(CLASSES.index(label))}}
-    write_json(root / "via.json", document)
+            content["metadata"][f"{number}_{i}"] = region | {"av": {"1": str(CLASSES.index(label))}}
+    write_json(root / "via.json", content)
 
 
 def label_studio(root, photographs):

@@ -68,38 +68,36 @@ def test_what_was_drawn_comes_back(form, made):
             assert corroded == label.mask.sum()
 
 
-def places(document, path=()):
-    """Paths to every value in a JSON document."""
+def places(content, path=()):
+    """Paths to every value in JSON labels."""
     yield path
-    items = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in items:
         yield from places(value, (*path, key))
 
 
-def at(document, path):
+def at(content, path):
     for key in path:
-        document = document[key]
-    return document
+        content = content[key]
+    return content
 
 
 @st.composite
-def damaged(draw, document):
-    """A document with one value that is of no use, or without one of its keys."""
-    document = copy.deepcopy(document)
-    path = draw(st.sampled_from([path for path in places(document) if path]))
-    parent, old = at(document, path[:-1]), at(document, path)
+def damaged(draw, content):
+    """JSON labels with one value that is of no use, or without one of its keys."""
+    content = copy.deepcopy(content)
+    path = draw(st.sampled_from([path for path in places(content) if path]))
+    parent, old = at(content, path[:-1]), at(content, path)
     if isinstance(parent, dict) and draw(st.booleans()):
         del parent[path[-1]]
         note(f"without {path}")
-        return document
-    # A class of another name, or a list with nothing in it, would be a sound document that says something else.
+        return content
+    # A class of another name, or a list with nothing in it, would be sound labels that say something else.
     junk = [value for value in JUNK if not (isinstance(old, str) and isinstance(value, str) and value.strip())]
     junk = [value for value in junk if not (isinstance(old, dict | list) and value in ({}, [[]]))]
     parent[path[-1]] = draw(st.sampled_from(junk))
     note(f"{path}: {parent[path[-1]]!r:.40} for {old!r:.80}")
-    return document
+    return content
 
 
 def outcome(root):

@@ -18,7 +18,7 @@ POINTS = [[2, 1], [5, 1], [5, 4], [2, 4]]
 SQUARE = np.pad(np.ones((4, 4), bool), ((1, 1), (2, 2)))
 
 
-def document(name="a.jpg", label="rust", points=POINTS, kind="polygon", **fields):
+def label_json(name="a.jpg", label="rust", points=POINTS, kind="polygon", **fields):
     shapes = [] if label is None else [{"label": label, "shape_type": kind, "points": points}]
     return {"shapes": shapes, "imagePath": name, "imageData": "aGVsbG8=", "imageHeight": 6, "imageWidth": 8} | fields
 
@@ -31,9 +31,9 @@ def test_shapes(tmp_path, put):
     put("a.jpg")
     put("sub/b c.jpg")
     put("sub/é'\".jpg")
-    put("labels/a.json", document("..\\a.jpg"))
-    put("sub/b c.json", document("b c.jpg", points=[[5, 4], [2, 1]], kind="rectangle"))
-    put("sub/é'\".json", document("é'\".jpg", label=None))
+    put("labels/a.json", label_json("..\\a.jpg"))
+    put("sub/b c.json", label_json("b c.jpg", points=[[5, 4], [2, 1]], kind="rectangle"))
+    put("sub/é'\".json", label_json("é'\".jpg", label=None))
     source = read_source(tmp_path)
     assert (source.format, source.findings) == ("labelme", ())
     read = masks(source)
@@ -44,7 +44,7 @@ def test_shapes(tmp_path, put):
 
 def test_circle(tmp_path, put):
     put("a.jpg", np.zeros((100, 120, 3), np.uint8))
-    circle = document(points=[[50, 40], [50, 70]], kind="circle", imageHeight=100, imageWidth=120)
+    circle = label_json(points=[[50, 40], [50, 70]], kind="circle", imageHeight=100, imageWidth=120)
     put("a.json", circle)
     ((_, _, label, *_),) = read_source(tmp_path).photographs
     assert label.read(100, 120).mask.sum() == pytest.approx(math.pi * 30.5**2, rel=0.02)  # the outline belongs to it
@@ -52,7 +52,7 @@ def test_circle(tmp_path, put):
 
 def test_shapes_without_area(tmp_path, put, found):
     put("a.jpg")
-    lines = document()
+    lines = label_json()
     lines["shapes"] += [{"label": "rust", "shape_type": "linestrip", "points": [[0, 0], [7, 5]]}]
     lines["shapes"] += [{"label": "paint", "shape_type": "point", "points": [[0, 0]]}]
     put("a.json", lines)
@@ -68,7 +68,7 @@ def test_shapes_without_area(tmp_path, put, found):
 
 def test_classes(tmp_path, put):
     put("a.jpg")
-    several = document(label="Paint")
+    several = label_json(label="Paint")
     several["shapes"] += [{"label": "light Rust", "points": [[0, 0], [0, 0], [0, 0]]}]
     put("a.json", several)
     expected = np.zeros((6, 8), bool)
@@ -85,14 +85,14 @@ def test_everything_that_is_wrong(tmp_path, put, names, found):
     put("elsewhere.jpg")
     for name in ("good", "unlabelled", "broken", "no list", "bad points", "mask", "nowhere"):
         put(f"set/{name}.jpg")
-    put("set/good.json", document("good.jpg"))
+    put("set/good.json", label_json("good.jpg"))
     put("set/broken.json", '{"shapes": [')
     put("set/no list.json", {"shapes": 3, "imagePath": "no list.jpg"})
-    put("set/bad points.json", document("bad points.jpg", points=[[1, 2], [3]]))
-    put("set/mask.json", document("mask.jpg", kind="mask", points=POINTS[::2]))
-    put("set/nowhere.json", document(""))
-    put("set/absent.json", document("absent.jpg"))
-    put("set/outside.json", document("../elsewhere.jpg"))
+    put("set/bad points.json", label_json("bad points.jpg", points=[[1, 2], [3]]))
+    put("set/mask.json", label_json("mask.jpg", kind="mask", points=POINTS[::2]))
+    put("set/nowhere.json", label_json(""))
+    put("set/absent.json", label_json("absent.jpg"))
+    put("set/outside.json", label_json("../elsewhere.jpg"))
     put("set/list.json", [1])
     source = read_source(tmp_path / "set")
     assert names(source) == ["good"]
@@ -111,16 +111,16 @@ def test_everything_that_is_wrong(tmp_path, put, names, found):
 
 def test_photograph_that_was_moved_with_its_label(tmp_path, put, names):
     put("a.jpg")
-    put("a.json", document("C:\\photos\\2021\\a.jpg"))
+    put("a.json", label_json("C:\\photos\\2021\\a.jpg"))
     put("b.jpg")
-    put("b.json", document("/home/somebody/b.jpg"))
+    put("b.json", label_json("/home/somebody/b.jpg"))
     assert names(read_source(tmp_path)) == ["a", "b"]
 
 
 def test_photograph_that_is_labelled_twice(tmp_path, put, names, found):
     put("a.jpg")
-    put("a.json", document())
-    put("copy/a.json", document("../a.jpg"))
+    put("a.json", label_json())
+    put("copy/a.json", label_json("../a.jpg"))
     source = read_source(tmp_path)
     assert names(source) == []
     assert found(source.findings) == [("duplicate_name", "a.jpg", True)]
@@ -136,7 +136,7 @@ def test_no_files_at_all(tmp_path, put):
 @pytest.mark.parametrize("kind", ["rotation", "oriented_rectangle", "quadrilateral", "rectangle", "polygon"])
 def test_four_corners_are_an_area(tmp_path, put, kind):
     put("a.jpg")
-    put("a.json", document(kind=kind, direction=0.0))
+    put("a.json", label_json(kind=kind, direction=0.0))
     source = read_source(tmp_path)
     assert source.findings == ()
     np.testing.assert_array_equal(masks(source)["a"], SQUARE)
@@ -145,7 +145,7 @@ def test_four_corners_are_an_area(tmp_path, put, kind):
 def test_circle_is_labelmes(tmp_path, put):
     put("a.jpg", np.zeros((60, 50, 3), np.uint8))
     for centre, other in (([20.3, 30.7], [31.2, 28.1]), ([-3.5, 4], [9, 9]), ([25, 30], [1e9, 0])):
-        put("a.json", document(points=[centre, other], kind="circle", imageHeight=60, imageWidth=50))
+        put("a.json", label_json(points=[centre, other], kind="circle", imageHeight=60, imageWidth=50))
         ((_, _, label, *_),) = read_source(tmp_path).photographs
         radius = math.hypot(other[0] - centre[0], other[1] - centre[1])
         canvas = Image.new("L", (50, 60), 1)
@@ -163,7 +163,7 @@ def encoded(values):
 
 
 def masked(values, points, **fields):
-    whole = document(points=points, kind="mask")
+    whole = label_json(points=points, kind="mask")
     whole["shapes"][0]["mask"] = encoded(values)
     return whole | fields
 
@@ -198,9 +198,9 @@ def test_masks_that_cannot_be_read(tmp_path, put):
 
 def test_embedded_photographs(tmp_path, put, found):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-    put("set/a.json", document() | {"imageData": encoded(pixels)})
-    put("set/b.json", document("b.jpg", label=None) | {"imageData": encoded(pixels)[:-40]})
-    put("set/c.json", document("c.jpg", label=None))
+    put("set/a.json", label_json() | {"imageData": encoded(pixels)})
+    put("set/b.json", label_json("b.jpg", label=None) | {"imageData": encoded(pixels)[:-40]})
+    put("set/c.json", label_json("c.jpg", label=None))
     source = read_source(tmp_path / "set")
     assert found(source.findings) == [("missing_image", "c.json", True)]
     read = {photograph.name: photograph for photograph in source.photographs}
@@ -214,10 +214,10 @@ def test_embedded_photographs(tmp_path, put, found):
 def test_json_in_a_folder_of_its_own(tmp_path, put, names):
     for name, path in (("0", "0.jpg"), ("1", "1.json"), ("2", "2.JPG"), ("3", "3.png")):
         put(f"images/{name}.jpg")
-        put(f"json/{name}.json", document(path, label="Fair"))
+        put(f"json/{name}.json", label_json(path, label="Fair"))
     source = read_source(tmp_path, corrosion_classes=("fair",))
     assert (names(source), source.findings) == (["0", "1", "2", "3"], ())
-    put("json/0.json", document("none.jpg", label="Fair"))
+    put("json/0.json", label_json("none.jpg", label="Fair"))
     source = read_source(tmp_path, corrosion_classes=("fair",))  # the class is there though its photograph is not
     assert names(source) == ["1", "2", "3"]
 
@@ -225,7 +225,7 @@ def test_json_in_a_folder_of_its_own(tmp_path, put, names):
 @pytest.mark.parametrize("label", [7, "", " ", [], {"a": 1}, True])
 def test_labels_that_are_no_class(tmp_path, put, found, label):
     put("a.jpg")
-    put("a.json", document(label=label))
+    put("a.json", label_json(label=label))
     assert found(read_source(tmp_path).findings) == [("unknown_class", "a.jpg", True)]
 
 
@@ -233,7 +233,7 @@ def test_spellings_of_one_class(tmp_path, put):
     labels = ("corrosión", "corrosión ", unicodedata.normalize("NFD", "corrosión"))
     for number, label in enumerate(labels):
         put(f"{number}.jpg")
-        content = document(f"{number}.jpg", label=label)
+        content = label_json(f"{number}.jpg", label=label)
         content["shapes"].append({"label": "pintura", "shape_type": "polygon", "points": POINTS})
         put(f"{number}.json", content)
     for mask in masks(read_source(tmp_path, corrosion_classes=("corrosión",))).values():

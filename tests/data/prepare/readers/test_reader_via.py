@@ -9,7 +9,7 @@ SQUARE = np.pad(np.ones((3, 3), bool), ((1, 2), (2, 3)))
 POLYGON = {"name": "polygon", "all_points_x": [2, 5, 5, 2], "all_points_y": [1, 1, 4, 4]}
 
 
-def document(shape=POLYGON, attributes=None, **images):
+def label_json(shape=POLYGON, attributes=None, **images):
     region = {"shape_attributes": shape, "region_attributes": attributes or {"class": "rust"}}
     files = {"a.jpg123": {"filename": "a.jpg", "size": 123, "regions": [region], "file_attributes": {}}}
     return files | images
@@ -24,21 +24,21 @@ def read(tmp_path, put, content, **options):
 
 
 def test_shapes(tmp_path, put):
-    np.testing.assert_array_equal(read(tmp_path, put, document()), SQUARE)
+    np.testing.assert_array_equal(read(tmp_path, put, label_json()), SQUARE)
     rectangle = {"name": "rect", "x": 2, "y": 1, "width": 3, "height": 3}
-    np.testing.assert_array_equal(read(tmp_path, put, document(rectangle)), SQUARE)
+    np.testing.assert_array_equal(read(tmp_path, put, label_json(rectangle)), SQUARE)
     y, x = np.mgrid[:6, :8] + 0.5
     circle = {"name": "circle", "cx": 4, "cy": 3, "r": 2}
-    np.testing.assert_array_equal(read(tmp_path, put, document(circle)), np.hypot(x - 4, y - 3) < 2)
+    np.testing.assert_array_equal(read(tmp_path, put, label_json(circle)), np.hypot(x - 4, y - 3) < 2)
     ellipse = {"name": "ellipse", "cx": 4, "cy": 3, "rx": 1.2, "ry": 3.2, "theta": np.pi / 2}
     inside = ((x - 4) / 3.2) ** 2 + ((y - 3) / 1.2) ** 2 < 1
-    np.testing.assert_array_equal(read(tmp_path, put, document(ellipse)), inside)
+    np.testing.assert_array_equal(read(tmp_path, put, label_json(ellipse)), inside)
 
 
 def test_versions(tmp_path, put):
-    project = {"_via_settings": {}, "_via_img_metadata": document(), "_via_attributes": {}}
+    project = {"_via_settings": {}, "_via_img_metadata": label_json(), "_via_attributes": {}}
     np.testing.assert_array_equal(read(tmp_path, put, project), SQUARE)
-    first = document()
+    first = label_json()
     first["a.jpg123"]["regions"] = {"0": first["a.jpg123"]["regions"][0]}
     np.testing.assert_array_equal(read(tmp_path, put, first), SQUARE)
 
@@ -52,13 +52,13 @@ def test_third_version(tmp_path):
 
 
 def test_classes_are_the_values_of_attributes(tmp_path, put):
-    ticked = document(attributes={"kind": {"rust": True, "paint": False}, "note": "", "level": "high"})
+    ticked = label_json(attributes={"kind": {"rust": True, "paint": False}, "note": "", "level": "high"})
     np.testing.assert_array_equal(read(tmp_path, put, ticked), SQUARE)
     np.testing.assert_array_equal(read(tmp_path, put, ticked, corrosion_classes=("HIGH",)), SQUARE)
 
 
 def test_everything_that_is_wrong(tmp_path, put, names, found):
-    good, regions = document(), {}
+    good, regions = label_json(), {}
     regions["line"] = {"shape_attributes": {"name": "polyline"}, "region_attributes": {"class": "rust"}}
     regions["nameless"] = {"shape_attributes": POLYGON, "region_attributes": {"class": ""}}
     regions["odd"] = {"shape_attributes": POLYGON | {"all_points_x": [1]}, "region_attributes": {"class": "rust"}}

@@ -45,9 +45,9 @@ def write_labelme(folder, polygons):
             {"label": "Corrosion", "shape_type": "polygon", "points": np.reshape(part, (-1, 2)).tolist()}
             for part in parts
         ]
-        document = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": f"..\\images\\{name}.jpg"}
-        document |= {"imageData": None, "imageHeight": SIDE, "imageWidth": SIDE}
-        (folder / "json" / f"{name}.json").write_text(json.dumps(document))
+        content = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": f"..\\images\\{name}.jpg"}
+        content |= {"imageData": None, "imageHeight": SIDE, "imageWidth": SIDE}
+        (folder / "json" / f"{name}.json").write_text(json.dumps(content))
 
 
 def write_coco(folder, segmentations):
@@ -60,8 +60,8 @@ def write_coco(folder, segmentations):
     ]
     categories = [{"id": 3, "name": "primer"}, {"id": 7, "name": "Corrosion"}]
     (folder / "annotations").mkdir()
-    document = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations" / "instances_default.json").write_text(json.dumps(document))
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations" / "instances_default.json").write_text(json.dumps(content))
 
 
 def run_lengths(mask, compressed):
