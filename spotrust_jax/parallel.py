@@ -7,7 +7,7 @@ belong to several processes: each holds, reads and computes only what is on its 
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -207,3 +207,15 @@ def over_members(function: Callable, grid: DeviceGrid, *, donate: bool = False) 
         return jax.lax.map(lambda inputs: function(*inputs), (state, batch))
 
     return jax.pmap(on_one_device, AXIS, devices=list(grid.devices), donate_argnums=(0,) if donate else ())
+
+
+def over_devices(function: Callable, devices: Sequence[jax.Device], *, shared: int, static: int) -> Callable:
+    """`function(members, *others)` of members that are spread over devices, to what is the same on all of them.
+
+    `members` is a tree on the grid. Of the others there are `shared`, the same on every device; the argument numbered
+    `static` is compiled in.
+    """
+    axes = (0, *[None] * shared)
+    return jax.pmap(
+        function, AXIS, devices=list(devices), in_axes=axes, out_axes=None, static_broadcasted_argnums=static
+    )

@@ -27,7 +27,7 @@ from spotrust_jax.models.fast.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import Variables, normalize
-from spotrust_jax.parallel import AXIS, DeviceGrid
+from spotrust_jax.parallel import AXIS, DeviceGrid, over_devices
 from spotrust_jax.pretrained.registry import DEFAULT
 from spotrust_jax.random import content_keys
 from spotrust_jax.sampling.passes import AreaCount, Maps, predict_maps
@@ -214,9 +214,7 @@ def compiled_maps(config: CheckpointConfig, decomposed: bool = False) -> Any:
 @functools.lru_cache(maxsize=32)
 def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...], decomposed: bool = False) -> Any:
     """The same for members that are spread over devices: variables are on their grid, maps as from one device."""
-    axes = (0, None, None, None, None, None)
-    options = {"devices": list(devices), "in_axes": axes, "out_axes": None, "static_broadcasted_argnums": 3}
-    return jax.pmap(maps_function(config, AXIS, decomposed=decomposed), AXIS, **options)
+    return over_devices(maps_function(config, AXIS, decomposed=decomposed), devices, shared=5, static=3)
 
 
 def maps_function(
