@@ -46,7 +46,8 @@ def grade_set(standard: Standard, low: float, high: float, *, level: float, judg
 
     Args:
         standard: whose grades.
-        low, high: interval of the corroded share of what is judged, 0 to 1.
+        low: lower end of the interval of the corroded share of what is judged, 0 to 1.
+        high: its upper end.
         level: probability with which the interval holds the share.
         judged_pixels: pixels that were judged, at the size at which the network saw them.
 

@@ -1,0 +1,32 @@
+"""What `mkdocs build --strict` does not see: modules without a page in the API reference, pages outside docs/."""
+
+import re
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+DOCS = REPOSITORY / "docs"
+
+
+def test_every_public_module_has_a_place_in_the_reference():
+    pages = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    shown = set(re.findall(r"^::: spotrust_jax\.(\w+)$", pages, re.MULTILINE))
+    package = REPOSITORY / "spotrust_jax"
+    modules = {file.stem for file in package.glob("*.py")} | {
+        file.parent.name for file in package.glob("*/__init__.py")
+    }
+    assert shown == {name for name in modules if not name.startswith("_")}
+
+
+def test_files_named_in_the_documentation_exist():
+    """Paths in backticks that begin with a folder of the repository, in the documentation and in the code."""
+    folders = ("configs", "docs", "experiments", "launch", "spotrust_jax", "tests")
+    files = [*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md"), *(REPOSITORY / "spotrust_jax").rglob("*.py")]
+    path = re.compile(rf"(?<![\w/.])(?:{'|'.join(folders)})/[\w./-]*\w\.(?:md|py|sh|yaml|png)(?!\w)")
+    missing = {
+        f"{file.relative_to(REPOSITORY)}: {name}"
+        for file in files
+        if file.name != "CHANGELOG.md"
+        for name in path.findall(file.read_text())
+        if not (REPOSITORY / name).exists()
+    }
+    assert not missing
