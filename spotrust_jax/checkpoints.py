@@ -139,12 +139,6 @@ class CheckpointConfig:
         threshold = float(self.calibration.inverse(np.float64(self.threshold)))
         return dataclasses.replace(self, calibration=PlattScaling(), threshold=threshold)
 
-    @property
-    def map_names(self) -> tuple[str, ...]:
-        """The maps that the model gives; members and passes share the epistemic variance where there are both."""
-        names = ("probability", "epistemic", "log_variance")
-        return (*names, "ensemble_spread") if self.members > 1 and self.model.stochastic else names
-
 
 def save_model(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig, step: int = 0) -> None:
     """Writes variables [members, ...] and configuration; an older step in `folder` goes only once this one is whole.

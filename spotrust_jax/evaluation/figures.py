@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, UInt8
 
 from spotrust_jax.data.example import Example
 from spotrust_jax.inference.analysis import at_size
-from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.maps import Given
+from spotrust_jax.inference.prediction import MAPS, Prediction
 from spotrust_jax.io.images import resize_image, resize_mask
 from spotrust_jax.outputs import rendering
 
 # Long side in pixels of what is shown.
 _SIDE = 320
 
-_SHOWN = {"epistemic": ("standard deviation", 0.0), "log_variance": ("log variance", None)}
+# The uncertainties that every model gives, by the tables of maps.
+_SHOWN = [name for name, described in MAPS.items() if described.given is Given.ALWAYS and described.picture.always]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +29,7 @@ class _Shown:
     image: UInt8[np.ndarray, "height width 3"]
     truth: Bool[np.ndarray, "height width"] | None
     mask: Bool[np.ndarray, "height width"]
-    epistemic: Float32[np.ndarray, "height width"]
-    log_variance: Float32[np.ndarray, "height width"]
+    maps: Prediction
 
 
 class Figures:
@@ -78,12 +79,12 @@ class Figures:
         small = at_size(prediction, height, width)
         truth = truth if truth is None else resize_mask(truth, height, width)
         mask = small.mask(threshold)
-        shown.append(_Shown(resize_image(image, height, width), truth, mask, small.epistemic, small.log_variance))
+        shown.append(_Shown(resize_image(image, height, width), truth, mask, small))
 
 
 def _pictures(models: dict[str, list[_Shown]]) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
     first = next(iter(models.values()))
-    ranges = {name: _range(models, name, floor) for name, (_, floor) in _SHOWN.items()}
+    ranges = {name: _range(models, name) for name in _SHOWN}
     pictures = {"inputs": _rows([_input_row(shown) for shown in first])}
     for model, photographs in models.items():
         pictures[f"{_slug(model)}_detection"] = _rows([_detection_row(shown) for shown in photographs])
@@ -107,17 +108,17 @@ def _detection_row(shown: _Shown) -> np.ndarray:
 
 def _uncertainty_row(shown: _Shown, ranges: dict[str, tuple[float, float]]) -> np.ndarray:
     pictures = {"photograph": shown.image}
-    for title, name in (("epistemic", "epistemic"), ("aleatoric", "log_variance")):
+    for name in _SHOWN:
         lower, upper = ranges[name]
-        label, _ = _SHOWN[name]
-        pictures[title] = rendering.uncertainty_picture(getattr(shown, name), label=label, lower=lower, upper=upper)
+        picture, values = MAPS[name].picture, getattr(shown.maps, name)
+        pictures[picture.name] = rendering.uncertainty_picture(values, label=picture.label, lower=lower, upper=upper)
     return rendering.panel(list(pictures.values()), list(pictures))
 
 
-def _range(models: dict[str, list[_Shown]], name: str, floor: float | None) -> tuple[float, float]:
+def _range(models: dict[str, list[_Shown]], name: str) -> tuple[float, float]:
     """One range for all models, so that their pictures can be compared."""
-    values = [getattr(shown, name).ravel() for photographs in models.values() for shown in photographs]
-    return rendering.display_range(np.concatenate(values), floor=floor)
+    values = [getattr(shown.maps, name).ravel() for photographs in models.values() for shown in photographs]
+    return rendering.display_range(np.concatenate(values), floor=MAPS[name].range and MAPS[name].range[0])
 
 
 def _rows(rows: Sequence[np.ndarray]) -> UInt8[np.ndarray, "height width 3"]:

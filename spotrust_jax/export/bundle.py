@@ -14,6 +14,8 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.export.example_programs import usage_text
 from spotrust_jax.export.stablehlo import KEY_IMPLEMENTATION, PLATFORMS, write_program
 from spotrust_jax.fields import read_config_file, to_dict
+from spotrust_jax.inference.maps import given_by
+from spotrust_jax.inference.prediction import MAPS
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.atomic_files import atomic_folder
 from spotrust_jax.io.regular_files import special_file
@@ -82,7 +84,7 @@ def describe(segmenter: Segmenter, files: tuple[str, ...]) -> Description:
             "keys: uint32 [batch, 2], data of one random key for each image",
             "num_samples: int32 [], passes of each member, at least 1",
         ),
-        outputs=tuple(f"{name}: float32 {images}]" for name in config.map_names),
+        outputs=tuple(f"{name}: float32 {images}]" for name in given_by(MAPS, config)),
         size_multiple=cell,
         inference_size=config.inference_size,
         calibration=config.calibration,

@@ -2,14 +2,22 @@
 
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.inference.maps import given_by
+from spotrust_jax.inference.prediction import MAPS
 from spotrust_jax.models.segmenter import ModelConfig
 
 
 def usage_text(config: CheckpointConfig, *, onnx: bool) -> str:
     """What is in a bundle and how to use it; the Python in it runs in the bundle's folder."""
     side = config.inference_size
-    text = _TEXT.format(side=side, threshold=config.threshold)
+    maps = "\n".join(_line(name) for name in given_by(MAPS, config))
+    text = _TEXT.format(side=side, threshold=config.threshold, maps=maps)
     return text + _onnx_text(config) if onnx else text
+
+
+def _line(name: str) -> str:
+    described = MAPS[name]
+    return f"  - `{name}`: {described.meaning} ({described.unit}, {described.column})"
 
 
 _TEXT = """# Corrosion in photographs, as files that need no library but jax
@@ -41,9 +49,8 @@ mask = maps["probability"] >= {threshold}
 - Each image has a key of its own, as key data, uint32 [batch, 2]. Made of the seed and of the image's bytes as above,
   it gives the maps that the library gives with that seed.
 - The last argument is the number of passes of each network, at least 1; more make the maps less noisy.
-- `probability` of corrosion is in [0, 1]; `epistemic` is its standard deviation over passes and networks, in [0, 0.5];
-  `log_variance` is the logarithm of the cross-entropy that the network expects at each pixel. Several stochastic
-  networks also give `ensemble_spread`, the standard deviation of their own mean probabilities.
+- The maps are of one number a pixel:
+{maps}
 
 `checkpoint` holds the same weights for the library (`spotrust_jax.load("checkpoint")`), `bundle.json` says all of this
 to programs. Newer versions of jax read `model.stablehlo` for at least half a year.

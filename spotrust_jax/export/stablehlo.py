@@ -55,7 +55,7 @@ def _plain_maps(config: CheckpointConfig) -> Callable[..., MapArrays]:
         typed = jax.random.wrap_key_data(keys, impl=KEY_IMPLEMENTATION)
         found = maps(unflatten_dict(variables, sep="/"), images, typed, num_samples)
         found = found._replace(probability=config.calibration(found.probability))
-        return {name: values for name, values in found._asdict().items() if values is not None}
+        return found.named()
 
     return plain
 

@@ -1,44 +1,131 @@
-"""What a model says about the pixels of a photograph."""
+"""What a model says about the pixels of a photograph: the maps, and the table of them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
+from spotrust_jax.inference.maps import Combination, Given, Map, Picture
 
-DEVIATIONS = ("epistemic", "ensemble_spread", "augmentation")
-"""Maps that are standard deviations: their squares average, not they themselves."""
+PixelMap = Float32[np.ndarray, "*batch height width"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """What the model says about each pixel, in absolute units, so that two images can be compared.
 
+    A field that is annotated with a `Map` is a map, which says there what it means; one that is not given is None.
+
     Attributes:
-        probability: mean corrosion probability over passes and members, in [0, 1], calibrated where the model is.
-        epistemic: standard deviation of the raw probability over passes and members, in [0, 0.5].
-        log_variance: aleatoric log variance, mean over members: the log of the cross-entropy that the network expects.
         threshold: the model's probability threshold.
-        ensemble_spread: of an ensemble of stochastic members, standard deviation of the members' own mean
-            probabilities, in [0, 0.5]: what its square leaves of the epistemic variance is within members.
-        augmentation: with test-time augmentation, standard deviation of the mean probability over the views, in
-            [0, 0.5]; the other maps are then means over the views, deviations of the variance.
-        entropy, mutual_information, pass_variance: where asked for, the `Decomposition` of the raw passes.
         areas: where asked for, the corroded share of the photograph in each pass, member after member.
     """
 
-    probability: Float32[np.ndarray, "*batch height width"]
-    epistemic: Float32[np.ndarray, "*batch height width"]
-    log_variance: Float32[np.ndarray, "*batch height width"]
+    probability: Annotated[
+        PixelMap,
+        Map(
+            "Probability",
+            "mean corrosion probability over samples and members, calibrated where the model is",
+            unit="probability",
+            range=(0.0, 1.0),
+            picture=Picture("probability", "probability of corrosion", always=False, whole_range=True),
+        ),
+    ]
+    epistemic: Annotated[
+        PixelMap,
+        Map(
+            "Epistemic uncertainty",
+            "standard deviation of the raw probability over samples and members: how much plausible models disagree",
+            unit="probability",
+            range=(0.0, 0.5),
+            tiles=Combination.TOTAL,
+            augmentations=Combination.WITHIN,
+            picture=Picture("epistemic", "standard deviation of the probability"),
+            ranks_errors=True,
+        ),
+    ]
+    log_variance: Annotated[
+        PixelMap,
+        Map(
+            "Aleatoric uncertainty",
+            "mean over members of the network's second output, the log variance s of Eqn 1",
+            unit="log of nats",
+            range=None,
+            compressed=False,
+            picture=Picture("aleatoric", "log variance"),
+            ranks_errors=True,
+        ),
+    ]
     threshold: float
-    ensemble_spread: Float32[np.ndarray, "*batch height width"] | None = None
-    augmentation: Float32[np.ndarray, "*batch height width"] | None = None
-    entropy: Float32[np.ndarray, "*batch height width"] | None = None
-    mutual_information: Float32[np.ndarray, "*batch height width"] | None = None
-    pass_variance: Float32[np.ndarray, "*batch height width"] | None = None
+    ensemble_spread: Annotated[
+        PixelMap | None,
+        Map(
+            "Ensemble spread",
+            "standard deviation of the members' own mean probabilities; the rest of the epistemic variance is within "
+            "members",
+            unit="probability",
+            range=(0.0, 0.5),
+            tiles=Combination.WITHIN,
+            augmentations=Combination.WITHIN,
+            given=Given.ENSEMBLE,
+            picture=Picture("ensemble_spread", "standard deviation between members"),
+        ),
+    ] = None
+    augmentation: Annotated[
+        PixelMap | None,
+        Map(
+            "Spread of test-time augmentation",
+            "standard deviation of the mean probability over the photograph mirrored, turned and scaled",
+            unit="probability",
+            range=(0.0, 0.5),
+            tiles=Combination.WITHIN,
+            augmentations=Combination.BETWEEN,
+            given=Given.AUGMENTED,
+            picture=Picture("augmentation", "standard deviation over augmentations"),
+        ),
+    ] = None
+    entropy: Annotated[
+        PixelMap | None,
+        Map(
+            "Entropy",
+            "of the raw mean probability: everything that is not known about the label",
+            unit="nats",
+            range=(0.0, math.log(2)),
+            given=Given.DECOMPOSED,
+            stored=False,
+            ranks_errors=True,
+        ),
+    ] = None
+    mutual_information: Annotated[
+        PixelMap | None,
+        Map(
+            "Mutual information",
+            "between label and sample: the entropy less the mean entropy of single samples, which is what samples "
+            "disagree about",
+            unit="nats",
+            range=(0.0, math.log(2)),
+            given=Given.DECOMPOSED,
+            stored=False,
+            ranks_errors=True,
+        ),
+    ] = None
+    pass_variance: Annotated[
+        PixelMap | None,
+        Map(
+            "Variance within samples",
+            "mean of p (1 - p) over samples; with the squared epistemic standard deviation it makes m (1 - m), m the "
+            "raw mean probability",
+            unit="squared probability",
+            range=(0.0, 0.25),
+            given=Given.DECOMPOSED,
+            stored=False,
+        ),
+    ] = None
     areas: Float32[np.ndarray, "*batch passes"] | None = None
 
     def __repr__(self) -> str:
@@ -49,8 +136,7 @@ class Prediction:
     @property
     def names(self) -> tuple[str, ...]:
         """The maps that there are."""
-        maps = [field.name for field in dataclasses.fields(self) if field.name not in ("threshold", "areas")]
-        return tuple(name for name in maps if getattr(self, name) is not None)
+        return tuple(name for name in MAPS if getattr(self, name) is not None)
 
     def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Prediction":
         """With a function applied to every map."""
@@ -71,6 +157,15 @@ class Prediction:
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold is {threshold}: give a number from 0 to 1")
         return self.probability >= threshold
+
+
+MAPS: Mapping[str, Map] = {
+    field.name: described
+    for field in dataclasses.fields(Prediction)
+    for described in get_args(field.type)
+    if isinstance(described, Map)
+}
+"""All maps by name, in the order in which files and tables have them."""
 
 
 def stack(predictions: Sequence[Prediction]) -> Prediction:

@@ -196,13 +196,12 @@ class Segmenter:
             if new:
                 compile_notice.announce(self.config.model, *images.shape[1:3], "predict")
             with mismatch_told(self.variables, self.config.model):
-                probability, epistemic, log_variance, between, parts, areas = jax.device_get(run())
-        if not all(np.isfinite(values).all() for values in (probability, epistemic, log_variance)):
+                found: Maps = jax.device_get(run())
+        values = found.named()
+        if not all(np.isfinite(value).all() for value in values.values()):
             raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
-        more = parts._asdict() if decomposed else {}
-        if area is not None:
-            more["areas"] = np.moveaxis(areas, -1, 0).reshape(len(images), -1)
-        return Prediction(probability, epistemic, log_variance, self.config.threshold, between, **more)
+        areas = None if area is None else np.moveaxis(found.areas, -1, 0).reshape(len(images), -1)
+        return Prediction(**values, threshold=self.config.threshold, areas=areas)
 
 
 @functools.lru_cache(maxsize=32)

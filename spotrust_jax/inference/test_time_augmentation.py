@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
-from spotrust_jax.inference.prediction import DEVIATIONS, Prediction
+from spotrust_jax.inference.maps import Combination
+from spotrust_jax.inference.prediction import MAPS, PixelMap, Prediction
 from spotrust_jax.inference.preprocessing import fit_image, restore_map
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
@@ -59,15 +60,24 @@ AUGMENTATIONS = (
 
 
 def combine(predictions: Sequence[Prediction]) -> Prediction:
-    """Means over the augmentations, of standard deviations through the variance, and the spread between them."""
-    stacked = {name: np.stack([getattr(p, name) for p in predictions]) for name in predictions[0].names}
-    means = {name: _mean_std(v) if name in DEVIATIONS else v.mean(axis=0) for name, v in stacked.items()}
-    return dataclasses.replace(predictions[0], **means, augmentation=stacked["probability"].std(axis=0))
+    """The maps of all augmentations as one, by what `MAPS` says of each."""
+    between = [name for name, described in MAPS.items() if described.augmentations is Combination.BETWEEN]
+    names = (*predictions[0].names, *between)
+    return dataclasses.replace(predictions[0], **{name: _combined(name, predictions) for name in names})
 
 
-def _mean_std(stds: Float32[np.ndarray, "augmentations height width"]) -> Float32[np.ndarray, "height width"]:
-    """Of the mean variance."""
-    return np.sqrt(np.mean(stds**2, axis=0))
+def _combined(name: str, predictions: Sequence[Prediction]) -> PixelMap:
+    probabilities = np.stack([one.probability for one in predictions])
+    if MAPS[name].augmentations is Combination.BETWEEN:
+        return probabilities.std(axis=0)
+    values = np.stack([getattr(one, name) for one in predictions])
+    match MAPS[name].augmentations:
+        case Combination.WITHIN:
+            return np.sqrt(np.mean(values**2, axis=0))
+        case Combination.TOTAL:
+            return np.sqrt(np.mean(values**2, axis=0) + probabilities.var(axis=0))
+        case _:
+            return values.mean(axis=0)
 
 
 def _scaled(side: int, scale: float) -> int:

@@ -1,6 +1,6 @@
 """Overlapping tiles of one shape over a photograph, and the smooth blending of their maps.
 
-What a tile's maps are is analysis.py's business.
+analysis.py makes the maps of each tile.
 """
 
 import dataclasses
@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from spotrust_jax.calibration.platt import PlattScaling
-from spotrust_jax.inference.prediction import DEVIATIONS, Prediction
+from spotrust_jax.inference.maps import Combination
+from spotrust_jax.inference.prediction import MAPS, Prediction
 from spotrust_jax.io.streamed_files import row_windows
 from spotrust_jax.models.hrnet import COARSEST_CELL
 
@@ -121,11 +122,10 @@ Allocate = Callable[[tuple[int, int]], Float32[np.ndarray, "height width"]]
 class Canvas:
     """The maps of a photograph, to which tiles are added in reading order.
 
-    A pixel that several tiles cover has the moments of their mixture: the mean of their probabilities, and as variance
-    the mean of their variances plus the variance of their probabilities. The sums are of squared differences, so that
-    nothing cancels (West 1979), and as the tiles' weights are products of one for the row and one for the column, no
-    map of weights is needed. Parts of the variance are means over the tiles. Areas of passes, which were counted with
-    the tiles' `pixel_weights`, are sums.
+    A pixel that several tiles cover has the moments of their mixture, as `MAPS` says of each map. The sums are of
+    squared differences, so that nothing cancels (West 1979), and as the tiles' weights are products of one for the row
+    and one for the column, no map of weights is needed. Areas of passes, which were counted with the tiles'
+    `pixel_weights`, are sums.
     """
 
     def __init__(self, tiling: Tiling, allocate: Allocate):
@@ -142,27 +142,30 @@ class Canvas:
         share = weight / (weight + earlier)
         window = self._tiling.window(tile)
         difference = prediction.probability - self._maps.probability[window]
-        self._maps.epistemic[window] += earlier * share * difference**2
         for name in self._maps.names:
             blended, values = getattr(self._maps, name), getattr(prediction, name)
-            if name in DEVIATIONS:
-                blended[window] += weight * values**2
-            else:
+            rule = MAPS[name].tiles
+            if rule is Combination.MEAN:
                 blended[window] += share * (values - blended[window])
+                continue
+            if rule in (Combination.TOTAL, Combination.BETWEEN):
+                blended[window] += earlier * share * difference**2
+            if rule in (Combination.TOTAL, Combination.WITHIN):
+                blended[window] += weight * values**2
 
     def finish(self, calibration: PlattScaling = PlattScaling()) -> Prediction:
         """The blended maps, once all tiles are in, with calibrated probability; the canvas is used up."""
         for rows in row_windows(self._tiling.rows.length, _ROWS):
-            for name in self._deviations:
+            for name in self._stds:
                 variance = getattr(self._maps, name)
                 np.sqrt(variance[rows], out=variance[rows])
             self._maps.probability[rows] = calibration(self._maps.probability[rows])
         return self._maps
 
     @property
-    def _deviations(self) -> list[str]:
+    def _stds(self) -> list[str]:
         """Maps that are kept as variances until the end."""
-        return [name for name in self._maps.names if name in DEVIATIONS]
+        return [name for name in self._maps.names if MAPS[name].tiles is not Combination.MEAN]
 
     def _weight(self, tile: Tile) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
         """Weights of the tile at its pixels, and of all tiles before it."""

@@ -1,7 +1,7 @@
 """The files that a prediction leaves: maps as pictures and numbers for each photograph, at the photograph's size.
 
-They are written window by window, so that a large photograph takes no more memory than a small one. Which photographs
-there are, and the summary of all, is the business of folder.py and summary.py.
+They are written window by window, so that a large photograph takes no more memory than a small one. batch/ has which
+photographs there are, and summary.py the summary of all.
 """
 
 import contextlib
@@ -13,26 +13,18 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, UInt8
 
 from spotrust_jax.inference.area_interval import AreaInterval
-from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.maps import Map, Picture
+from spotrust_jax.inference.prediction import MAPS, Prediction
 from spotrust_jax.inference.preprocessing import restore_rows
 from spotrust_jax.io.streamed_files import png, windows, write_npz, write_tiff
 from spotrust_jax.metrics.masks import Confusion, confusion
 from spotrust_jax.outputs import rendering
-from spotrust_jax.sampling.decomposition import Decomposition
 
 MAX_MAP_PIXELS = 50_000_000
 """Photographs of more pixels get their maps as a TIFF in tiles unless told otherwise."""
 
 # Values from which the range of a picture's colours is taken: no more of them than make a difference to the eye.
 _RANGE_VALUES = 1_000_000
-
-SHOWN = {
-    "epistemic": ("epistemic", "standard deviation of the probability", 0.0),
-    "log_variance": ("aleatoric", "log variance", None),
-    "ensemble_spread": ("ensemble_spread", "standard deviation between members", 0.0),
-    "augmentation": ("augmentation", "standard deviation over augmentations", 0.0),
-}
-"""Maps that are shown in viridis: the picture's name, the label of its bar, and the lower end of its range."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +94,7 @@ def map_pictures(
     pictures = _plain_pictures(result, slice(0, image.shape[0]), prediction.probability, style)
     for name, shown in scales(result, style.palette).items():
         values = getattr(prediction, name)
-        pictures[shown.picture] = np.concatenate([shown.colours(values), shown.bar(image.shape[0])], axis=1)
+        pictures[shown.picture.name] = np.concatenate([shown.colours(values), shown.bar(image.shape[0])], axis=1)
     return pictures
 
 
@@ -111,17 +103,20 @@ def write_maps(
 ) -> tuple[Measured, list[Path]]:
     """Writes STEM_mask.png and its fellows and the maps, and returns what was measured and the files.
 
-    The maps, without the parts of the decomposition, are STEM_maps.npz or, for photographs of more than
-    `max_map_pixels`, STEM_maps.tif.
+    The maps that `MAPS` calls stored are in STEM_maps.npz or, for photographs of more than `max_map_pixels`, in
+    STEM_maps.tif.
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     height, width = result.image.shape[:2]
     measured, files = _write_pictures(stem, result, style)
     large = height * width > max_map_pixels
     path = beside(stem, "_maps.tif" if large else "_maps.npz")
-    names = [name for name in result.prediction.names if name not in Decomposition._fields]
+    names = [name for name in result.prediction.names if MAPS[name].stored]
     rows = {name: lambda window, name=name: result.stored(name, window) for name in names}
-    (write_tiff if large else write_npz)(path, rows, height, width)
+    if large:
+        write_tiff(path, rows, height, width)
+    else:
+        write_npz(path, rows, height, width, noisy=[name for name in names if not MAPS[name].compressed])
     # A photograph that was smaller, or a limit that was lower, must not leave two versions of the maps.
     beside(stem, "_maps.npz" if large else "_maps.tif").unlink(missing_ok=True)
     return measured, [*files, path]
@@ -129,7 +124,7 @@ def write_maps(
 
 def map_endings() -> list[str]:
     """What follows the stem in the names of all files that `write_maps` may write."""
-    pictures = ["mask", "overlay", "accuracy", *(picture for picture, *_ in SHOWN.values())]
+    pictures = ["mask", "overlay", "accuracy", *(picture.name for picture in pictured() if picture.always)]
     return [*(f"_{picture}.png" for picture in pictures), "_maps.npz", "_maps.tif"]
 
 
@@ -138,12 +133,23 @@ def beside(stem: Path, ending: str) -> Path:
     return stem.parent / f"{stem.name}{ending}"
 
 
+def pictured() -> list[Picture]:
+    """How the maps are drawn that are."""
+    return [described.picture for described in MAPS.values() if described.picture is not None]
+
+
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How a map is shown: the picture's name, its range in the map's unit, and the colours and bar to it."""
+    """How the colours of a picture show a map.
 
-    picture: str
-    label: str
+    Attributes:
+        picture: the picture.
+        lower, upper: ends of the colours, in the map's unit.
+        beyond: whether there are values below and above them.
+        palette: the colours.
+    """
+
+    picture: Picture
     lower: float
     upper: float
     beyond: tuple[bool, bool]
@@ -156,22 +162,25 @@ class Scale:
     def bar(self, height: int) -> UInt8[np.ndarray, "height width 3"]:
         """The bar to it, as high as the picture."""
         ends = {"lower": self.lower, "upper": self.upper, "beyond": self.beyond}
-        return rendering.colour_bar(height, label=self.label, palette=self.palette, **ends)
+        return rendering.colour_bar(height, label=self.picture.label, palette=self.palette, **ends)
 
 
-def scales(result: Result, palette: rendering.Palette = rendering.PAPER) -> dict[str, Scale]:
-    """By map; their ranges are those of the maps at the size of the analysis, which resizing does not leave."""
-    found = {}
-    for name, (picture, label, floor) in SHOWN.items():
-        if name not in result.prediction.names:
-            continue
-        values = getattr(result.prediction, name)
-        step = max(1, round((values.size / _RANGE_VALUES) ** 0.5))
-        values = values[::step, ::step]
-        lower, upper = rendering.display_range(values, floor=floor)
-        beyond = bool(values.min() < lower), bool(values.max() > upper)
-        found[name] = Scale(picture, label, lower, upper, beyond, palette)
-    return found
+def scales(result: Result, palette: rendering.Palette = rendering.PAPER, *, optional: bool = False) -> dict[str, Scale]:
+    """By map, of the pictures that are always written or, where `optional`, of all."""
+    names = [name for name in result.prediction.names if MAPS[name].picture is not None]
+    names = [name for name in names if optional or MAPS[name].picture.always]
+    return {name: _scale(MAPS[name], getattr(result.prediction, name), palette) for name in names}
+
+
+def _scale(described: Map, values: Float32[np.ndarray, "height width"], palette: rendering.Palette) -> Scale:
+    """Its range is that of the map at the size of the analysis, which resizing does not leave."""
+    if described.picture.whole_range:
+        return Scale(described.picture, *described.range, (False, False), palette)
+    step = max(1, round((values.size / _RANGE_VALUES) ** 0.5))
+    values = values[::step, ::step]
+    lower, upper = rendering.display_range(values, floor=described.range and described.range[0])
+    beyond = bool(values.min() < lower), bool(values.max() > upper)
+    return Scale(described.picture, lower, upper, beyond, palette)
 
 
 def _write_pictures(stem: Path, result: Result, style: rendering.Style) -> tuple[Measured, list[Path]]:
@@ -180,7 +189,7 @@ def _write_pictures(stem: Path, result: Result, style: rendering.Style) -> tuple
     shown = scales(result, style.palette)
     bars = {name: scale.bar(height) for name, scale in shown.items()}
     widths = dict.fromkeys(["mask", "overlay"] + ["accuracy"] * (result.truth is not None), width)
-    widths |= {scale.picture: width + bars[name].shape[1] for name, scale in shown.items()}
+    widths |= {scale.picture.name: width + bars[name].shape[1] for name, scale in shown.items()}
     paths = {picture: beside(stem, f"_{picture}.png") for picture in widths}
     measured = None
     with contextlib.ExitStack() as stack:
@@ -189,7 +198,7 @@ def _write_pictures(stem: Path, result: Result, style: rendering.Style) -> tuple
             values = {name: result.rows(name, window) for name in result.prediction.names}
             for name, scale in shown.items():
                 coloured = scale.colours(values[name])
-                writers[scale.picture].write(np.concatenate([coloured, bars[name][window]], axis=1))
+                writers[scale.picture.name].write(np.concatenate([coloured, bars[name][window]], axis=1))
             for name, picture in _plain_pictures(result, window, values["probability"], style).items():
                 writers[name].write(picture)
             part = _measure(result, window, values)

@@ -1,6 +1,6 @@
 """Pictures on request: all maps side by side, maps pixel for pixel without bar, and maps as 16-bit levels for software.
 
-Those that are always written are outputs.py's business.
+map_files.py has those that are always written.
 """
 
 import contextlib
@@ -11,17 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
+from spotrust_jax.inference.maps import Given
+from spotrust_jax.inference.prediction import MAPS
 from spotrust_jax.inference.preprocessing import restore_map
 from spotrust_jax.io.streamed_files import PngWriter, png, windows
 from spotrust_jax.outputs import rendering
-from spotrust_jax.outputs.map_files import SHOWN, Result, Scale, beside, map_pictures, scales
+from spotrust_jax.outputs.map_files import Result, beside, map_pictures, pictured, scales
 
-_TITLES = {
-    "overlay": "Corrosion",
-    "probability": "Probability",
-    "epistemic": "Epistemic uncertainty",
-    "aleatoric": "Aleatoric uncertainty",
-}
 _TOP = 65535
 
 
@@ -69,8 +65,7 @@ def write_extras(stem: Path, result: Result, extras: Extras, style: rendering.St
 
 def extra_endings() -> list[str]:
     """What follows the stem in the names of all files that `write_extras` may write."""
-    pictures = ["probability", *(picture for picture, *_ in SHOWN.values())]
-    return ["_panel.png", *(f"_{picture}_{kind}.png" for picture in pictures for kind in ("plain", "16bit"))]
+    return ["_panel.png", *(f"_{picture.name}_{kind}.png" for picture in pictured() for kind in ("plain", "16bit"))]
 
 
 def panel_picture(
@@ -79,12 +74,13 @@ def panel_picture(
     """Photograph, overlay and maps side by side, small enough for a screen."""
     small = rendering.small_photograph(result.image)
     prediction = result.prediction.map(lambda values: _reduced(values, *small.shape[:2]))
-    pictures = map_pictures(small, prediction, result.threshold, style=style)
-    scale = _probability_scale(style.palette)
-    bar = scale.bar(small.shape[0])
-    pictures["probability"] = np.concatenate([scale.colours(prediction.probability), bar], axis=1)
-    shown = [small, *(pictures[name] for name in _TITLES)]
-    return rendering.panel(shown, ["Photograph", *_TITLES.values()])
+    overlay = map_pictures(small, prediction, result.threshold, style=style)["overlay"]
+    shown = {"Photograph": small, "Corrosion": overlay}
+    for name, scale in scales(Result(small, prediction, result.threshold), style.palette, optional=True).items():
+        if MAPS[name].given is Given.ALWAYS:
+            values = getattr(prediction, name)
+            shown[MAPS[name].title] = np.concatenate([scale.colours(values), scale.bar(small.shape[0])], axis=1)
+    return rendering.panel(list(shown.values()), list(shown))
 
 
 def _reduced(values: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -93,24 +89,19 @@ def _reduced(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return restore_map(np.ascontiguousarray(values[::step, ::step]), height, width)
 
 
-def _probability_scale(palette: rendering.Palette) -> Scale:
-    return Scale("probability", "probability of corrosion", 0.0, 1.0, (False, False), palette)
-
-
 def _write_rows(stem: Path, result: Result, extras: Extras, style: rendering.Style, bound: float) -> list[Path]:
     """Both kinds at once, from above to below."""
     height, width = result.image.shape[:2]
-    coloured = {"probability": _probability_scale(style.palette), **scales(result, style.palette)}
-    ranges = {"probability": _Levels(0, 1), "log_variance": _Levels(-bound, bound)}
-    graded = {name: ranges.get(name, _Levels(0, 0.5)) for name in coloured}
+    coloured = scales(result, style.palette, optional=True)
+    graded = {name: _Levels(*(MAPS[name].range or (-bound, bound))) for name in coloured}
     with contextlib.ExitStack() as stack:
         plain, levels, files = {}, {}, []
         for name, scale in coloured.items():
             if extras.plain:
-                files.append(beside(stem, f"_{scale.picture}_plain.png"))
+                files.append(beside(stem, f"_{scale.picture.name}_plain.png"))
                 plain[name] = stack.enter_context(png(files[-1], height, width))
             if extras.levels:
-                files.append(beside(stem, f"_{scale.picture}_16bit.png"))
+                files.append(beside(stem, f"_{scale.picture.name}_16bit.png"))
                 writer = png(files[-1], height, width, grey=True, description=graded[name].description)
                 levels[name] = stack.enter_context(writer)
         for name, writer, window in _parts(plain, height, width):

@@ -4,16 +4,48 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from spotrust_jax.inference.maps import Given
+from spotrust_jax.inference.prediction import MAPS
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
-from spotrust_jax.metrics.masks import scores
+from spotrust_jax.metrics.masks import Scores, scores
 from spotrust_jax.outputs.map_files import Measured
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class _Photograph:
+    """The first columns."""
+
+    photograph: str
+    outputs: str
+    status: str = "ok"
+    message: str = ""
+    height: int | None = None
+    width: int | None = None
+    threshold: float | None = None
+    corroded_fraction: float | None = None
+
+
+def _figures() -> list[str]:
+    """The columns that the tables of maps and of scores give: those that are there on request come last."""
+    on_request = {name: described.given is Given.DECOMPOSED for name, described in MAPS.items()}
+    means = {asked: [f"mean_{name}" for name in MAPS if on_request[name] == asked] for asked in (False, True)}
+    return [*means[False], *Scores._fields, *means[True]]
+
+
+# Typed as any class, because its fields are known only when the program runs.
+_Figures: Any = dataclasses.make_dataclass(
+    "_Figures",
+    [(name, float | None, dataclasses.field(default=None)) for name in _figures()],
+    bases=(_Photograph,),
+    frozen=True,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row(_Figures):
     """A photograph's line in the summary; figures that are not known are None.
 
     Attributes:
@@ -24,11 +56,8 @@ class Row:
         height, width: pixels.
         threshold: probability from which a pixel counts as corrosion.
         corroded_fraction: share of pixels that do.
-        mean_probability, mean_epistemic, mean_log_variance: means of the maps.
-        mean_ensemble_spread: mean standard deviation between the members of an ensemble of stochastic members.
-        mean_augmentation: mean standard deviation over test-time augmentation.
-        iou_corrosion, miou, f1, precision, recall, accuracy: against the ground truth.
-        mean_entropy, mean_mutual_information, mean_pass_variance: of the raw passes, where they were asked for, nats.
+        mean_NAME: mean of each map of `MAPS`.
+        the scores of masks, each under its name: against the ground truth.
         regions: connected corroded regions; this and what follows is there with a report.
         millimetres_per_pixel, corroded_square_millimetres: where the scale is known.
         area_low, area_high, area_draws, area_note: credible interval of the corroded fraction, how many draws it comes
@@ -40,28 +69,6 @@ class Row:
         scale_note: what there is to be said of the scale.
     """
 
-    photograph: str
-    outputs: str
-    status: str = "ok"
-    message: str = ""
-    height: int | None = None
-    width: int | None = None
-    threshold: float | None = None
-    corroded_fraction: float | None = None
-    mean_probability: float | None = None
-    mean_epistemic: float | None = None
-    mean_log_variance: float | None = None
-    mean_ensemble_spread: float | None = None
-    mean_augmentation: float | None = None
-    iou_corrosion: float | None = None
-    miou: float | None = None
-    f1: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    accuracy: float | None = None
-    mean_entropy: float | None = None
-    mean_mutual_information: float | None = None
-    mean_pass_variance: float | None = None
     regions: int | None = None
     millimetres_per_pixel: float | None = None
     corroded_square_millimetres: float | None = None

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
 from spotrust_jax.models.head import NoiseKeys, noise_keys
@@ -39,6 +40,12 @@ class Maps(NamedTuple):
     ensemble_spread: Float[Array, "batch height width"] | None = None
     decomposition: Decomposition | None = None
     areas: Float[Array, "members passes batch"] | None = None
+
+    def named(self) -> dict[str, Float[Array | np.ndarray, "batch height width"]]:
+        """The maps that there are, by their names in a prediction."""
+        parts = {} if self.decomposition is None else self.decomposition._asdict()
+        found = {**self._replace(decomposition=None, areas=None)._asdict(), **parts}
+        return {name: values for name, values in found.items() if values is not None}
 
 
 class AreaCount(NamedTuple):
