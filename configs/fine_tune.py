@@ -11,7 +11,7 @@ spotrust train --config=configs/fine_tune.py:w48 --config.fine_tuning.checkpoint
 """
 
 from spotrust_jax.config import paper_config
-from spotrust_jax.pretrained.registry import DEFAULT
+from spotrust_jax.io.model_folders import DEFAULT
 
 
 def get_config(preset: str = ""):

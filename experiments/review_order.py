@@ -15,7 +15,7 @@ from experiments.missed_corrosion import rankings, review_dataset
 from spotrust_jax.data.datasets import open_path
 from spotrust_jax.inference.analysis import default_analysis
 from spotrust_jax.io.atomic_files import write_atomically
-from spotrust_jax.pretrained.registry import DEFAULT
+from spotrust_jax.io.model_folders import DEFAULT
 
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "validation", "Split to measure on.")

@@ -29,8 +29,8 @@ def main() -> int:
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of, table
+    from spotrust_jax.io.model_folders import locate
     from spotrust_jax.metrics.skill import without_skill
-    from spotrust_jax.pretrained.registry import locate
 
     if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
         raise InputError(f"--miss_rate={_MISS_RATE.value} is no share: give a number between 0 and 1")
@@ -55,7 +55,7 @@ def main() -> int:
 
 def _prepare_output(checkpoint: str) -> None:
     """Raises an `InputError` where the calibrated model cannot be written, before anything expensive begins."""
-    from spotrust_jax.pretrained.registry import CONFIG_NAME, FOLDER, locate
+    from spotrust_jax.io.model_folders import CONFIG_NAME, FOLDER, locate
 
     folder = locate(checkpoint).folder
     if _OUTPUT.value is not None:

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from spotrust_jax.pretrained.registry import DEFAULT
+from spotrust_jax.io.model_folders import DEFAULT
 
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from spotrust_jax.pretrained.registry import DEFAULT
+from spotrust_jax.io.model_folders import DEFAULT
 
 from . import analysis_flags, mask_flags, program, seen_flags
 

@@ -26,7 +26,7 @@ def main() -> int:
     from spotrust_jax.checkpoints import read_config
     from spotrust_jax.export.bundle import CHECKPOINT, read_description, write_bundle
     from spotrust_jax.export.verify import read_photographs, verify
-    from spotrust_jax.pretrained.registry import DEFAULT
+    from spotrust_jax.io.model_folders import DEFAULT
 
     bundle, photographs, segmenter = Path(_OUTPUT.value), [], None
     if _CHECKPOINT.value is not None or _VERIFY.value is None or not bundle.exists():

@@ -72,7 +72,7 @@ def _fleet():
 
 def _shared_checkpoint() -> str:
     """A name stays one: every machine has the package, perhaps elsewhere; all can read the path of any other model."""
-    from spotrust_jax.pretrained.registry import names
+    from spotrust_jax.io.model_folders import names
 
     checkpoint = checkpoint_flags.checkpoint()
     return checkpoint if checkpoint in names() else os.path.abspath(checkpoint)

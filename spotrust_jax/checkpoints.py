@@ -1,6 +1,6 @@
 """Trained models on disk: `config.json`, and the variables as an Orbax checkpoint or in half precision as safetensors.
 
-`training/checkpointing.py` has the state of a run in progress (optimiser, schedules); `pretrained/registry.py` knows
+`training/checkpointing.py` has the state of a run in progress (optimiser, schedules); `io/model_folders.py` knows
 which models come with the package, and where they are.
 """
 
@@ -21,12 +21,12 @@ from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import is_finite, read_config_file, shown, to_dict
 from spotrust_jax.io.atomic_files import write_atomically
+from spotrust_jax.io.model_folders import CONFIG_NAME, WEIGHTS_NAME, Location, locate
 from spotrust_jax.io.orbax_reads import quiet_reads, reason
 from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import ModelConfig, Variables
 from spotrust_jax.models.weights import read_variables, write_variables
-from spotrust_jax.pretrained.registry import CONFIG_NAME, WEIGHTS_NAME, Location, locate
 
 FORMAT = 1
 

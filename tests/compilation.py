@@ -2,7 +2,7 @@
 
 import importlib.metadata
 
-# The older emitters compile in two thirds of the time, into a third of the memory mappings; jax 0.11 has them no longer.
+# The older emitters compile in two thirds of the time, into a third of the memory mappings; jax 0.11 lacks them.
 _OLDER_EMITTERS = "--xla_cpu_use_fusion_emitters=false " * importlib.metadata.version("jax").startswith("0.10.")
 
 

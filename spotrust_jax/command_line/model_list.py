@@ -2,9 +2,9 @@
 
 from spotrust_jax.checkpoints import read_config
 from spotrust_jax.errors import InputError
+from spotrust_jax.io.model_folders import DEFAULT, FOLDER, locate, names
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.pretrained.registry import DEFAULT, FOLDER, locate, names
 
 
 def list_models() -> str:
@@ -14,7 +14,7 @@ def list_models() -> str:
         InputError: where the package has none, or one of them is damaged.
     """
     if not names():
-        raise InputError(f"this installation has no models ({FOLDER} is empty): install the package again")
+        raise InputError(f"this installation has no models ({FOLDER} has none): install the package again")
     return "\n\n".join(map(_described, names()))
 
 

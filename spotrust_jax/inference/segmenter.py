@@ -21,6 +21,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse, at_size, default_analysis
 from spotrust_jax.inference.prediction import Prediction, stack
 from spotrust_jax.inference.preprocessing import fit_image
+from spotrust_jax.io.model_folders import DEFAULT
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models import compile_notice
 from spotrust_jax.models.fast.folding import fold_norms, folded_network
@@ -28,7 +29,6 @@ from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import Variables, normalize
 from spotrust_jax.parallel import AXIS, DeviceGrid, over_devices
-from spotrust_jax.pretrained.registry import DEFAULT
 from spotrust_jax.random import content_keys
 from spotrust_jax.sampling.passes import AreaCount, Maps, predict_maps
 

@@ -9,7 +9,6 @@ from PIL import Image
 
 from spotrust_jax.checkpoints import CheckpointConfig, save_model
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.pretrained import registry
 from tests.mutations.programs import call
 from tests.trained_like import trained_like
 from tests.training.small_network import use_it

@@ -9,10 +9,10 @@ import pytest
 import spotrust_jax
 from spotrust_jax.data.synthetic import SURVEY_SCENES, SurveySceneDataset
 from spotrust_jax.data.synthetic.objects import draw_object_scene
+from spotrust_jax.io import model_folders
 from spotrust_jax.metrics.masks import confusion, pooled_scores
-from spotrust_jax.pretrained import registry
 
-FOLDER = registry.FOLDER / "inspection-1"
+FOLDER = model_folders.FOLDER / "inspection-1"
 SIZE = 256
 
 

@@ -22,8 +22,8 @@ from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.data.synthetic import SurveySceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import from_dict
+from spotrust_jax.io import model_folders
 from spotrust_jax.models.segmenter import ModelConfig
-from spotrust_jax.pretrained import registry
 from spotrust_jax.training.fine_tuning import check_start
 from tests.compilation import xla_flags
 from tests.trained_like import trained_like
@@ -48,7 +48,7 @@ def shipped(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def package(shipped, monkeypatch) -> Path:
-    monkeypatch.setattr(registry, "FOLDER", shipped)
+    monkeypatch.setattr(model_folders, "FOLDER", shipped)
     return shipped
 
 
@@ -56,7 +56,7 @@ def start(program: str, folder: Path, cache: str, *arguments: str) -> subprocess
     """A program of a package whose models are in `folder`."""
     code = (
         f"import pathlib, sys; sys.path.insert(0, {str(REPOSITORY)!r}); "
-        f"from spotrust_jax.pretrained import registry; registry.FOLDER = pathlib.Path({str(folder)!r}); "
+        f"from spotrust_jax.io import model_folders; model_folders.FOLDER = pathlib.Path({str(folder)!r}); "
         f"from launch import {program}; {program}.run()"
     )
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache, "XLA_FLAGS": xla_flags()}
@@ -70,7 +70,7 @@ def test_the_default_a_name_a_folder_and_a_file(package):
     for given in ("inspection-1", package / "inspection-1", str(package / "inspection-1" / "model.safetensors")):
         assert spotrust_jax.load(given).fingerprint == default.fingerprint
     assert spotrust_jax.load("other").config.members == 1
-    assert registry.names() == ("inspection-1", "other")
+    assert model_folders.names() == ("inspection-1", "other")
 
 
 def test_a_name_goes_before_a_folder_of_the_same_name(package, tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_a_name_goes_before_a_folder_of_the_same_name(package, tmp_path, monkeyp
 def test_names_that_do_not_exist(package, monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"no model is called 'inspection-2', .*package: inspection-1, other\)"):
         spotrust_jax.load("inspection-2")
-    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    monkeypatch.setattr(model_folders, "FOLDER", tmp_path)
     with pytest.raises(InputError, match=r"this installation has no model inspection-1 .*: install the package again"):
         spotrust_jax.load()
     with pytest.raises(InputError, match=r"this installation has no models"):
@@ -93,10 +93,29 @@ def test_names_that_do_not_exist(package, monkeypatch, tmp_path):
 
 def test_a_broken_installation(package, tmp_path, monkeypatch):
     shutil.copytree(package, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    monkeypatch.setattr(model_folders, "FOLDER", tmp_path)
     (tmp_path / "inspection-1" / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"has a config\.json but no .*model\.safetensors"):
         load_model("inspection-1")
+
+
+def test_an_installation_without_its_folder_of_models(compilation_cache, tmp_path):
+    """As when a disk image or a package manager drops large files with their folder: one line, exit code 2."""
+    package = tmp_path / "site" / "spotrust_jax"
+    package.mkdir(parents=True)
+    for entry in (REPOSITORY / "spotrust_jax").iterdir():
+        if entry.name != "pretrained":
+            (package / entry.name).symlink_to(entry)
+    (package / "launch").symlink_to(REPOSITORY / "launch")
+    code = (
+        f"import sys; sys.path.insert(0, {str(package.parent)!r}); from spotrust_jax.launch import models; models.run()"
+    )
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 2, found.stderr
+    (line,) = found.stderr.splitlines()
+    assert line.startswith("error: this installation has no models") and str(package / "pretrained") in line
 
 
 def test_models_are_listed(package):

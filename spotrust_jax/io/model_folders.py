@@ -12,7 +12,7 @@ from spotrust_jax.errors import InputError
 DEFAULT = "inspection-1"
 """The detector that is used where no other model is named."""
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1] / "pretrained"
 """Has a folder NAME/ for each model."""
 
 CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
