@@ -15,8 +15,8 @@ _REFERENCE_CONFIG = flags.DEFINE_string(
     "reference_config", None, "The paper's configuration file (JSON) that belongs to the weights."
 )
 _PRESET = flags.DEFINE_string("preset", None, "Without a reference config: architecture, such as w48.")
-_VARIANT = flags.DEFINE_enum(
-    "variant", None, ["deterministic", "variational", "dropout"], "Without a reference config: kind of network."
+_VARIANT = flags.DEFINE_string(
+    "variant", None, "Without a reference config: kind of network, deterministic, variational or dropout."
 )
 _MEAN = flags.DEFINE_list(
     "mean", None, "Channel means R,G,B in units of [0, 1], instead of the reference config's or ImageNet's."

@@ -9,8 +9,8 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "train", "Split to fit on, best the one that the model was trained on.")
-_KIND = flags.DEFINE_enum(
-    "kind", "laplace", ["laplace", "logit_noise"], "Weights with a posterior, or a logit with noise of its own."
+_KIND = flags.DEFINE_string(
+    "kind", "laplace", "laplace: weights with a posterior; logit_noise: a logit with noise of its own."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the new model.", required=True)
 

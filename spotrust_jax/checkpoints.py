@@ -25,7 +25,9 @@ from spotrust_jax.io.model_folders import CONFIG_NAME, WEIGHTS_NAME, Location, l
 from spotrust_jax.io.orbax_reads import quiet_reads, reason
 from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
-from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.models.model_config import ModelConfig
+from spotrust_jax.models.segmenter import Variables
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.models.weights import read_variables, write_variables
 
 FORMAT = 1
@@ -104,6 +106,7 @@ class CheckpointConfig:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
+        variant_of(self.model)
         ranges = (
             ("members", 1 <= self.members <= _MOST_MEMBERS, f"at least 1 and at most {_MOST_MEMBERS}"),
             ("mean", all(map(is_finite, self.mean)), "finite numbers"),

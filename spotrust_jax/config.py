@@ -22,7 +22,8 @@ from spotrust_jax.fields import (
     Ranged,
     to_dict,
 )
-from spotrust_jax.models.segmenter import LAST_LAYER, ModelConfig
+from spotrust_jax.models.model_config import ModelConfig
+from spotrust_jax.models.variants.registry import variant_of
 
 Bounding = Literal["smooth", "clamp"]
 """How a range is kept to: smoothly, by a hyperbolic tangent, or by a clamp."""
@@ -325,7 +326,7 @@ class TrainConfig(Ranged):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model.variant in LAST_LAYER:
+        if variant_of(self.model).post_hoc:
             raise InputError(
                 f"model.variant {self.model.variant!r} is not trained: train a deterministic network, then fit its "
                 f"last layer with launch.last_layer"

@@ -1,12 +1,12 @@
-"""Training losses: cross-entropy and its relatives, and the divergence of the variational layers from their prior.
+"""Training losses of labels: cross-entropy and its relatives.
 
-Which of them a run minimises is `training/objective.py`'s business.
+`training/objective.py` chooses among them; the divergence from a prior belongs to the variant that has one.
 """
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key
 
 from spotrust_jax.config import Bounding
 from spotrust_jax.random import normal
@@ -127,37 +127,3 @@ def logit_noise_cross_entropy(
     log_likelihood = jax.nn.logsumexp(jax.nn.log_sigmoid(towards_label), axis=0) - jnp.log(float(noise_samples))
     weight = 1.0 + (positive_weight - 1.0) * labels
     return mean_of_scored(-weight * log_likelihood, scored)
-
-
-def normal_kl(
-    mean: Float[Array, "*shape"],
-    std: Float[Array, "*shape"],
-    prior_std: float,
-    prior_mean: Float[Array, "*shape"] | float = 0.0,
-) -> Float[Array, ""]:
-    """KL(N(mean, std^2) || N(prior_mean, prior_std^2)) in nats, summed over independent weights."""
-    ratio = jnp.square(std / prior_std)
-    return 0.5 * jnp.sum(ratio + jnp.square((mean - prior_mean) / prior_std) - 1.0 - jnp.log(ratio))
-
-
-def bayesian_means(params: PyTree) -> PyTree:
-    """The posterior means of the Bayesian layers of `params`, by layer and then "kernel_mean" and "bias_mean"."""
-    return {
-        name: {leaf: values for leaf, values in layer.items() if leaf.endswith("_mean")}
-        for name, layer in params.items()
-        if name.startswith("bayesian_")
-    }
-
-
-def variational_kl(params: PyTree, prior_std: float, prior_means: PyTree = ()) -> Float[Array, ""]:
-    """KL(posterior || prior) in nats, summed over all Bayesian layers of `params`; 0 where there are none.
-
-    The prior's means are 0, or `prior_means` in the shape of `bayesian_means`.
-    """
-    total = jnp.zeros(())
-    for name, means in bayesian_means(params).items():
-        for leaf, mean in means.items():
-            std = jax.nn.softplus(params[name][leaf.replace("_mean", "_rho")])
-            prior_mean = prior_means[name][leaf] if prior_means else 0.0
-            total = total + normal_kl(mean, std, prior_std, prior_mean)
-    return total

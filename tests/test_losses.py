@@ -10,13 +10,11 @@ from spotrust_jax.config import LossConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.losses import (
     attenuated_cross_entropy,
-    bayesian_means,
     dice_loss,
     focal_loss,
     logit_noise_cross_entropy,
-    normal_kl,
-    variational_kl,
 )
+from spotrust_jax.models.variants.variational import bayesian_means, normal_kl, variational_kl
 from spotrust_jax.random import fold_indices
 from spotrust_jax.training.objective import data_loss
 

@@ -15,7 +15,9 @@ from jaxtyping import Array, Key
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.weight_files import read_state
-from spotrust_jax.models.segmenter import ModelConfig, Variables, initial_variables, variable_shapes
+from spotrust_jax.models.model_config import ModelConfig
+from spotrust_jax.models.segmenter import Variables, initial_variables, variable_shapes
+from spotrust_jax.models.variants.variant import part_of
 
 # A path in our tree, without its leaf, and the PyTorch module it corresponds to. The released names are those of the
 # HRNet code: https://github.com/HRNet/HRNet-Semantic-Segmentation.
@@ -242,7 +244,7 @@ def _torch_name(path: tuple) -> tuple[str, str]:
     """PyTorch name of a leaf, and the part of our tree it belongs to."""
     _, *modules, leaf = (entry.key for entry in path)
     module = "/".join(modules)
-    part = re.split(r"[/_]", module)[0]
+    part = part_of(modules[0])
     for pattern, replacement in _MODULES:
         match = re.fullmatch(pattern, module)
         if match:

@@ -14,8 +14,9 @@ from typing import Any
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.regular_files import read_text
+from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.presets import PRESETS, Architecture
-from spotrust_jax.models.segmenter import ModelConfig, Variant
+from spotrust_jax.models.variants.registry import VARIANTS
 
 Triple = tuple[float, float, float]
 
@@ -25,7 +26,8 @@ _IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 # The long side of the paper's photographs.
 _INFERENCE_SIZE = 640
 
-_VARIANTS: dict[str, Variant] = {"HRNet": "deterministic", "HRNet_do": "dropout", "HRNet_var": "variational"}
+# Names of variants by what the reference calls them.
+_VARIANTS = {variant.reference_name: name for name, variant in VARIANTS.items() if variant.reference_name}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,7 @@ class ReferenceConfig:
 def choose_reference_config(
     path: str | os.PathLike | None,
     preset: str | None,
-    variant: Variant | None,
+    variant: str | None,
     *,
     mean: Sequence[str] | None = None,
     std: Sequence[str] | None = None,
@@ -96,13 +98,15 @@ def read_reference_config(
 
 
 def preset_reference_config(
-    preset: str, variant: Variant, *, mean: Triple | None = None, std: Triple | None = None
+    preset: str, variant: str, *, mean: Triple | None = None, std: Triple | None = None
 ) -> ReferenceConfig:
     """Description of weights that come without a reference config; by default with ImageNet's channel statistics.
 
     Raises:
-        InputError: for a preset that does not exist, or a standard deviation that is not positive.
+        InputError: for a preset or a variant that does not exist, or a standard deviation that is not positive.
     """
+    if variant not in _VARIANTS.values():
+        raise InputError(f"--variant is {variant!r}: choose one of {', '.join(_VARIANTS.values())}")
     model = ModelConfig(variant, preset)
     std = check_std(std or _IMAGENET_STD, "--std")
     return ReferenceConfig(model, mean or _IMAGENET_MEAN, std, _INFERENCE_SIZE, positive_weight=1.0)

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import jax
 
@@ -21,13 +20,11 @@ from spotrust_jax.io.atomic_files import atomic_folder
 from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.mismatch import mismatch_told
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.models.variants.registry import variant_of
 
 FORMAT = 1
 DESCRIPTION, README, CHECKPOINT = "bundle.json", "README.md", "checkpoint"
 PROGRAM, VARIABLES, PHOTOGRAPHS = "model.stablehlo", "variables.npz", "photographs.py"
-
-Noise = Literal["none", "normal", "mask", "kernel", "last_layer"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +42,9 @@ class Description:
         threshold: calibrated probability from which a pixel counts as corrosion.
         mean, std: channel statistics of the normalisation, which the program does itself.
         members: networks of the ensemble.
-        noise: where chance enters a pass: standard normals times the branches' standard deviations, masks on the
-            branches, drawn kernels, drawn weights of the last layer, or nowhere.
+        noise: of a sample, as its variant declares it: "normal" (standard normals times the branches' stds),
+            "mask" (factors on the branches), "kernel" (drawn kernels), "last_layer" (drawn weights of the last layer),
+            "none", or another variant's word.
         key_implementation: of the random keys whose data the program takes.
         platforms: that the program was lowered for.
         jax: version that wrote the program.
@@ -64,7 +62,7 @@ class Description:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     members: int
-    noise: Noise
+    noise: str
     key_implementation: str
     platforms: tuple[str, ...]
     jax: str
@@ -92,19 +90,11 @@ def describe(segmenter: Segmenter, files: tuple[str, ...]) -> Description:
         mean=config.mean,
         std=config.std,
         members=config.members,
-        noise=noise_kind(config.model),
+        noise=variant_of(config.model).exported_noise,
         key_implementation=KEY_IMPLEMENTATION,
         platforms=PLATFORMS,
         jax=jax.__version__,
     )
-
-
-def noise_kind(model: ModelConfig) -> Noise:
-    """Where chance enters a pass."""
-    if model.draws_kernels:
-        return "kernel"
-    kinds: dict[str, Noise] = {"variational": "normal", "dropout": "mask", "laplace": "last_layer"}
-    return kinds.get(model.variant, "none")
 
 
 def write_bundle(segmenter: Segmenter, output: str | os.PathLike, *, onnx: bool) -> None:

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float32, Key
 
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.head import cell_noise, dropout
+from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.random import fold_each
 from spotrust_jax.sampling.passes import pass_keys
 
@@ -30,19 +30,12 @@ def first_noise(
     """What the first pass of one network adds to its branches, times their standard deviations, or multiplies them by.
 
     Args:
-        model: one that does not draw kernels.
+        model: one whose noise is on the branches.
         keys: of the image, as `content_keys` gives them.
         height: of the image in pixels, a multiple of 32.
         width: likewise.
     """
     drawn = pass_keys(fold_each(keys, 0), 0)
-    shape, noise = architecture(model.preset, width=model.width, final_kernel=model.final_kernel), []
-    for branch, channels in enumerate(shape.branch_channels()):
-        ones = jnp.ones((1, height // (4 << branch), width // (4 << branch), channels))
-        if model.variant == "variational":
-            noise.append(cell_noise(drawn.cells, ones, branch))
-        elif model.variant == "dropout":
-            noise.append(dropout(ones, drawn, branch, rate=model.dropout_rate, mask=model.dropout_mask))
-        else:
-            noise.append(ones)
-    return noise
+    shape, noise = architecture(model.preset, width=model.width), variant_of(model).branch_noise()
+    sizes = [(height // (4 << b), width // (4 << b), channels) for b, channels in enumerate(shape.branch_channels())]
+    return [noise.draw(jnp.ones((1, *size)), drawn, branch) for branch, size in enumerate(sizes)]

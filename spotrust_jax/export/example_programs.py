@@ -4,7 +4,7 @@ from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.maps import given_by
 from spotrust_jax.inference.prediction import MAPS
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.models.variants.registry import variant_of
 
 
 def usage_text(config: CheckpointConfig, *, onnx: bool) -> str:
@@ -86,28 +86,10 @@ The mean probability p is then calibrated, which the ONNX files do not do: sigmo
 and b = {intercept:.6g}. The threshold above is one of calibrated probability.
 """
 
-_NORMAL = """stds = [features[f"std_{index}"] for index in range(4)]
-random = np.random.default_rng(0)
-branches = [x + d * random.standard_normal(x.shape, np.float32) for x, d in zip(branches, stds)]"""
-
-_MASK = """keep, random = {keep}, np.random.default_rng(0)
-masks = [random.random({shape}) < keep for x in branches]
-branches = [np.where(m, x / np.float32(keep), np.float32(0)) for x, m in zip(branches, masks)]"""
-
 
 def _onnx_text(config: CheckpointConfig) -> str:
-    noise, note = _onnx_noise(config.model)
-    text = _ONNX_HEAD.format(side=config.inference_size, noise=noise, note=note)
+    noise = variant_of(config.model).branch_noise()
+    text = _ONNX_HEAD.format(side=config.inference_size, noise=noise.code, note=noise.note)
     if config.calibration == PlattScaling():
         return text
     return text + _CALIBRATION.format(slope=config.calibration.slope, intercept=config.calibration.intercept)
-
-
-def _onnx_noise(model: ModelConfig) -> tuple[str, str]:
-    """Code that makes the branches noisy, and what is to be said of it."""
-    if model.variant == "variational":
-        return _NORMAL, "Draw the noise anew for each pass."
-    if model.variant == "dropout":
-        shape = "x.shape" if model.dropout_mask == "element" else "(*x.shape[:2], 1, 1)"
-        return _MASK.format(keep=round(1 - model.dropout_rate, 9), shape=shape), "Draw the masks anew for each pass."
-    return "# This network has no chance in it: a pass is the answer.", "One pass is enough."

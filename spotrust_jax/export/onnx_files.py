@@ -8,27 +8,22 @@ import jax.numpy as jnp
 import onnx
 from jaxtyping import Array, Float, UInt8
 
-from spotrust_jax.errors import InputError
 from spotrust_jax.export.encoder_decoder import half_names, in_float32
 from spotrust_jax.export.onnx_graph import onnx_model
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.fast.folding import folded_network
-from spotrust_jax.models.segmenter import LAST_LAYER, Features, normalize
+from spotrust_jax.models.segmenter import normalize
+from spotrust_jax.models.variants.registry import variant_of
+from spotrust_jax.models.variants.variant import Features
 
 # The side of the image that the graphs are traced with; they take others.
 _SIDE = 64
 
 
 def require_convertible(segmenter: Segmenter) -> None:
-    """Raises an `InputError` for a model whose chance is no noise on the branches."""
-    variant = segmenter.config.model.variant
-    if variant in LAST_LAYER:
-        raise InputError(f"--onnx cannot be had of a model with model.variant={variant}: leave --onnx out")
-    if segmenter.config.model.draws_kernels:
-        raise InputError(
-            "--onnx cannot be had of a model with model.estimator=kernel, which draws weights: leave --onnx out"
-        )
+    """Raises an `InputError` for a model whose noise is not on the branches."""
+    variant_of(segmenter.config.model).branch_noise()
 
 
 def write_onnx(segmenter: Segmenter, folder: Path) -> list[str]:
@@ -63,4 +58,5 @@ def _graphs(member: Segmenter) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     images = {"images": jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.uint8)}
     shapes = jax.eval_shape(features, images)
     branches = {name: shape for name, shape in shapes.items() if name.startswith("branch")}
-    return onnx_model(features, images, "bilinear"), onnx_model(decode, branches, config.model.head_interpolation)
+    interpolation = variant_of(config.model).interpolation
+    return onnx_model(features, images, "bilinear"), onnx_model(decode, branches, interpolation)

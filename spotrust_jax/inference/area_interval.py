@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.models.variants.registry import variant_of
 
 LEVEL = 0.95
 """Probability of the interval; half of the rest lies on either side of it."""
@@ -26,30 +27,30 @@ class AreaInterval(NamedTuple):
 
 def coherent(segmenter: Segmenter) -> Segmenter:
     """The same network with draws that hold all over a photograph, where it has such draws."""
-    if segmenter.config.model.variant != "variational":
+    model = variant_of(segmenter.config.model).coherent
+    if model in (None, segmenter.config.model):
         return segmenter
-    model = dataclasses.replace(segmenter.config.model, estimator="kernel")
     return segmenter.with_config(dataclasses.replace(segmenter.config, model=model))
 
 
 def why_no_draws(config: CheckpointConfig) -> str | None:
     """Why the network cannot say how sure the area is, or None where it can."""
-    if config.model.variant == "dropout" and config.model.dropout_mask == "element":
-        return "elementwise dropout is independent from cell to cell, so its noise averages out over an area"
-    if not config.model.stochastic and config.members == 1:
+    variant = variant_of(config.model)
+    if variant.coherent is None:
+        return f"{variant.title} is independent from cell to cell, so its noise averages out over an area"
+    if not variant.stochastic and config.members == 1:
         return "a single deterministic network has no second opinion"
     return None
 
 
 def has_coherent_passes(config: CheckpointConfig) -> bool:
     """Whether the passes that make the maps are such draws already."""
-    holds = config.model.variant != "variational" or config.model.draws_kernels
-    return holds and why_no_draws(config) is None
+    return variant_of(config.model).noise != "cell" and why_no_draws(config) is None
 
 
 def has_draws(config: CheckpointConfig) -> bool:
     """Whether there can be more draws than the passes that make the maps."""
-    return config.model.stochastic and why_no_draws(config) is None
+    return variant_of(config.model).stochastic and why_no_draws(config) is None
 
 
 def area_interval(areas: Float32[np.ndarray, "draws"] | None) -> AreaInterval | None:

@@ -8,6 +8,7 @@ import enum
 from collections.abc import Mapping
 
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.models.variants.registry import variant_of
 
 
 class Combination(enum.Enum):
@@ -88,7 +89,7 @@ class Map:
 def given_by(maps: Mapping[str, Map], config: CheckpointConfig) -> tuple[str, ...]:
     """The maps that a model gives of itself, neither decomposed nor with test-time augmentation."""
     kinds = {Given.ALWAYS}
-    if config.members > 1 and config.model.stochastic:
+    if config.members > 1 and variant_of(config.model).stochastic:
         kinds.add(Given.ENSEMBLE)
     return tuple(name for name, described in maps.items() if described.given in kinds)
 

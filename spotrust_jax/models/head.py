@@ -1,119 +1,17 @@
-"""What follows the backbone: the segmentation head, the two sources of chance, and the aleatoric network.
+"""What follows the backbone: the segmentation head and the aleatoric network."""
 
-This is where chance enters the network, always from keys in the arguments.
-"""
-
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, DTypeLike, Float, Key
+from jaxtyping import Array, Float
 
 from spotrust_jax.models.fast import row_blocks
 from spotrust_jax.models.hrnet import FeatureMap, Stem
-from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, convolve, he_fan_out, nearly_zero
+from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, he_fan_out, nearly_zero
 from spotrust_jax.models.resize import Interpolation, resize
-from spotrust_jax.random import bernoulli, normal, stream
 from spotrust_jax.typing import Dimension
-
-Estimator = Literal["local_reparameterization", "kernel", "flipout"]
-DropoutMask = Literal["element", "channel"]
-
-
-class NoiseKeys(NamedTuple):
-    """Keys of one stochastic pass, by what shares a draw.
-
-    Attributes:
-        weights: kernel draws, shared by everything that goes through the network in this call.
-        masks: channel masks and signs, one per image and the same at all its places.
-        cells: noise that is independent from cell to cell, one per image.
-    """
-
-    weights: Key[Array, ""]
-    masks: Key[Array, "batch"]
-    cells: Key[Array, "batch"]
-
-
-def noise_keys(key: Key[Array, ""], image_keys: Key[Array, "batch"]) -> NoiseKeys:
-    """Keys of one pass by the names of their streams: `key` for what the whole call shares, one more for each image."""
-    masks, cells = stream(image_keys, "masks"), stream(image_keys, "cells")
-    return NoiseKeys(weights=stream(key, "weights"), masks=masks, cells=cells)
-
-
-def normal_init(mean: float, std: float) -> nn.initializers.Initializer:
-    """Initialiser of independent normal draws."""
-    return lambda key, shape, dtype=jnp.float32: mean + std * normal(key, shape, dtype)
-
-
-class BayesianConv(nn.Module):
-    """3x3 convolution with bias whose weights are independent normals, sigma = softplus(rho)."""
-
-    channels: int
-    policy: Policy
-
-    def setup(self) -> None:
-        """Mean drawn around 0 and rho around -3, both with standard deviation 0.1, as in the reference."""
-        kernel, bias = (3, 3, self.channels, self.channels), (self.channels,)
-        self.kernel_mean = self.param("kernel_mean", normal_init(0.0, 0.1), kernel)
-        self.kernel_rho = self.param("kernel_rho", normal_init(-3.0, 0.1), kernel)
-        self.bias_mean = self.param("bias_mean", normal_init(0.0, 0.1), bias)
-        self.bias_rho = self.param("bias_rho", normal_init(-3.0, 0.1), bias)
-
-    def moments(self, x: FeatureMap) -> tuple[FeatureMap, FeatureMap]:
-        """Mean and standard deviation of the output at every cell, over draws of the weights."""
-        variance = self._convolve(jnp.square(x), nn.softplus(self.kernel_rho) ** 2, nn.softplus(self.bias_rho) ** 2)
-        return self.mean(x), jnp.sqrt(variance)
-
-    def mean(self, x: FeatureMap) -> FeatureMap:
-        """Output at the mean of the weights."""
-        return self._convolve(x, self.kernel_mean, self.bias_mean)
-
-    def draw(self, x: FeatureMap, key: Key[Array, ""]) -> FeatureMap:
-        """Output at one draw of the weights."""
-        kernel_key, bias_key = jax.random.split(key)
-        kernel = self.kernel_mean + nn.softplus(self.kernel_rho) * normal(kernel_key, self.kernel_mean.shape)
-        bias = self.bias_mean + nn.softplus(self.bias_rho) * normal(bias_key, self.bias_mean.shape)
-        return self._convolve(x, kernel, bias)
-
-    def flipped(self, x: FeatureMap, key: Key[Array, ""], image_keys: Key[Array, "batch"]) -> FeatureMap:
-        """Output at one draw of the weights whose signs each image turns by channel (Wen et al. 2018).
-
-        A batch shares the draw, and its images' outputs are uncorrelated all the same, which makes gradients quieter.
-        """
-        std = nn.softplus(self.kernel_rho) * normal(key, self.kernel_mean.shape)
-        turned = [_image_noise(image_keys, name, self.channels, x.dtype) for name in ("inputs", "outputs")]
-        signs_in, signs_out = (jnp.where(values > 0, 1, -1).astype(x.dtype) for values in turned)
-        bias = nn.softplus(self.bias_rho)[None, None, None] * _image_noise(image_keys, "bias", self.channels, x.dtype)
-        none = jnp.zeros_like(self.bias_mean)
-        return self.mean(x) + signs_out * self._convolve(x * signs_in, std, none) + bias.astype(x.dtype)
-
-    def _convolve(self, x: FeatureMap, kernel: Float[Array, "3 3 _in _out"], bias: Float[Array, "_out"]) -> FeatureMap:
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=jnp.dtype(self.policy.dtype))
-        return convolve(x, kernel) + bias[None, None, None, :]
-
-
-def _image_noise(
-    keys: Key[Array, "batch"], name: str, channels: int, dtype: DTypeLike
-) -> Float[Array, "batch 1 1 channels"]:
-    """Standard normal numbers, one for each channel of an image."""
-    return jax.vmap(lambda key: normal(key, (1, 1, channels), dtype))(stream(keys, name))
-
-
-def cell_noise(keys: Key[Array, "batch"], like: FeatureMap, branch: int) -> FeatureMap:
-    """Standard normal noise, independent at every cell and channel; one stream per image and branch."""
-    return jax.vmap(lambda key: normal(jax.random.fold_in(key, branch), like.shape[1:], like.dtype))(keys)
-
-
-def dropout(x: FeatureMap, keys: NoiseKeys, branch: int, *, rate: float, mask: DropoutMask) -> FeatureMap:
-    """Sets elements, or whole channels of an image, to zero with probability `rate` and scales the rest up.
-
-    Gal and Ghahramani 2016. Elementwise masks are independent from cell to cell, channel masks hold all over an image.
-    """
-    per_image = keys.cells if mask == "element" else keys.masks
-    shape = x.shape[1:] if mask == "element" else (1, 1, x.shape[-1])
-    keep = jax.vmap(lambda key: bernoulli(jax.random.fold_in(key, branch), 1.0 - rate, shape))(per_image)
-    return jnp.where(keep, x / (1.0 - rate), jnp.zeros((), x.dtype))
 
 
 class BranchwiseConv(nn.Module):

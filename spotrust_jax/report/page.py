@@ -19,6 +19,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.io.atomic_files import atomic_file, atomic_folder
 from spotrust_jax.io.written_files import record_folder
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.outputs.rendering import scale_colours
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.report.levels import slider_steps
@@ -55,7 +56,7 @@ class Model:
 def described(config: CheckpointConfig, checkpoint: Path, analysis: Analysis, threshold: float) -> Model:
     """A checkpoint and its analysis as the page names them."""
     members = f"ensemble of {config.members}, " if config.members > 1 else ""
-    passes = analysis.num_samples if config.model.stochastic else 1
+    passes = analysis.num_samples if variant_of(config.model).stochastic else 1
     # RUN/best says less than RUN.
     folder = checkpoint.parent if checkpoint.suffix == ".safetensors" else checkpoint
     name = config.card.name or (folder.resolve().parent.name if folder.name == "best" else folder.resolve().name)

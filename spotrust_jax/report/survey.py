@@ -16,6 +16,7 @@ from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.io.atomic_files import atomic_file, write_atomically
 from spotrust_jax.io.regular_files import read_text
 from spotrust_jax.io.streamed_files import on_disk, windows
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.outputs.geography import read_place
 from spotrust_jax.outputs.map_files import Result, beside
 from spotrust_jax.outputs.region_tables import Region, compressed_regions, region_lines, write_geojson
@@ -164,7 +165,7 @@ def _with_interval(row: Row, config: CheckpointConfig, interval: AreaInterval | 
     if interval is None:
         reason = why_no_draws(config) or "the maps' own passes average out over an area: --area_draws=200"
         return dataclasses.replace(row, area_note=reason)
-    note = "" if config.model.stochastic else "range of the members, which are few draws"
+    note = "" if variant_of(config.model).stochastic else "range of the members, which are few draws"
     return dataclasses.replace(
         row, area_low=interval.low, area_high=interval.high, area_draws=interval.draws, area_note=note
     )

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
-from spotrust_jax.models.head import NoiseKeys, noise_keys
-from spotrust_jax.models.segmenter import Features, SegmenterNetwork, Variables
+from spotrust_jax.models.noise import NoiseKeys, noise_keys
+from spotrust_jax.models.segmenter import SegmenterNetwork, Variables
+from spotrust_jax.models.variants.variant import Features
 from spotrust_jax.random import fold_each
 from spotrust_jax.sampling.decomposition import Decomposition, PassTerms, decompose, no_terms, pass_terms
 
@@ -168,14 +169,14 @@ def predict_maps(
     between = means.squares / means.count
     members = here > 1 or axis_name is not None
     decomposition = decompose(means.mean, _divided(terms, means.count)) if decomposed else None
-    if decomposed and not (members or network.config.stochastic):
+    if decomposed and not (members or network.variant.stochastic):
         # A single opinion: no rounding may look like a second one.
         decomposition = decomposition._replace(mutual_information=start)
     return Maps(
         means.mean,
         jnp.sqrt(between + variance / means.count),
         log_variance / means.count,
-        jnp.sqrt(between) if members and network.config.stochastic else None,
+        jnp.sqrt(between) if members and network.variant.stochastic else None,
         decomposition,
         areas,
     )
@@ -233,7 +234,7 @@ def member_passes(
     """All passes of one network, added up."""
     count = area or (lambda _: None)
     features: Features = network.apply(variables, images, method="features")
-    if not network.config.stochastic:
+    if not network.variant.stochastic:
         logits = network.apply(variables, features, method="decode")
         probability = jax.nn.sigmoid(logits)[None]
         terms = pass_terms(logits) if decomposed else None
@@ -276,7 +277,7 @@ def _decode(
     def one(features: Features, image_keys: Key[Array, "batch"]) -> Float[Array, "batch height width"]:
         return network.apply(variables, features, pass_keys(image_keys, sample, tile), method="decode")
 
-    if not network.config.draws_kernels:
+    if network.variant.noise != "weights":
         return one(features, image_keys)
     # Each image has kernels of its own: one after the other, because a batch of kernels is a slow grouped convolution.
     single = jax.tree.map(lambda leaf: leaf[:, None], (features, image_keys))
@@ -285,7 +286,7 @@ def _decode(
 
 def _passes_at_once(network: SegmenterNetwork, num_samples: int) -> int:
     """The largest divisor of `num_samples` up to what suits the platform; one where passes have their own kernels."""
-    if network.config.draws_kernels:
+    if network.variant.noise == "weights":
         return 1
     limit = PASSES_AT_ONCE.get(jax.default_backend(), 8)
     return max(count for count in range(1, limit + 1) if num_samples % count == 0)

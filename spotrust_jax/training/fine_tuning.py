@@ -10,9 +10,10 @@ from jaxtyping import PyTree
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, read_config
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import InputError
-from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.models.variants.registry import variant_of
+from spotrust_jax.models.variants.variant import part_of
 
 # Parts that are taken only where asked, by the top of the parameter tree, and what they are called.
 _OPTIONAL = {"head": "a head for corrosion", "bayesian": "Bayesian layers", "aleatoric": "an aleatoric network"}
@@ -42,14 +43,15 @@ def take_weights(variables: Variables, config: TrainConfig) -> tuple[Variables, 
         InputError: as `check_start` does.
     """
     check_start(config)
-    loaded, _ = load_model(config.fine_tuning.checkpoint)
+    loaded, start = load_model(config.fine_tuning.checkpoint)
     taken = {"backbone", *(name for name in _OPTIONAL if getattr(config.fine_tuning, name))}
 
     def take(own: PyTree, other: PyTree) -> PyTree:
-        parts = {name: other[name] if name.split("_")[0] in taken else part for name, part in own.items()}
+        parts = {name: other[name] if part_of(name) in taken else part for name, part in own.items()}
         return jax.tree.map(lambda leaf: _for_members(leaf, config.members), parts)
 
-    prior = bayesian_means(loaded["params"]) if config.fine_tuning.prior == "checkpoint" else ()
+    prior_means = variant_of(start.model).prior_means
+    prior = prior_means(loaded["params"]) if config.fine_tuning.prior == "checkpoint" else ()
     whole = {collection: take(own, loaded[collection]) for collection, own in variables.items()}
     return whole, jax.tree.map(lambda leaf: _for_members(leaf, config.members), prior)
 
@@ -72,16 +74,17 @@ def _check_backbone(config: TrainConfig, start: ModelConfig) -> None:
 
 def _check_parts(config: TrainConfig, start: CheckpointConfig) -> None:
     checkpoint, asked = config.fine_tuning.checkpoint, _asked_parts(config)
-    untrained = {*start.untrained, *(["bayesian"] if start.model.variant != "variational" else [])}
-    for name in sorted(asked.keys() & untrained):
+    there = {"head", "aleatoric", *variant_of(start.model).part_names} - set(start.untrained)
+    for name in sorted(asked.keys() - there):
         raise InputError(
             f"config.fine_tuning.{asked[name]}, but {checkpoint} comes from weights without {_OPTIONAL[name]}: leave "
             f"it at its default, or give a checkpoint that has them"
         )
-    if "bayesian" in asked and config.model.variant != "variational":
+    own = {"head", "aleatoric", *variant_of(config.model).part_names}
+    for name in sorted(asked.keys() - own):
         raise InputError(
-            f"config.fine_tuning.{asked['bayesian']}, but config.model.variant is {config.model.variant!r}, which has "
-            f"no Bayesian layers: leave it at its default"
+            f"config.fine_tuning.{asked[name]}, but config.model.variant is {config.model.variant!r}, which does not "
+            f"have {_OPTIONAL[name]}: leave it at its default"
         )
     if "head" in asked and start.model.final_kernel != config.model.final_kernel:
         raise InputError(

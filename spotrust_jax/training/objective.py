@@ -12,10 +12,10 @@ from spotrust_jax.losses import (
     focal_loss,
     logit_noise_cross_entropy,
     mean_of_scored,
-    variational_kl,
     weighted_cross_entropy,
 )
 from spotrust_jax.models.segmenter import Variables
+from spotrust_jax.models.variants.registry import variant_of
 
 
 def data_loss(
@@ -70,7 +70,5 @@ def divergence(params: Variables, prior_means: PyTree, config: TrainConfig, trai
 
     It is the same for every batch, whatever is ignored there. `prior_means` is empty where the prior is centred on 0.
     """
-    if config.model.variant != "variational":
-        return jnp.zeros(())
-    kl = variational_kl(params, config.model.prior_std, prior_means)
-    return config.loss.kl_weight * kl / training_pixels
+    kl = variant_of(config.model).kl(params, prior_means)
+    return jnp.zeros(()) if kl is None else config.loss.kl_weight * kl / training_pixels

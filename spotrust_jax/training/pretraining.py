@@ -26,6 +26,7 @@ from spotrust_jax.data.unlabelled import read_photographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.teacher import STRIDES, Teacher, load_teacher
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.parallel import DeviceGrid, over_members
 from spotrust_jax.training.accumulation import check_shares
 from spotrust_jax.training.checkpointing import LatestState, disk_errors
@@ -241,7 +242,7 @@ def _with_statistics(config: PretrainConfig, images: Sequence[np.ndarray]) -> Pr
 
 def _checkpoint_config(config: PretrainConfig) -> CheckpointConfig:
     """As fine-tuning reads it; everything but the backbone is untrained."""
-    untrained = ("aleatoric", "bayesian", "head") if config.model.variant == "variational" else ("aleatoric", "head")
+    untrained = tuple(sorted(("head", "aleatoric", *variant_of(config.model).part_names)))
     return CheckpointConfig(
         model=config.model,
         members=1,

@@ -9,8 +9,8 @@ import optax
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.segmenter import Variables, initial_variables
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.random import stream
 from spotrust_jax.training.fine_tuning import take_weights
 from spotrust_jax.training.optimizer import make_optimizer
@@ -93,13 +93,14 @@ def _all_members(config: TrainConfig) -> MemberState:
 def _one_member(config: TrainConfig, member: Int[Array, ""]) -> MemberState:
     key = member_key(config.seed, member)
     variables = initial_variables(config.model, stream(key, "initial"))
+    prior_means = variant_of(config.model).prior_means
     return MemberState(
         key_data=jax.random.key_data(key),
         step=jnp.zeros((), jnp.int32),
         variables=variables,
         average=variables if config.optimizer.ema_decay else (),
         # Here only for their shapes; take_weights gives the checkpoint's.
-        prior=bayesian_means(variables["params"]) if config.fine_tuning.prior == "checkpoint" else (),
+        prior=prior_means(variables["params"]) if config.fine_tuning.prior == "checkpoint" else (),
         optimizer=make_optimizer(config).init(variables["params"]),
         schedule=initial_schedule(config.plateau, config.optimizer.learning_rate),
         best=variables,

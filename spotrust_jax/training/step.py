@@ -17,8 +17,8 @@ from spotrust_jax.data.pipeline import blank_batch, steps_per_epoch
 from spotrust_jax.data.sizes import largest_shape
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models.fast.folding import fold_norms, folded_network
-from spotrust_jax.models.head import NoiseKeys, noise_keys
 from spotrust_jax.models.layers import Policy
+from spotrust_jax.models.noise import NoiseKeys, noise_keys
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
 from spotrust_jax.parallel import AXIS, Placement, average, total
 from spotrust_jax.random import fold_indices, stream

@@ -13,8 +13,9 @@ from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.head import noise_keys
+from spotrust_jax.models.noise import noise_keys
 from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
+from spotrust_jax.models.variants.registry import variant_of
 from tests.trained_like import trained_like
 
 ANALYSIS = Analysis(None, 4)
@@ -78,7 +79,8 @@ def test_weights_are_folded_once_for_all_photographs():
     segmenter = Segmenter(trained_like(VARIATIONAL), CheckpointConfig(VARIATIONAL, 1, (0.5,) * 3, (0.2,) * 3, 64))
     for _ in range(2):
         assert all(map(operator.is_, jax.tree.leaves(coherent(segmenter).folded), jax.tree.leaves(segmenter.folded)))
-    assert coherent(segmenter).config.model.draws_kernels and not segmenter.config.model.draws_kernels
+    noise = [variant_of(one.config.model).noise for one in (coherent(segmenter), segmenter)]
+    assert noise == ["weights", "cell"]
 
 
 def test_channel_masks_are_drawn_for_the_whole_photograph(image):

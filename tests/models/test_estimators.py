@@ -6,10 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from spotrust_jax.losses import variational_kl
-from spotrust_jax.models.head import BayesianConv, NoiseKeys, cell_noise, dropout
 from spotrust_jax.models.layers import Policy
+from spotrust_jax.models.noise import NoiseKeys, cell_noise
 from spotrust_jax.models.resize import resize
+from spotrust_jax.models.variants.dropout import dropout
+from spotrust_jax.models.variants.variational import BayesianConv, variational_kl
 
 DRAWS, PRIOR, NOISE = 4000, 0.1, 0.3
 

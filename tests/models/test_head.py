@@ -6,9 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from spotrust_jax.models.head import BayesianConv, BranchwiseConv, NoiseKeys, dropout
+from spotrust_jax.models.head import BranchwiseConv
 from spotrust_jax.models.layers import Policy
+from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.resize import resize
+from spotrust_jax.models.variants.dropout import dropout
+from spotrust_jax.models.variants.variational import BayesianConv
 
 
 @pytest.fixture(scope="module")

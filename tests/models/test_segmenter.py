@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from spotrust_jax.models.head import NoiseKeys
+from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.presets import PRESETS
 from spotrust_jax.models.segmenter import ModelConfig, build_network
 

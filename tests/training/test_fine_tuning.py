@@ -17,8 +17,8 @@ from spotrust_jax.config import (
     TrainConfig,
 )
 from spotrust_jax.errors import InputError
-from spotrust_jax.losses import bayesian_means
 from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
+from spotrust_jax.models.variants.variational import bayesian_means
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training.checkpointing import Position, RunCheckpoints
 from spotrust_jax.training.fine_tuning import check_start

@@ -13,8 +13,8 @@ from spotrust_jax.config import AugmentationConfig, DataConfig, LossConfig, Opti
 from spotrust_jax.data.example import Example
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.images import resize_image, resize_label
-from spotrust_jax.losses import variational_kl
 from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.models.variants.variational import variational_kl
 from spotrust_jax.parallel import DeviceGrid, Placement, over_members
 from spotrust_jax.training.input_pipeline import MemberData, at_trained_size, validation_pipeline
 from spotrust_jax.training.objective import data_loss

@@ -15,8 +15,8 @@ from spotrust_jax.config import TrainConfig
 from spotrust_jax.data.scenes import SceneConfig, SceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.last_layer import log_likelihoods, noisy_logits
 from spotrust_jax.models.segmenter import ModelConfig, build_network
+from spotrust_jax.models.variants.logit_noise import log_likelihoods, noisy_logits
 from spotrust_jax.training.post_hoc.features import Cells, cached_cells
 from spotrust_jax.training.post_hoc.fit import with_last_layer
 from spotrust_jax.training.post_hoc.laplace import curvature, posterior

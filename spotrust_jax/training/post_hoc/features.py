@@ -17,6 +17,7 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.images import resize_label
 from spotrust_jax.models.fast.folding import folded_network
 from spotrust_jax.models.segmenter import Variables, normalize
+from spotrust_jax.models.variants.registry import variant_of
 
 _CELL = 4
 
@@ -62,7 +63,8 @@ def cached_cells(segmenter: Segmenter, dataset: Dataset, most: int, seed: int = 
 
 def require_deterministic(config: CheckpointConfig) -> None:
     """Raises an `InputError` unless the last layer can be fitted to the networks."""
-    if config.model.variant != "deterministic" or config.model.final_kernel != 1:
+    variant = variant_of(config.model)
+    if variant.stochastic or variant.part_names or config.model.final_kernel != 1:
         raise InputError(
             f"the checkpoint has variant {config.model.variant} and final_kernel {config.model.final_kernel}: a last "
             f"layer is fitted to a deterministic network with final_kernel 1"

@@ -1,73 +1,86 @@
-"""A trained deterministic model, or every member of an ensemble of them, with a new last layer."""
+"""A trained deterministic model, or every member of an ensemble of them, with a last layer that is fitted to it."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Literal
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, PyTree
 
 from spotrust_jax.checkpoints import ModelCard
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import seen_photographs
+from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.last_layer import LARGEST_LOG_VARIANCE
 from spotrust_jax.models.mismatch import mismatch_told
 from spotrust_jax.models.segmenter import Variables
+from spotrust_jax.models.variants.laplace import LastLayerLaplace
+from spotrust_jax.models.variants.logit_noise import LogitNoise
+from spotrust_jax.models.variants.variant import Variant
 from spotrust_jax.training.post_hoc.features import Cells, cached_cells, require_deterministic
-from spotrust_jax.training.post_hoc.laplace import curvature, posterior
-from spotrust_jax.training.post_hoc.logit_noise import fit_noisy_logit
-
-Kind = Literal["laplace", "logit_noise"]
+from spotrust_jax.training.post_hoc.laplace import fit_laplace
+from spotrust_jax.training.post_hoc.logit_noise import fit_logit_noise
 
 MOST_CELLS = 100_000
-"""Cells that a fit goes by unless told otherwise."""
+"""Cells that a fit goes by unless another number is given."""
 
 
-def with_last_layer(segmenter: Segmenter, kind: Kind, dataset: Dataset, most: int = MOST_CELLS) -> Segmenter:
-    """The model as a variant of its own; it has to be calibrated anew.
+class Fit(Protocol):
+    """How a variant's parameters come from the features of labelled photographs."""
+
+    def __call__(
+        self, params: PyTree, cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float
+    ) -> PyTree:
+        """The parameters of the deterministic network, changed or with more of them.
+
+        Args:
+            params: of the trained network.
+            cells: what its last layer sees, and labels.
+            weights: of its last layer, the bias last.
+            positive_weight: of corroded pixels in training.
+        """
+
+
+class PostHoc(NamedTuple):
+    """A variant that is fitted, and its fit."""
+
+    variant: type[Variant]
+    fit: Fit
+
+
+_ALL = PostHoc(LastLayerLaplace, fit_laplace), PostHoc(LogitNoise, fit_logit_noise)
+
+POST_HOC = {one.variant.name: one for one in _ALL}
+
+
+def with_last_layer(segmenter: Segmenter, kind: str, dataset: Dataset, most: int = MOST_CELLS) -> Segmenter:
+    """The model as the variant called `kind`; it has to be calibrated anew.
 
     Raises:
-        InputError: where the model is not deterministic.
+        InputError: where the model is not deterministic, or no such variant is fitted.
     """
+    if kind not in POST_HOC:
+        raise InputError(f"--kind is {kind!r}: choose one of {', '.join(POST_HOC)}")
     require_deterministic(segmenter.config)
-    fit = {"laplace": _with_laplace, "logit_noise": _with_logit_noise}[kind]
+    variant, fit = POST_HOC[kind]
     with mismatch_told(segmenter.variables, segmenter.config.model):
         members = [_refitted(segmenter.member(index), fit, dataset, most) for index in range(segmenter.config.members)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
-    model = dataclasses.replace(segmenter.config.model, variant=kind)
     config = dataclasses.replace(
         segmenter.config.uncalibrated,
-        model=model,
+        model=dataclasses.replace(segmenter.config.model, variant=kind),
         trained_on=segmenter.config.trained_on | seen_photographs(dataset),
         card=ModelCard(),
     )
-    if kind == "logit_noise":
-        config = dataclasses.replace(config, log_variance_bound=LARGEST_LOG_VARIANCE, log_variance_bounding="clamp")
+    if variant.log_variance_bound is not None:
+        bound = variant.log_variance_bound
+        config = dataclasses.replace(config, log_variance_bound=bound, log_variance_bounding="clamp")
     return Segmenter(stacked, config, segmenter.devices)
 
 
-_Fit = Callable[[dict, Cells, Float64[np.ndarray, "inputs"], float], dict]
-
-
-def _refitted(member: Segmenter, fit: _Fit, dataset: Dataset, most: int) -> Variables:
+def _refitted(member: Segmenter, fit: Fit, dataset: Dataset, most: int) -> Variables:
     variables = jax.tree.map(lambda leaf: np.asarray(leaf[0]), member.variables)
     last = variables["params"]["head"]["logit"]
     weights = np.append(last["kernel"][0, 0, :, 0], last["bias"]).astype(np.float64)
     cells = cached_cells(member, dataset, most)
     return {**variables, "params": fit(variables["params"], cells, weights, member.config.positive_weight)}
-
-
-def _with_laplace(params: dict, cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float) -> dict:
-    root = posterior(curvature(cells, weights, positive_weight), weights).root
-    return {**params, "laplace": {"root": root.astype(np.float32)}}
-
-
-def _with_logit_noise(
-    params: dict, cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float
-) -> dict:
-    found = fit_noisy_logit(cells, weights, positive_weight)
-    mean, noise = (values.astype(np.float32) for values in found)
-    head = {**params["head"], "logit": {"kernel": mean[None, None, :-1, None], "bias": mean[-1:]}}
-    return {**params, "head": head, "logit_noise": {"kernel": noise[:-1], "bias": noise[-1:]}}

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, PyTree
 from scipy.special import expit
 
 from spotrust_jax.training.post_hoc.features import Cells
@@ -24,6 +24,12 @@ class Posterior(NamedTuple):
     root: Float64[np.ndarray, "inputs inputs"]
     prior_precision: float
     effective: float
+
+
+def fit_laplace(params: PyTree, cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float) -> PyTree:
+    """The trained parameters with the posterior of the last layer's weights beside them."""
+    root = posterior(curvature(cells, weights, positive_weight), weights).root
+    return {**params, "laplace": {"root": root.astype(np.float32)}}
 
 
 def curvature(

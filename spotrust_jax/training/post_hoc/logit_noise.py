@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float64
+from jaxtyping import Array, Float, Float64, PyTree
 from scipy.optimize import minimize
 
-from spotrust_jax.models.last_layer import LARGEST_LOG_VARIANCE, log_likelihoods
+from spotrust_jax.models.variants.logit_noise import LARGEST_LOG_VARIANCE, log_likelihoods
 from spotrust_jax.training.post_hoc.features import Cells
 
 # Log variance that the fit starts from, rounds of it at most, and the weight of squared weights in its loss.
@@ -20,6 +20,16 @@ class NoisyLogit(NamedTuple):
 
     mean: Float64[np.ndarray, "inputs"]
     log_variance: Float64[np.ndarray, "inputs"]
+
+
+def fit_logit_noise(
+    params: PyTree, cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float
+) -> PyTree:
+    """The trained parameters with another last layer, and its log variance beside it."""
+    found = fit_noisy_logit(cells, weights, positive_weight)
+    mean, noise = (values.astype(np.float32) for values in found)
+    head = {**params["head"], "logit": {"kernel": mean[None, None, :-1, None], "bias": mean[-1:]}}
+    return {**params, "head": head, "logit_noise": {"kernel": noise[:-1], "bias": noise[-1:]}}
 
 
 def fit_noisy_logit(cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float) -> NoisyLogit:

@@ -1,18 +1,19 @@
-"""Two ways to be unsure in the last layer alone, for a network that was trained without chance.
+"""Normal noise on the logit, of a variance that the last layer predicts (Kendall and Gal 2017).
 
-How their parameters are fitted is the business of training/post_hoc/.
+The mean over the noise is computed, not sampled.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from spotrust_jax.models.hrnet import FeatureMap
-from spotrust_jax.random import normal
-
-Cells = Float[Array, "batch h w"]
+from spotrust_jax.models.layers import Policy
+from spotrust_jax.models.noise import NoiseKeys
+from spotrust_jax.models.variants.last_layer import Cells, LastLayer
+from spotrust_jax.models.variants.variant import Features, Parts
 
 # Of the Gauss-Hermite rule that averages over noise on the logit: exact to 1e-4 for standard deviations up to 4.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
@@ -22,23 +23,8 @@ LARGEST_LOG_VARIANCE = 10.0
 """The log variance of noise on the logit is kept within plus and minus this."""
 
 
-class Laplace(nn.Module):
-    """A normal posterior of the last layer's weights around their trained values (Daxberger et al. 2021)."""
-
-    channels: int
-
-    @nn.compact
-    def __call__(self, activations: FeatureMap, keys: Key[Array, "batch"]) -> Cells:
-        """What a draw of the weights, one for each image, adds to the logits of each cell."""
-        size = self.channels + 1
-        root = self.param("root", nn.initializers.zeros_init(), (size, size))
-        drawn = jax.vmap(lambda key: root @ normal(key, (size,)))(keys)
-        weights, bias = drawn[:, :-1], drawn[:, -1]
-        return jnp.einsum("bhwc,bc->bhw", activations.astype(jnp.float32), weights) + bias[:, None, None]
-
-
-class LogitNoise(nn.Module):
-    """Log variance of normal noise on the logit, from the same activations as the logit (Kendall and Gal 2017)."""
+class LogVarianceLayer(nn.Module):
+    """Log variance of normal noise on the logit, from the same activations as the logit."""
 
     channels: int
 
@@ -49,6 +35,35 @@ class LogitNoise(nn.Module):
         bias = self.param("bias", nn.initializers.zeros_init(), (1,))
         log_variance = jnp.einsum("bhwc,c->bhw", activations.astype(jnp.float32), kernel) + bias[0]
         return jnp.clip(log_variance, -LARGEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
+
+
+class LogitNoise(LastLayer):
+    """The aleatoric log variance is that of the noise on the logit, and the probability is the mean over this noise."""
+
+    name = "logit_noise"
+    log_variance_bound = LARGEST_LOG_VARIANCE
+
+    def parts(self, channels: tuple[int, ...], policy: Policy) -> Parts:
+        """The second output of the last layer."""
+        return {"logit_noise": LogVarianceLayer(sum(channels))}
+
+    def features(
+        self,
+        network: nn.Module,
+        branches: tuple[FeatureMap, ...],
+        log_variance: Float[Array, "batch height width"],
+        train: bool,
+    ) -> Features:
+        """The activations that the last layer sees, and the log variance that it predicts from them."""
+        activations = network.head.activations(branches, train)
+        return Features((activations,), (), self.enlarged(network.logit_noise(activations), log_variance.shape[1:]))
+
+    def sample(
+        self, network: nn.Module, features: Features, keys: NoiseKeys | None, train: bool
+    ) -> Float[Array, "batch height width"]:
+        """Logits of the mean probability under the noise."""
+        logits = self.enlarged(self.logits(network, features), features.log_variance.shape[1:])
+        return noisy_logits(logits, features.log_variance)
 
 
 def log_likelihoods(
