@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import spotrust_jax
+from spotrust_jax.checkpoints import load_model
 from spotrust_jax.data.synthetic import SURVEY_SCENES, SurveySceneDataset
 from spotrust_jax.data.synthetic.objects import draw_object_scene
 from spotrust_jax.io import model_folders
@@ -61,3 +62,8 @@ def test_colours_of_rust_alone_are_no_corrosion(segmenter):
         for index in range(24)
     ]
     assert np.mean(marked) < 0.02
+
+
+def test_weights_name_the_network_so_that_its_shapes_need_not_be_worked_out(monkeypatch):
+    monkeypatch.setattr("spotrust_jax.models.weights.differences", None)
+    assert load_model("inspection-1")[1].members == 3
