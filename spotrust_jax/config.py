@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from ml_collections import ConfigDict
 
-from spotrust_jax.errors import InputError
 from spotrust_jax.fields import (
     LARGEST_INT,
     BelowOne,
@@ -23,7 +22,6 @@ from spotrust_jax.fields import (
     to_dict,
 )
 from spotrust_jax.models.model_config import ModelConfig
-from spotrust_jax.models.variants.registry import variant_of
 
 Bounding = Literal["smooth", "clamp"]
 """How a range is kept to: smoothly, by a hyperbolic tangent, or by a clamp."""
@@ -138,29 +136,34 @@ class LossConfig(Ranged, section="loss"):
     """"attenuated": cross-entropy (the paper's). "focal": the same, weighted towards pixels that are hard to classify.
     "combo": "attenuated" plus Dice. "dice": Dice alone, while the log variance learns from the cross-entropy.
     "logit_noise": cross-entropy of the probability averaged over noise on the logits, whose log variance is the
-    network's second output. "cross_entropy": cross-entropy plus Dice, not attenuated."""
+    network's second output. "cross_entropy": cross-entropy plus Dice, not attenuated. (Nash et al. 2022, Eqn 1.)"""
 
     positive_weight: PositiveFloat = 7.035
     """Weight of corroded pixels; w raises the optimal logit by log w, so uncalibrated probabilities are too high by
-    that much. Dice does not use it: it needs no balance of classes."""
+    that much. Dice does not use it: it needs no balance of classes. (Nash et al. 2022.)"""
 
     log_variance_bound: Annotated[float, Range(0, 80, above=True)] = 10.0
     """Largest magnitude of the log variance in the loss."""
 
     log_variance_bounding: Bounding = "smooth"
-    """How the log variance keeps to its bound: smoothly, by a hyperbolic tangent, or by a clamp."""
+    """How the log variance keeps to its bound: smoothly, by a hyperbolic tangent, or by a clamp, as in the paper's
+    code."""
 
     dice_weight: NonNegativeFloat = 1.0
-    """"combo" and "cross_entropy": weight of the Dice loss against the cross-entropy."""
+    """"combo" and "cross_entropy": weight of the Dice loss against the cross-entropy. (Taghanaki et al. 2019; not in
+    the paper.)"""
 
     focal_gamma: NonNegativeFloat = 2.0
-    """"focal": exponent of the weight (1 - p of the true class); 0 is "attenuated"."""
+    """"focal": exponent of the weight (1 - p of the true class); 0 is "attenuated". (Lin et al. 2017; not in the
+    paper.)"""
 
     noise_samples: PositiveInt = 10
-    """"logit_noise": samples that the probability is averaged over."""
+    """"logit_noise": samples that the probability is averaged over. (Kendall and Gal 2017, Eqn 12; not in the
+    paper.)"""
 
     kl_weight: NonNegativeFloat = 1.0
-    """Weight of the divergence from the prior; 1 is the evidence lower bound."""
+    """Weight of the divergence from the prior; 1 is the evidence lower bound. (Blundell et al. 2015; the paper's code
+    has 0.1 times a mean.)"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,23 +171,24 @@ class OptimizerConfig(Ranged, section="optimizer"):
     """How gradients become changes of the weights."""
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
-    """Which optimizer."""
+    """Which optimizer. (Kingma and Ba 2015; Loshchilov and Hutter 2019.)"""
 
     learning_rate: PositiveFloat = 0.003
-    """Initial learning rate; with warm-up, the rate after it."""
+    """Initial learning rate; with warm-up, the rate after it. (Nash et al. 2022.)"""
 
     eps: PositiveFloat = 1e-8
-    """"adam" and "adamw": added to the root of the second moment."""
+    """"adam" and "adamw": added to the root of the second moment. (PyTorch's default.)"""
 
     weight_decay: NonNegativeFloat = 0.01
-    """"adamw": decay of the kernels of plain convolutions; norms, biases and Bayesian layers have none."""
+    """"adamw": decay of the kernels of plain convolutions; norms, biases and Bayesian layers, whose prior is their
+    decay, have none. (PyTorch's default; not in the paper.)"""
 
     momentum: BelowOne = 0.0
-    """"sgd": fraction of the last update that is repeated."""
+    """"sgd": fraction of the last update that is repeated. (Not in the paper.)"""
 
     ema_decay: BelowOne = 0.0
     """Decay of the moving average of the weights, such as 0.999; 0 keeps no average. Validation and `best` use the
-    average."""
+    average. (Polyak and Juditsky 1992.)"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,18 +197,22 @@ class ScheduleConfig(Ranged, section="schedule"):
 
     kind: Literal["plateau", "cosine"] = "plateau"
     """"plateau": cut when the validation metric stops improving (section plateau). "cosine": half a cosine from the
-    initial rate to the minimum over all epochs, without an early stop."""
+    initial rate to the minimum over all epochs, without an early stop. (Nash et al. 2022; Loshchilov and Hutter
+    2017.)"""
 
     warmup_epochs: NonNegativeFloat = 0.0
-    """Epochs at the start over which the rate rises from 0, in a straight line."""
+    """Epochs at the start over which the rate rises from 0, in a straight line. (Goyal et al. 2017.)"""
 
     minimum_rate: NonNegativeFloat = 0.0
-    """"cosine": learning rate at the end."""
+    """"cosine": learning rate at the end. (Not in the paper.)"""
 
 
 @dataclasses.dataclass(frozen=True)
 class PlateauConfig(Ranged, section="plateau"):
-    """Learning rate cut when the validation metric stops improving, and the early stop; `schedule.kind` "plateau"."""
+    """Learning rate cut when the validation metric stops improving, and the early stop, of `schedule.kind` "plateau".
+
+    The defaults are those of Nash et al. 2022.
+    """
 
     metric: Metric = "accuracy"
     """Metric of the validation split; higher is better, except for "loss"."""
@@ -253,13 +261,6 @@ class FineTuningConfig(Ranged, section="fine_tuning"):
 
     freeze_epochs: NonNegativeInt = 0
     """Epochs at the start in which the backbone, its batch statistics and its moments stay as they are."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        asked = [name for name in ("head", "bayesian", "aleatoric", "freeze_epochs") if getattr(self, name)]
-        asked += ["prior"] if self.prior == "checkpoint" else []
-        if asked and not self.checkpoint:
-            raise InputError(f"fine_tuning.{asked[0]} is set and fine_tuning.checkpoint is empty: give its folder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,7 +311,8 @@ class TrainConfig(Ranged):
     """Epochs after which the networks are validated; 0 for the last one alone. The plateau rule needs 1."""
 
     best_metric: Metric = "average_precision"
-    """Score of the validation split by which each member's best model is chosen; of equals the later one is."""
+    """Score of the validation split by which each member's best model is chosen; of equals the later one is. (Not in
+    the paper.)"""
 
     validation_samples: PositiveInt = 4
     """Monte-Carlo samples for each validation image."""
@@ -324,32 +326,14 @@ class TrainConfig(Ranged):
     frozen_norm: bool = False
     """Batch norm by the running statistics, which stay as they are: for batches of one image."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if variant_of(self.model).post_hoc:
-            raise InputError(
-                f"model.variant {self.model.variant!r} is not trained: train a deterministic network, then fit its "
-                f"last layer with launch.last_layer"
-            )
-        if self.schedule.kind == "plateau" and self.validation_epochs != 1:
-            raise InputError(
-                f"validation_epochs is {self.validation_epochs}, but the plateau rule needs every epoch's score: leave "
-                f"it at 1, or set schedule.kind to cosine"
-            )
-        if self.schedule.kind == "cosine" and self.schedule.warmup_epochs >= self.epochs:
-            raise InputError(
-                f"schedule.warmup_epochs is {self.schedule.warmup_epochs:g} of {self.epochs} epochs: leave some for "
-                f"the cosine"
-            )
-
 
 @dataclasses.dataclass(frozen=True)
 class UnlabelledConfig(Ranged, section="data"):
     """Photographs without labels, and how they are kept."""
 
     path: str = ""
-    """Folder of photographs at any depth, or several separated by commas; of data sets with images/ and splits.csv
-    only the training split is taken."""
+    """Folder of photographs at any depth, or several separated by commas; of data sets with images/ and splits.csv only
+    the training split is taken."""
 
     scenes: NonNegativeInt = 0
     """Synthetic survey scenes beside them."""
@@ -402,11 +386,6 @@ class PretrainConfig(Ranged):
 
     seed: Seed = 0
     """Seed of all random numbers of the run."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.warmup_steps < self.steps:
-            raise InputError(f"warmup_steps is {self.warmup_steps} of {self.steps} steps: leave some for the cosine")
 
 
 def paper_config() -> ConfigDict:

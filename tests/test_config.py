@@ -9,6 +9,8 @@ from configs import fine_tune
 from spotrust_jax.config import TrainConfig, paper_config
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import from_dict, require_field, to_dict
+from spotrust_jax.parallel import Placement
+from spotrust_jax.training.checks import check_training
 
 
 def test_comes_back_as_it_was():
@@ -40,14 +42,14 @@ def test_defaults_are_the_papers():
 )
 def test_what_cannot_be_is_one_line(values, words):
     with pytest.raises(InputError, match=words) as caught:
-        from_dict(TrainConfig, values)
+        check_training(from_dict(TrainConfig, values), Placement(1, 1))
     assert "\n" not in str(caught.value)
 
 
 def test_fine_tuning_asks_for_its_start():
     config = fine_tune.get_config("w18")
     with pytest.raises(InputError, match=r"freeze_epochs is set and fine_tuning\.checkpoint is empty: give its folder"):
-        from_dict(TrainConfig, config.to_dict())
+        check_training(from_dict(TrainConfig, config.to_dict()), Placement(1, 1))
     config.fine_tuning.checkpoint = "models/start"
     assert from_dict(TrainConfig, config.to_dict()).fine_tuning.freeze_epochs == 2
 

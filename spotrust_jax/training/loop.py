@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import functools
 import os
 import sys
 import time
@@ -19,11 +18,12 @@ from spotrust_jax.config import Metric, TrainConfig
 from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.errors import RunError
 from spotrust_jax.parallel import DeviceGrid
-from spotrust_jax.training.accumulation import check_pieces, check_shares
 from spotrust_jax.training.checkpointing import Position, RunCheckpoints
+from spotrust_jax.training.checks import check_labels, check_memory, check_training
 from spotrust_jax.training.compiled import CompiledFunctions, compile_functions
 from spotrust_jax.training.input_pipeline import (
     MemberData,
+    ScaledData,
     TrainingPipeline,
     at_trained_size,
     epoch_images,
@@ -32,7 +32,7 @@ from spotrust_jax.training.input_pipeline import (
 )
 from spotrust_jax.training.interruption import InterruptedRunError, Interruption
 from spotrust_jax.training.log import Log, read_log
-from spotrust_jax.training.memory import check_memory, memory_errors, memory_remedy
+from spotrust_jax.training.memory import memory_errors, memory_remedy
 from spotrust_jax.training.run_directory import claim
 from spotrust_jax.training.schedule import rate_scale
 from spotrust_jax.training.seen import seen_by_run
@@ -45,6 +45,8 @@ _STEPS_AHEAD = 2
 
 # Validation photographs in TensorBoard.
 _PANELS = 4
+
+Scores = dict[str, Float[np.ndarray, "members"]]
 
 
 class TrainingDivergedError(RunError):
@@ -81,21 +83,27 @@ def train(config: TrainConfig, run_directory: str | os.PathLike, devices: Sequen
         InterruptedRunError: after SIGTERM or a preemption notice; the state is saved.
         RunError: where the disk does not take what is written.
     """
-    run_directory, grid = Path(run_directory), DeviceGrid(config.members, tuple(devices))
-    check_shares(config.batch_size, grid.placement)
-    check_pieces(config, grid.placement)
+    directory, grid = Path(run_directory), DeviceGrid(config.members, tuple(devices))
+    check_training(config, grid.placement)
     data = open_data(config)
-    config = claim(run_directory, config, data[0].training)
-    with contextlib.ExitStack() as stack, memory_errors(memory_remedy(config)):
-        run = _Run(run_directory, config, grid, data, stack)
-        while not run.is_over:
-            run.train_epoch()
-            run.judge_epoch()
-        run.close()
-    if jax.process_index() == 0:
-        for remark in run.progress.remarks:
-            print(f"warning: {run_directory / 'best'}: {remark}", file=sys.stderr)
-    return run.progress
+    check_labels(data)
+    config = claim(directory, config, data[0].training)
+    with (
+        memory_errors(memory_remedy(config)),
+        Interruption() as interruption,
+        contextlib.closing(_checkpoints(directory, config, grid, data)) as checkpoints,
+    ):
+        run = _Run(directory, config, grid, at_trained_size(data, config), interruption, checkpoints)
+        restored = _restore(run)
+        over = restored is not None and _is_over(run, restored)
+        moment = restored if over else _train_epochs(run, restored)
+        checkpoints.wait()
+        if not over or not (directory / SUMMARY_NAME).exists():
+            write_summary(directory, moment.position.steps, _best_rows(run, moment), _parameters(config))
+    progress = _progress(run, moment)
+    for remark in progress.remarks if jax.process_index() == 0 else ():
+        print(f"warning: {directory / 'best'}: {remark}", file=sys.stderr)
+    return progress
 
 
 class _Watched(NamedTuple):
@@ -109,180 +117,28 @@ class _Watched(NamedTuple):
     rate: Float[np.ndarray, "members"]
 
 
-class _Run:
-    """A run in progress: where it is, and what it reads from and writes to. `stack` closes these."""
+class _Run(NamedTuple):
+    """What is the same from a run's first step to its last."""
 
-    def __init__(
-        self,
-        run_directory: Path,
-        config: TrainConfig,
-        grid: DeviceGrid,
-        data: Sequence[MemberData],
-        stack: contextlib.ExitStack,
-    ):
-        self._run_directory, self._config, self._grid, self._data = (
-            run_directory,
-            config,
-            grid,
-            at_trained_size(data, config),
-        )
-        self._steps = steps_per_epoch(epoch_images(data), config.batch_size)
-        self._interruption = stack.enter_context(Interruption())
-        self._checkpoints = RunCheckpoints(
-            run_directory, config, grid, seen_by_run(run_directory / "best", config, data)
-        )
-        stack.callback(self._checkpoints.close)
-        self._position, self._state = self._checkpoints.restore() or self._begin()
-        self._begun = self._position
-        if self._position.best_epoch:
-            self._checkpoints.save_best(self._position.best_epoch, self._state)
-        self._watched = self._watch()
-        self._pipeline = TrainingPipeline(self._data, config, grid, self._position.steps, self._watched.stopped)
-        stack.callback(self._pipeline.close)
-        self._log = stack.enter_context(Log(run_directory, self._position.epochs, self._position.steps))
-        self._bar = stack.enter_context(_bar(config, self._steps, self._position.steps))
-
-    @functools.cached_property
-    def _functions(self) -> CompiledFunctions:
-        """Not compiled for a run that is over."""
-        return compile_functions(self._config, self._grid, self._data)
-
-    def _begin(self) -> tuple[Position, MemberState]:
-        """The first state, made once a step is known to fit into the memory."""
-        check_memory(self._functions.step_bytes, self._config, self._grid.devices)
-        return Position(), self._grid.spread(initial_state(self._config))
+    directory: Path
+    config: TrainConfig
+    grid: DeviceGrid
+    data: Sequence[ScaledData]
+    interruption: Interruption
+    checkpoints: RunCheckpoints
 
     @property
-    def is_over(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self._position.epochs >= self._config.epochs or bool(self._watched.stopped.all())
-
-    @property
-    def progress(self) -> Progress:
-        """How far it has come."""
-        scores = _as_score({self._config.best_metric: self._watched.best_score}, self._config.best_metric)
-        return Progress(self._position.epochs, self._position.steps, tuple(scores.tolist()), useless(self._best_rows()))
-
-    def train_epoch(self) -> None:
-        """What is left of the steps of an epoch."""
-        first, started, losses = self._position.steps, time.monotonic(), collections.deque()
-        while self._position.steps < (self._position.epochs + 1) * self._steps:
-            self._state, loss = self._functions.step(self._state, next(self._pipeline))
-            self._position = self._position._replace(steps=self._position.steps + 1)
-            losses.append(loss)
-            if len(losses) > _STEPS_AHEAD:
-                losses.popleft().block_until_ready()
-            self._bar.update(self._config.batch_size * self._config.members)
-            self._leave_if_asked()
-            if _is_due(self._config.run.checkpoint_steps, self._position.steps):
-                self._watched = self._watch()
-                self._save()
-        self._watched = self._watch()
-        self._timing = _Timing(started, self._position.steps - first, time.monotonic() - started)
-
-    def judge_epoch(self) -> None:
-        """Validates, advances the schedules, and writes down what came out."""
-        scores, panels = self._validate() if self._is_validated() else ({}, [])
-        before = self._watched
-        # No score is better than any other.
-        unknown = np.full(self._config.members, np.nan, np.float32)
-        judged = (
-            _as_score(scores, self._config.best_metric) if scores else unknown,
-            scores.get(self._config.plateau.metric, unknown),
-        )
-        self._state = self._functions.finish(self._state, self._grid.spread(judged))
-        self._watched = self._watch()
-        self._pipeline.stopped = self._watched.stopped
-        epoch = self._position.epochs + 1
-        self._position = self._position._replace(epochs=epoch)
-        # Before the state: what the state knows of, the log has.
-        self._note(before, scores, panels)
-        if (self._watched.best_step > before.best_step).any():
-            self._position = self._position._replace(best_epoch=epoch)
-            self._checkpoints.save_best(epoch, self._state)
-        if _is_due(self._config.run.keep_epochs, epoch):
-            self._checkpoints.keep(epoch, self._state)
-        if self.is_over or _is_due(self._config.run.save_epochs, epoch):
-            self._save()
-
-    def close(self) -> None:
-        """Waits for the disk, and sums up the run."""
-        self._checkpoints.wait()
-        if self._position != self._begun or not (self._run_directory / SUMMARY_NAME).exists():
-            leaves = jax.tree.leaves(state_shapes(self._config).variables["params"])
-            parameters = sum(leaf.size for leaf in leaves) // self._config.members
-            write_summary(self._run_directory, self._position.steps, self._best_rows(), parameters)
-
-    def _is_validated(self) -> bool:
-        """Whether the epoch that has just been trained is."""
-        every, epoch = self._config.validation_epochs, self._position.epochs + 1
-        return epoch == self._config.epochs or _is_due(every, epoch)
-
-    def _validate(self) -> tuple[dict[str, Float[np.ndarray, "members"]], list[Picture]]:
-        return validate(
-            self._functions.validate,
-            self._state,
-            validation_pipeline(self._data, self._config, self._grid),
-            self._grid,
-            between=self._leave_if_asked,
-            num_panels=_PANELS if _is_due(self._config.run.panel_epochs, self._position.epochs + 1) else 0,
-        )
-
-    def _note(self, trained: _Watched, scores: dict[str, Float[np.ndarray, "members"]], panels: list[Picture]) -> None:
-        """An epoch in the log and on the progress bar; `trained` is what was watched before it was judged."""
-        running = np.flatnonzero(~trained.stopped).tolist()
-        images = len(running) * self._config.batch_size * self._timing.steps
-        rows = {
-            "loss": trained.loss_sum / self._steps,
-            **{f"validation_{name}": values for name, values in scores.items()},
-            "learning_rate": self._watched.rate,
-            "images_per_second": np.full(self._config.members, images / self._timing.seconds),
-            "seconds": np.full(self._config.members, time.monotonic() - self._timing.started),
-        }
-        self._log.epoch(self._position.epochs, self._position.steps, rows, running)
-        self._log.panels(self._position.steps, panels)
-        shown = {"loss": rows["loss"]} | {name: scores[name] for name in scores if name == "average_precision"}
-        self._bar.set_postfix({name: f"{values[running].mean():.3f}" for name, values in shown.items()})
-
-    def _best_rows(self) -> list[dict[str, Any]]:
-        """Each member's line in the log of the epoch after which its best model was kept."""
-        rows = {(row["member"], row["step"]): row for row in read_log(self._run_directory)}
-        return [rows[key] for key in enumerate(self._watched.best_step.tolist()) if key in rows]
-
-    def _save(self) -> None:
-        self._checkpoints.save(self._position, self._state)
-
-    def _leave_if_asked(self) -> None:
-        if self._interruption.requested():
-            self._watched = self._watch()
-            self._save()
-            self._checkpoints.wait()
-            raise InterruptedRunError(
-                f"stopped as asked after step {self._position.steps}: {self._run_directory} has the state, the same "
-                f"command goes on"
-            )
-
-    def _watch(self) -> _Watched:
-        """Waits for the devices; a state that has gone wrong is never saved."""
-        state = self._state
-        schedule, step, *rest = self._grid.gather(
-            (state.schedule, state.step, state.best_score, state.best_step, state.bad_step, state.loss_sum)
-        )
-        scale = rate_scale(self._config, self._steps)(schedule, step)
-        watched = _Watched(schedule.stopped, *rest, self._config.optimizer.learning_rate * np.asarray(scale))
-        if (watched.bad_step >= 0).any():
-            member = int(np.argmax(watched.bad_step >= 0))
-            raise TrainingDivergedError(
-                f"the loss of member {member} was not finite at step {watched.bad_step[member] + 1}: "
-                f"{self._run_directory} keeps the checkpoints from before; try a smaller "
-                f"config.optimizer.learning_rate in another --workdir"
-            )
-        return watched
+    def steps(self) -> int:
+        """Of an epoch."""
+        return steps_per_epoch(epoch_images(self.data), self.config.batch_size)
 
 
-def _as_score(scores: dict[str, Float[np.ndarray, "members"]], metric: Metric) -> Float[np.ndarray, "members"]:
-    """The higher the better; the reverse of itself."""
-    return -scores[metric] if metric == "loss" else scores[metric]
+class _Moment(NamedTuple):
+    """A run between two steps: where it is, the state on the devices, and what the host knows of it."""
+
+    position: Position
+    state: MemberState
+    watched: _Watched
 
 
 class _Timing(NamedTuple):
@@ -293,15 +149,199 @@ class _Timing(NamedTuple):
     seconds: float
 
 
+def _checkpoints(directory: Path, config: TrainConfig, grid: DeviceGrid, data: Sequence[MemberData]) -> RunCheckpoints:
+    """Where state and models go, with what the models have seen."""
+    return RunCheckpoints(directory, config, grid, seen_by_run(directory / "best", config, data))
+
+
+def _restore(run: _Run) -> _Moment | None:
+    """Where an earlier start stopped, None where there was none. Its best model is written if it was not yet."""
+    restored = run.checkpoints.restore()
+    if restored is None:
+        return None
+    position, state = restored
+    if position.best_epoch:
+        run.checkpoints.save_best(position.best_epoch, state)
+    return _Moment(position, state, _watch(run, state))
+
+
+def _begin(run: _Run, functions: CompiledFunctions) -> _Moment:
+    """The first state, made once a step is known to fit into the memory."""
+    check_memory(functions.step_bytes, run.config, run.grid.devices)
+    state = run.grid.spread(initial_state(run.config))
+    return _Moment(Position(), state, _watch(run, state))
+
+
+def _is_over(run: _Run, moment: _Moment) -> bool:
+    """Whether there is nothing left to do."""
+    return moment.position.epochs >= run.config.epochs or bool(moment.watched.stopped.all())
+
+
+def _train_epochs(run: _Run, restored: _Moment | None) -> _Moment:
+    """All that is left of a run that is not over."""
+    functions = compile_functions(run.config, run.grid, run.data)
+    moment = restored or _begin(run, functions)
+    (epochs, steps, _), stopped = moment.position, moment.watched.stopped
+    with (
+        contextlib.closing(TrainingPipeline(run.data, run.config, run.grid, steps, stopped)) as pipeline,
+        Log(run.directory, epochs, steps) as log,
+        _bar(run, steps) as bar,
+    ):
+        while not _is_over(run, moment):
+            trained, timing = _train_epoch(run, moment, functions, pipeline, bar)
+            scores, panels = _validate(run, trained, functions)
+            moment = _finish_epoch(run, trained, functions, scores)
+            pipeline.stopped = moment.watched.stopped
+            # Before the state: what the state knows of, the log has.
+            _write_log(log, bar, _rows(run, trained, moment, timing, scores), trained, moment, panels)
+            _save_epoch(run, moment)
+    return moment
+
+
+def _train_epoch(
+    run: _Run, moment: _Moment, functions: CompiledFunctions, pipeline: TrainingPipeline, bar: tqdm
+) -> tuple[_Moment, _Timing]:
+    """What is left of the steps of an epoch."""
+    position, state, _ = moment
+    losses, started, end = collections.deque(), time.monotonic(), (position.epochs + 1) * run.steps
+    while position.steps < end:
+        state, loss = functions.step(state, next(pipeline))
+        position = position._replace(steps=position.steps + 1)
+        losses.append(loss)
+        if len(losses) > _STEPS_AHEAD:
+            losses.popleft().block_until_ready()
+        bar.update(run.config.batch_size * run.config.members)
+        _leave_if_asked(run, position, state)
+        if _is_due(run.config.run.checkpoint_steps, position.steps):
+            _save(run, position, state)
+    trained = _Moment(position, state, _watch(run, state))
+    return trained, _Timing(started, position.steps - moment.position.steps, time.monotonic() - started)
+
+
+def _validate(run: _Run, trained: _Moment, functions: CompiledFunctions) -> tuple[Scores, list[Picture]]:
+    """Scores and pictures after the steps of an epoch, none of either where the epoch is not validated."""
+    epoch, config = trained.position.epochs + 1, run.config
+    if epoch != config.epochs and not _is_due(config.validation_epochs, epoch):
+        return {}, []
+    return validate(
+        functions.validate,
+        trained.state,
+        validation_pipeline(run.data, config, run.grid),
+        run.grid,
+        between=lambda: _leave_if_asked(run, trained.position, trained.state),
+        num_panels=_PANELS if _is_due(config.run.panel_epochs, epoch) else 0,
+    )
+
+
+def _finish_epoch(run: _Run, trained: _Moment, functions: CompiledFunctions, scores: Scores) -> _Moment:
+    """Schedules advanced and best weights kept, by the scores of the epoch if there are any."""
+    # No score is better than any other.
+    unknown = np.full(run.config.members, np.nan, np.float32)
+    score = _as_score(scores, run.config.best_metric) if scores else unknown
+    judged = run.grid.spread((score, scores.get(run.config.plateau.metric, unknown)))
+    state, position = functions.finish(trained.state, judged), trained.position
+    position, watched = position._replace(epochs=position.epochs + 1), _watch(run, state)
+    if (watched.best_step > trained.watched.best_step).any():
+        position = position._replace(best_epoch=position.epochs)
+    return _Moment(position, state, watched)
+
+
+def _save_epoch(run: _Run, moment: _Moment) -> None:
+    """The best model, the one that is kept for good and the state, as far as they are due after an epoch."""
+    position, epoch = moment.position, moment.position.epochs
+    if position.best_epoch == epoch:
+        run.checkpoints.save_best(epoch, moment.state)
+    if _is_due(run.config.run.keep_epochs, epoch):
+        run.checkpoints.keep(epoch, moment.state)
+    if _is_over(run, moment) or _is_due(run.config.run.save_epochs, epoch):
+        run.checkpoints.save(position, moment.state)
+
+
+def _rows(run: _Run, trained: _Moment, finished: _Moment, timing: _Timing, scores: Scores) -> Scores:
+    """What the log has of an epoch, by name, one value for each member."""
+    images = np.count_nonzero(~trained.watched.stopped) * run.config.batch_size * timing.steps
+    return {
+        "loss": trained.watched.loss_sum / run.steps,
+        **{f"validation_{name}": values for name, values in scores.items()},
+        "learning_rate": finished.watched.rate,
+        "images_per_second": np.full(run.config.members, images / timing.seconds),
+        "seconds": np.full(run.config.members, time.monotonic() - timing.started),
+    }
+
+
+def _write_log(
+    log: Log, bar: tqdm, rows: Scores, trained: _Moment, finished: _Moment, panels: Sequence[Picture]
+) -> None:
+    """An epoch in the log and on the progress bar, of the members that were trained in it."""
+    running, position = np.flatnonzero(~trained.watched.stopped).tolist(), finished.position
+    log.epoch(position.epochs, position.steps, rows, running)
+    log.panels(position.steps, panels)
+    shown = {"loss": "loss", "average_precision": "validation_average_precision"}
+    bar.set_postfix({label: f"{rows[name][running].mean():.3f}" for label, name in shown.items() if name in rows})
+
+
+def _leave_if_asked(run: _Run, position: Position, state: MemberState) -> None:
+    if run.interruption.requested():
+        _save(run, position, state)
+        run.checkpoints.wait()
+        raise InterruptedRunError(
+            f"stopped as asked after step {position.steps}: {run.directory} has the state, the same command goes on"
+        )
+
+
+def _save(run: _Run, position: Position, state: MemberState) -> None:
+    """A state that has gone wrong is never saved."""
+    _watch(run, state)
+    run.checkpoints.save(position, state)
+
+
+def _watch(run: _Run, state: MemberState) -> _Watched:
+    """Waits for the devices, and ends the run where a loss was not finite."""
+    schedule, step, *rest = run.grid.gather(
+        (state.schedule, state.step, state.best_score, state.best_step, state.bad_step, state.loss_sum)
+    )
+    scale = rate_scale(run.config, run.steps)(schedule, step)
+    watched = _Watched(schedule.stopped, *rest, run.config.optimizer.learning_rate * np.asarray(scale))
+    if (watched.bad_step >= 0).any():
+        member = int(np.argmax(watched.bad_step >= 0))
+        raise TrainingDivergedError(
+            f"the loss of member {member} was not finite at step {watched.bad_step[member] + 1}: {run.directory} keeps "
+            f"the checkpoints from before; try a smaller config.optimizer.learning_rate in another --workdir"
+        )
+    return watched
+
+
+def _progress(run: _Run, moment: _Moment) -> Progress:
+    scores = _as_score({run.config.best_metric: moment.watched.best_score}, run.config.best_metric)
+    epochs, steps, _ = moment.position
+    return Progress(epochs, steps, tuple(scores.tolist()), useless(_best_rows(run, moment)))
+
+
+def _best_rows(run: _Run, moment: _Moment) -> list[dict[str, Any]]:
+    """Each member's line in the log of the epoch after which its best model was kept."""
+    rows = {(row["member"], row["step"]): row for row in read_log(run.directory)}
+    return [rows[key] for key in enumerate(moment.watched.best_step.tolist()) if key in rows]
+
+
+def _parameters(config: TrainConfig) -> int:
+    """Of one member."""
+    return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(config).variables["params"])) // config.members
+
+
+def _as_score(scores: Scores, metric: Metric) -> Float[np.ndarray, "members"]:
+    """The higher the better; the reverse of itself."""
+    return -scores[metric] if metric == "loss" else scores[metric]
+
+
 def _is_due(every: int, count: int) -> bool:
     return every > 0 and count % every == 0
 
 
-def _bar(config: TrainConfig, steps: int, done: int) -> tqdm:
+def _bar(run: _Run, done: int) -> tqdm:
     """Images of all members, so that it shows how many a second, and the time left."""
-    images = config.batch_size * config.members
+    images = run.config.batch_size * run.config.members
     return tqdm(
-        total=config.epochs * steps * images,
+        total=run.config.epochs * run.steps * images,
         initial=done * images,
         unit="image",
         mininterval=2.0,

@@ -1,4 +1,4 @@
-"""Whether a training step fits into the memory of its devices, found out before the first step, and peaks after it."""
+"""Memory of a training step: what it takes, what devices have, and what helps where that is too little."""
 
 import contextlib
 import resource
@@ -9,22 +9,9 @@ import jax
 import psutil
 
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.errors import InputError, RunError
-from spotrust_jax.io.byte_sizes import in_words
+from spotrust_jax.errors import RunError
 
 _GIBIBYTE = 1 << 30
-
-
-def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
-    """Compares the bytes that a step needs, if they are known, with what each of these devices has left.
-
-    Raises:
-        InputError: where it does not fit: how much is needed, and what to turn.
-    """
-    available = None if needed is None else available_bytes(devices)
-    if available is not None and needed > available:
-        sizes = f"needs {in_words(needed)} on each device, which has {in_words(available)} left"
-        raise InputError(f"a training step {sizes}: {memory_remedy(config)}")
 
 
 @contextlib.contextmanager

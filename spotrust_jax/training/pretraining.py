@@ -3,6 +3,7 @@
 What it computes is in distillation.py.
 """
 
+import collections
 import contextlib
 import dataclasses
 import os
@@ -24,14 +25,14 @@ from spotrust_jax.data.card import image_statistics
 from spotrust_jax.data.photograph_pool import make_pool
 from spotrust_jax.data.unlabelled import read_photographs
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.teacher import STRIDES, Teacher, load_teacher
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.parallel import DeviceGrid, over_members
-from spotrust_jax.training.accumulation import check_shares
 from spotrust_jax.training.checkpointing import LatestState, disk_errors
+from spotrust_jax.training.checks import check_pretraining
 from spotrust_jax.training.distillation import (
     Inputs,
+    PretrainState,
     evaluation_step,
     initial_state,
     pretrain_step,
@@ -74,160 +75,196 @@ def pretrain(
         InterruptedRunError: after SIGTERM; the state is saved.
         RunError: where a device has too little memory, or the disk does not take what is written.
     """
-    run_directory, grid = Path(run_directory), DeviceGrid(1, tuple(devices))
-    _check(config, grid)
+    directory, grid = Path(run_directory), DeviceGrid(1, tuple(devices))
+    check_pretraining(config, grid.placement)
     teacher = load_teacher(config.teacher) if teacher is None else teacher
     images, held_out = read_photographs(config.data, config.seed)
     config = _with_statistics(config, images)
-    write_down(run_directory, config, changeable=("teacher",))
-    remedy = f"lower config.batch_size ({config.batch_size}) or config.data.long_side ({config.data.long_side})"
-    with contextlib.ExitStack() as stack, memory_errors(remedy):
-        pool = make_pool(images)
-        fixed = grid.spread(_one_member((teacher, pool)))
-        run = _Run(
-            run_directory,
-            config,
-            grid,
-            Inputs(*fixed, _places(config, grid)),
-            (len(images) - held_out, held_out),
-            stack,
-        )
-        run.to_the_end()
-    return run.position
-
-
-class _Run:
-    """A run in progress; `counts` are the photographs that train and those held out, `stack` closes what is open."""
-
-    def __init__(
-        self,
-        run_directory: Path,
-        config: PretrainConfig,
-        grid: DeviceGrid,
-        inputs: Inputs,
-        counts: tuple[int, int],
-        stack: contextlib.ExitStack,
+    write_down(directory, config, changeable=("teacher",))
+    with (
+        memory_errors(_memory_remedy(config)),
+        Interruption() as interruption,
+        contextlib.closing(LatestState(directory, grid)) as latest,
+        _best_model(directory, config) as best,
     ):
-        self._run_directory, self._config, self._grid, self._inputs = run_directory, config, grid, inputs
-        self._step = over_members(pretrain_step(config, grid.placement, counts[0]), grid, donate=True)
-        self._counts = counts
-        self._evaluations = -(-counts[1] // config.batch_size)
-        self._interruption = stack.enter_context(Interruption())
-        self._latest = LatestState(run_directory, grid)
-        stack.callback(self._latest.close)
-        if not (run_directory / "best" / CONFIG_NAME).exists():
-            write_config(run_directory / "best", _checkpoint_config(config))
-        self._best = stack.enter_context(model_manager(run_directory / "best", in_background=True))
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), state_shapes(config))
-        restored = self._latest.restore(shapes)
-        self.position = Pretrained(**restored[0]) if restored else Pretrained(0, float("inf"))
-        self._state = restored[1] if restored else grid.spread(_one_member(initial_state(config)))
-        self._log = stack.enter_context(Log(run_directory, self._evaluation_number, self.position.steps))
-        self._bar = stack.enter_context(_bar(config, self.position.steps))
-        self._started, self._timed = time.monotonic(), 0
+        inputs = Inputs(*grid.spread(_one_member((teacher, make_pool(images)))), _places(config, grid))
+        counts = len(images) - held_out, held_out
+        run = _Run(directory, config, grid, inputs, counts, interruption, latest, best)
+        position, state = _restore(run) or _begin(run)
+        return _train(run, position, state) if position.steps < config.steps else position
 
-    def to_the_end(self) -> None:
-        """What is left of the run."""
-        if self.position.steps == self._config.steps:
-            return
-        with ThreadPoolExecutor(1) as background:
-            # While the first steps are taken, or the step is compiled.
-            self._evaluate = background.submit(self._compile_evaluation)
-            self._take_steps()
-        with disk_errors(self._run_directory, self._latest):
-            self._latest.wait()
-            self._best.wait_until_finished()
 
-    def _compile_evaluation(self) -> Callable:
-        evaluate = over_members(evaluation_step(self._config, self._grid.placement, *self._counts), self._grid)
-        arguments = (self._state, (self._inputs, self._grid.spread(np.zeros(1, np.int32))))
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
-        return evaluate.lower(*shapes).compile()
+class _Run(NamedTuple):
+    """What is the same from a run's first step to its last; `counts` are photographs that train and those held out."""
 
-    def _take_steps(self) -> None:
-        config, losses = self._config, []
-        while self.position.steps < config.steps:
-            self._state, loss = self._step(self._state, self._inputs)
-            self.position = self.position._replace(steps=self.position.steps + 1)
-            self._timed += 1
-            losses.append(loss)
-            if len(losses) > _STEPS_AHEAD:
-                losses.pop(0).block_until_ready()
-            self._bar.update(config.batch_size)
-            if self.position.steps % config.evaluation_steps == 0 or self.position.steps == config.steps:
-                self._judge()
-                self._save()
-            self._leave_if_asked()
+    directory: Path
+    config: PretrainConfig
+    grid: DeviceGrid
+    inputs: Inputs
+    counts: tuple[int, int]
+    interruption: Interruption
+    latest: LatestState
+    best: ocp.CheckpointManager
 
-    @property
-    def _evaluation_number(self) -> int:
-        """Evaluations done, as the log counts them."""
-        done = self.position.steps // self._config.evaluation_steps
-        return done + (
-            self.position.steps == self._config.steps and self._config.steps % self._config.evaluation_steps > 0
+
+def _restore(run: _Run) -> tuple[Pretrained, PretrainState] | None:
+    """Where an earlier start stopped, None where there was none."""
+    shapes = state_shapes(run.config)
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), shapes)
+    restored = run.latest.restore(shapes)
+    return restored and (Pretrained(**restored[0]), restored[1])
+
+
+def _begin(run: _Run) -> tuple[Pretrained, PretrainState]:
+    return Pretrained(0, float("inf")), run.grid.spread(_one_member(initial_state(run.config)))
+
+
+def _train(run: _Run, position: Pretrained, state: PretrainState) -> Pretrained:
+    """All that is left of a run that is not over: steps, and after some of them an evaluation."""
+    step = over_members(pretrain_step(run.config, run.grid.placement, run.counts[0]), run.grid, donate=True)
+    with (
+        ThreadPoolExecutor(1) as background,
+        Log(run.directory, _evaluations(run.config, position.steps), position.steps) as log,
+        _bar(run.config, position.steps) as bar,
+    ):
+        # While the first steps are taken, or the step is compiled.
+        evaluate = background.submit(_compile_evaluation, run, _shapes(state))
+        while position.steps < run.config.steps:
+            position, state, timing = _take_steps(run, step, position, state, bar)
+            trained, held_out = _losses(run, evaluate.result(), position, state)
+            _write_log(run, log, bar, position, timing, trained, held_out)
+            if held_out.mean() < position.best_loss:
+                position = position._replace(best_loss=float(held_out.mean()))
+                _save_best(run, position, state)
+            _save(run, position, state)
+            _leave_if_asked(run, position, state)
+        with disk_errors(run.directory, run.latest):
+            run.latest.wait()
+            run.best.wait_until_finished()
+    return position
+
+
+class _Timing(NamedTuple):
+    """Steps since the last evaluation, or since the start, and when the first of them began."""
+
+    started: float
+    steps: int
+
+
+def _take_steps(
+    run: _Run, step: Callable, position: Pretrained, state: PretrainState, bar: tqdm
+) -> tuple[Pretrained, PretrainState, _Timing]:
+    """The steps up to the next evaluation."""
+    first, started, losses = position.steps, time.monotonic(), collections.deque()
+    while True:
+        state, loss = step(state, run.inputs)
+        position = position._replace(steps=position.steps + 1)
+        losses.append(loss)
+        if len(losses) > _STEPS_AHEAD:
+            losses.popleft().block_until_ready()
+        bar.update(run.config.batch_size)
+        if position.steps % run.config.evaluation_steps == 0 or position.steps == run.config.steps:
+            return position, state, _Timing(started, position.steps - first)
+        _leave_if_asked(run, position, state)
+
+
+def _losses(
+    run: _Run, evaluate: Callable, position: Pretrained, state: PretrainState
+) -> tuple[Float[np.ndarray, "stride"], Float[np.ndarray, "stride"]]:
+    """Mean losses by stride: of the steps since the last evaluation, and on held-out crops.
+
+    Raises:
+        TrainingDivergedError: where one is not finite.
+    """
+    since = position.steps % run.config.evaluation_steps or run.config.evaluation_steps
+    trained = run.grid.gather(state.loss_sum)[0] / since
+    held_out = _held_out_losses(run, evaluate, state)
+    if not np.isfinite([trained, held_out]).all():
+        raise TrainingDivergedError(
+            f"the loss was not finite before step {position.steps}: {run.directory} keeps the checkpoints from before; "
+            f"try a smaller config.learning_rate in another --workdir"
         )
-
-    def _judge(self) -> None:
-        """Measures the loss on held-out crops, writes it down, and keeps the model where it is the lowest so far."""
-        config, steps = self._config, self.position.steps
-        since = steps % config.evaluation_steps or config.evaluation_steps
-        trained = self._grid.gather(self._state.loss_sum)[0] / since
-        seconds = time.monotonic() - self._started
-        held_out = self._held_out_losses()
-        if not np.isfinite([trained, held_out]).all():
-            raise TrainingDivergedError(
-                f"the loss was not finite before step {steps}: {self._run_directory} keeps the checkpoints from "
-                f"before; try a smaller config.learning_rate in another --workdir"
-            )
-        rows = {
-            **_by_stride("loss", trained),
-            **_by_stride("held_out_loss", held_out),
-            "images_per_second": self._timed * config.batch_size / seconds,
-            "seconds": seconds,
-        }
-        self._log.epoch(self._evaluation_number, steps, {name: np.array([x]) for name, x in rows.items()}, [0])
-        self._bar.set_postfix(loss=f"{trained.mean():.3f}", held_out=f"{held_out.mean():.3f}")
-        self._started, self._timed = time.monotonic(), 0
-        if held_out.mean() < self.position.best_loss:
-            self.position = self.position._replace(best_loss=float(held_out.mean()))
-            self._save_best()
-
-    def _held_out_losses(self) -> Float[np.ndarray, "stride"]:
-        """By stride, over as many crops as show each held-out photograph at least once."""
-        numbers = [self._grid.spread(np.array([number], np.int32)) for number in range(self._evaluations)]
-        evaluate = self._evaluate.result()
-        losses = [self._grid.gather(evaluate(self._state, (self._inputs, number)))[0] for number in numbers]
-        return np.mean(losses, axis=0)
-
-    def _save_best(self) -> None:
-        if self.position.steps not in self._best.all_steps():
-            args = ocp.args.StandardSave(self._grid.stacked(self._state.variables))
-            with disk_errors(self._run_directory, self._latest):
-                self._best.save(self.position.steps, args=args, force=True)
-
-    def _save(self) -> None:
-        with disk_errors(self._run_directory, self._latest):
-            # The state knows the lowest loss: it must never be there before the model that has it.
-            self._best.wait_until_finished()
-            self._latest.save(self.position.steps, self.position._asdict(), self._state)
-
-    def _leave_if_asked(self) -> None:
-        if not self._interruption.requested():
-            return
-        self._save()
-        with disk_errors(self._run_directory, self._latest):
-            self._latest.wait()
-        raise InterruptedRunError(
-            f"stopped as asked after step {self.position.steps}: {self._run_directory} has the state, the same command "
-            f"goes on"
-        )
+    return trained, held_out
 
 
-def _check(config: PretrainConfig, grid: DeviceGrid) -> None:
-    check_shares(config.batch_size, grid.placement)
-    crop = config.augmentation.crop_size
-    if any(side % COARSEST_CELL or side <= 0 for side in crop):
-        raise InputError(f"config.augmentation.crop_size is {crop}: give multiples of {COARSEST_CELL} pixels")
+def _held_out_losses(run: _Run, evaluate: Callable, state: PretrainState) -> Float[np.ndarray, "stride"]:
+    """By stride, over as many crops as show each held-out photograph at least once."""
+    batches = -(-run.counts[1] // run.config.batch_size)
+    numbers = [run.grid.spread(np.array([number], np.int32)) for number in range(batches)]
+    return np.mean([run.grid.gather(evaluate(state, (run.inputs, number)))[0] for number in numbers], axis=0)
+
+
+def _compile_evaluation(run: _Run, state: PretrainState) -> Callable:
+    """The evaluation for states of such shapes."""
+    evaluate = over_members(evaluation_step(run.config, run.grid.placement, *run.counts), run.grid)
+    return evaluate.lower(state, _shapes((run.inputs, run.grid.spread(np.zeros(1, np.int32))))).compile()
+
+
+def _shapes(tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+
+
+def _evaluations(config: PretrainConfig, steps: int) -> int:
+    """Evaluations done after so many steps: the last step has one whatever its number."""
+    return steps // config.evaluation_steps + (steps == config.steps and steps % config.evaluation_steps > 0)
+
+
+def _write_log(
+    run: _Run,
+    log: Log,
+    bar: tqdm,
+    position: Pretrained,
+    timing: _Timing,
+    trained: Float[np.ndarray, "stride"],
+    held_out: Float[np.ndarray, "stride"],
+) -> None:
+    """An evaluation in the log and on the progress bar."""
+    seconds = time.monotonic() - timing.started
+    rows = {
+        **_by_stride("loss", trained),
+        **_by_stride("held_out_loss", held_out),
+        "images_per_second": timing.steps * run.config.batch_size / seconds,
+        "seconds": seconds,
+    }
+    number = _evaluations(run.config, position.steps)
+    log.epoch(number, position.steps, {name: np.array([value]) for name, value in rows.items()}, [0])
+    bar.set_postfix(loss=f"{trained.mean():.3f}", held_out=f"{held_out.mean():.3f}")
+
+
+def _save_best(run: _Run, position: Pretrained, state: PretrainState) -> None:
+    if position.steps not in run.best.all_steps():
+        args = ocp.args.StandardSave(run.grid.stacked(state.variables))
+        with disk_errors(run.directory, run.latest):
+            run.best.save(position.steps, args=args, force=True)
+
+
+def _save(run: _Run, position: Pretrained, state: PretrainState) -> None:
+    with disk_errors(run.directory, run.latest):
+        # The state knows the lowest loss: it must never be there before the model that has it.
+        run.best.wait_until_finished()
+        run.latest.save(position.steps, position._asdict(), state)
+
+
+def _leave_if_asked(run: _Run, position: Pretrained, state: PretrainState) -> None:
+    if not run.interruption.requested():
+        return
+    _save(run, position, state)
+    with disk_errors(run.directory, run.latest):
+        run.latest.wait()
+    raise InterruptedRunError(
+        f"stopped as asked after step {position.steps}: {run.directory} has the state, the same command goes on"
+    )
+
+
+def _best_model(directory: Path, config: PretrainConfig) -> ocp.CheckpointManager:
+    """Where the best model goes, with its configuration."""
+    if not (directory / "best" / CONFIG_NAME).exists():
+        write_config(directory / "best", _checkpoint_config(config))
+    return model_manager(directory / "best", in_background=True)
+
+
+def _memory_remedy(config: PretrainConfig) -> str:
+    return f"lower config.batch_size ({config.batch_size}) or config.data.long_side ({config.data.long_side})"
 
 
 def _with_statistics(config: PretrainConfig, images: Sequence[np.ndarray]) -> PretrainConfig:

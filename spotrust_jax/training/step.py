@@ -23,7 +23,7 @@ from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_net
 from spotrust_jax.parallel import AXIS, Placement, average, total
 from spotrust_jax.random import fold_indices, stream
 from spotrust_jax.sampling.passes import Maps, member_passes, std
-from spotrust_jax.training.accumulation import check_pieces, mean_over_pieces
+from spotrust_jax.training.accumulation import mean_over_pieces
 from spotrust_jax.training.objective import data_loss, divergence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
 from spotrust_jax.training.schedule import rate_scale
@@ -94,11 +94,7 @@ def train_step(
         config: the experiment.
         placement: over which devices gradients and batch statistics are averaged.
         training_images: photographs of an epoch; the KL term is spread over the pixels of their crops.
-
-    Raises:
-        InputError: where the pieces of `config.accumulation` cannot be of one size.
     """
-    check_pieces(config, placement)
     steps = steps_per_epoch(training_images, config.batch_size)
     training_pixels = training_images * math.prod(config.augmentation.crop_size)
     frozen_steps = config.fine_tuning.freeze_epochs * steps

@@ -13,6 +13,7 @@ from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.errors import InputError
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training import input_pipeline
+from spotrust_jax.training.checks import check_labels
 from spotrust_jax.training.input_pipeline import (
     MemberData,
     TrainingPipeline,
@@ -140,4 +141,4 @@ def test_data_that_cannot_be_learnt_from_is_one_line(monkeypatch, split, corrode
     sound, bad = Uniform([1]), Uniform(numbers, corroded)
     monkeypatch.setattr(input_pipeline, "open_dataset", lambda config, name: bad if name == split else sound)
     with pytest.raises(InputError, match=words):
-        open_data(CONFIG)
+        check_labels(open_data(CONFIG))

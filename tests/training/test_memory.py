@@ -8,8 +8,9 @@ import pytest
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import InputError, RunError
-from spotrust_jax.training import memory
-from spotrust_jax.training.memory import check_memory, memory_errors, memory_remedy, peak_memory, step_bytes
+from spotrust_jax.training import checks
+from spotrust_jax.training.checks import check_memory
+from spotrust_jax.training.memory import memory_errors, memory_remedy, peak_memory, step_bytes
 
 
 def test_bytes_are_arguments_results_and_what_lies_between():
@@ -24,7 +25,7 @@ def test_too_large_a_step_says_how_much_is_needed_and_what_to_turn():
 
 
 def test_little_memory_is_told_in_a_fitting_unit(monkeypatch):
-    monkeypatch.setattr(memory, "available_bytes", lambda devices: 4096)
+    monkeypatch.setattr(checks, "available_bytes", lambda devices: 4096)
     with pytest.raises(InputError, match=r"needs 48\.2 MB on each device, which has 4\.1 kB left: "):
         check_memory(48_200_000, TrainConfig(), [])
 

@@ -9,6 +9,8 @@ import pytest
 
 from spotrust_jax.config import FineTuningConfig, OptimizerConfig, PlateauConfig, ScheduleConfig, TrainConfig
 from spotrust_jax.errors import InputError
+from spotrust_jax.parallel import Placement
+from spotrust_jax.training.checks import check_training
 from spotrust_jax.training.optimizer import make_optimizer
 from spotrust_jax.training.plateau import initial_schedule
 from spotrust_jax.training.schedule import advance, rate_scale
@@ -130,6 +132,10 @@ def test_cosine_neither_cuts_nor_stops():
     assert after.stopped
 
 
+def _check(**settings):
+    check_training(TrainConfig(**settings), Placement(1, 1))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -137,10 +143,13 @@ def test_cosine_neither_cuts_nor_stops():
         (lambda: OptimizerConfig(ema_decay=-0.1), "ema_decay"),
         (lambda: OptimizerConfig(learning_rate=0.0), "learning_rate is 0.0"),
         (lambda: ScheduleConfig(warmup_epochs=-1.0), "warmup_epochs"),
-        (lambda: TrainConfig(schedule=ScheduleConfig("cosine", warmup_epochs=3.0), epochs=3), "3 of 3 epochs"),
+        (lambda: _check(schedule=ScheduleConfig("cosine", warmup_epochs=3.0), epochs=3), "3 of 3 epochs"),
         (lambda: FineTuningConfig(backbone_rate=0.0), "backbone_rate"),
-        (lambda: FineTuningConfig(freeze_epochs=2), "freeze_epochs is set and fine_tuning.checkpoint is empty"),
-        (lambda: FineTuningConfig(prior="checkpoint"), "prior is set"),
+        (
+            lambda: _check(fine_tuning=FineTuningConfig(freeze_epochs=2)),
+            "freeze_epochs is set and fine_tuning.checkpoint is empty",
+        ),
+        (lambda: _check(fine_tuning=FineTuningConfig(prior="checkpoint")), "prior is set"),
     ],
 )
 def test_settings_that_cannot_be_are_one_line(make, words):

@@ -126,13 +126,12 @@ def test_an_interrupted_run_ends_as_the_whole_one(config, teacher, finished, tmp
     assert _pretrain(config, tmp_path, teacher) == finished[1]
 
 
-def test_the_best_model_is_there_before_the_state_that_knows_its_loss(tmp_path):
+def test_the_best_model_is_there_before_the_state_that_knows_its_loss(config, tmp_path):
     """Whenever a run is killed: what would find it again does not come before it."""
-    disk, run = Mock(), object.__new__(pretraining._Run)
+    disk = Mock()
     disk.attach_mock(Mock(spec=pretraining.LatestState), "latest")
-    run._run_directory, run._best, run._latest = tmp_path, disk.best, disk.latest
-    run.position, run._state = pretraining.Pretrained(5, 0.1), "state"
-    run._save()
+    run = pretraining._Run(tmp_path, None, None, None, (9, 3), None, latest=disk.latest, best=disk.best)
+    pretraining._save(run, pretraining.Pretrained(5, 0.1), distillation.state_shapes(config))
     assert [call[0] for call in disk.mock_calls] == ["best.wait_until_finished", "latest.save"]
 
 
@@ -225,14 +224,16 @@ def test_a_working_directory_belongs_to_one_configuration(config, teacher, finis
 def test_settings_that_cannot_be_are_refused(config, teacher, tmp_path):
     for values, message in (
         ({"steps": 0}, "steps is 0"),
-        ({"warmup_steps": 12}, "warmup_steps is 12 of 12 steps"),
         ({"weight_decay": -1.0}, "weight_decay is -1"),
     ):
         with pytest.raises(InputError, match=message):
             dataclasses.replace(config, **values)
-    odd = dataclasses.replace(config, augmentation=AugmentationConfig((40, 40)))
-    with pytest.raises(InputError, match=r"crop_size is \(40, 40\): give multiples of 32"):
-        _pretrain(odd, tmp_path, teacher)
+    for values, message in (
+        ({"warmup_steps": 12}, "warmup_steps is 12 of 12 steps"),
+        ({"augmentation": AugmentationConfig((40, 40))}, r"crop_size is \(40, 40\): give multiples of 32"),
+    ):
+        with pytest.raises(InputError, match=message):
+            _pretrain(dataclasses.replace(config, **values), tmp_path, teacher)
 
 
 def test_the_config_file_is_what_the_program_reads():

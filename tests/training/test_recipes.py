@@ -21,7 +21,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.models.layers import Norm, convolve
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import Placement
-from spotrust_jax.training.accumulation import check_pieces
+from spotrust_jax.training.checks import check_pieces
 from spotrust_jax.training.compiled import finish_epoch
 from spotrust_jax.training.state import initial_state
 from spotrust_jax.training.step import DeviceBatch, validation_step
