@@ -36,6 +36,7 @@ def _run(fleet) -> int:
     from tqdm import tqdm
 
     from spotrust_jax.batch.fleet import photographs_of, run_fleet, write_fleet_summary
+    from spotrust_jax.io.display import escaped
 
     count = len(photographs_of(fleet))
     found = run_fleet(fleet, address=_ADDRESS.value, predictors=_PREDICTORS.value, batch_size=_BATCH_SIZE.value)
@@ -43,7 +44,7 @@ def _run(fleet) -> int:
     write_fleet_summary(fleet, rows)
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
-        print(f"error: {row.message}", file=sys.stderr)
+        print(escaped(f"error: {row.message}"), file=sys.stderr)
     print(f"{len(rows) - len(failed)} of {len(rows)} photographs analysed: {_OUTPUT.value}/summary.parquet")
     return 1 if failed else 0
 

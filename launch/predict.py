@@ -112,6 +112,7 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     """What a person should know at the end, and the exit code."""
     from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.segmenter import programs
+    from spotrust_jax.io.display import escaped
     from spotrust_jax.outputs.summary import noted
 
     rows = [item.row for item in finished]
@@ -124,10 +125,10 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
         )
     for note, first, count in noted(rows):
         others = f" and {count - 1} more" if count > 1 else ""
-        print(f"warning: photograph {first}{others}: {note}", file=sys.stderr)
+        print(escaped(f"warning: photograph {first}{others}: {note}"), file=sys.stderr)
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
-        print(f"error: {row.message}", file=sys.stderr)
+        print(escaped(f"error: {row.message}"), file=sys.stderr)
     sizes = programs(config).sizes
     print(f"{len(sizes)} sizes of program (width x height): {', '.join(f'{w} x {h}' for h, w in sizes) or 'none'}")
     earlier = sum(item.earlier for item in finished)

@@ -22,7 +22,7 @@ from spotrust_jax.inference.area_interval import area_interval, coherent, has_co
 from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.tiling import Allocate, in_memory
-from spotrust_jax.io.byte_sizes import in_words
+from spotrust_jax.io.display import size_in_words
 from spotrust_jax.io.images import count_pixels, mask_limit, read_image, read_mask, size_text
 from spotrust_jax.io.streamed_files import on_disk
 from spotrust_jax.io.written_files import without_written
@@ -204,8 +204,8 @@ def _require_space(photograph: Photograph, pixels: int, job: Job) -> None:
     free = shutil.disk_usage(job.output).free
     if needed > free:
         raise InputError(
-            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {in_words(needed)}, and "
-            f"{job.output} has {in_words(free)} free: make room, or choose another --output"
+            f"photograph {photograph.path} has {pixels:,} pixels, whose maps need about {size_in_words(needed)}, and "
+            f"{job.output} has {size_in_words(free)} free: make room, or choose another --output"
         )
 
 

@@ -36,7 +36,7 @@ class CtrlC:
         """Prints the line, if it is not there yet, and gives the exit code."""
         with self._lock:
             if not self._said:
-                os.write(2, _LINE)
+                _print_line()
             self._said = True
         return EXIT_CODE
 
@@ -112,5 +112,18 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    os.write(2, _LINE)
+    _print_line()
     os._exit(EXIT_CODE)
+
+
+def _print_line() -> None:
+    """Prints the line on one of its own, below a progress bar if one is shown."""
+    tqdm = sys.modules.get("tqdm")
+    shown = [bar for bar in getattr(tqdm and tqdm.tqdm, "_instances", ()) if _is_shown(bar)]
+    for bar in shown:
+        bar.disable = True  # or it would be drawn once more when it is closed
+    os.write(2, b"\n" * bool(shown) + _LINE)
+
+
+def _is_shown(bar: "tqdm.tqdm") -> bool:
+    return not bar.disable and (bar.delay <= 0 or bar.last_print_t > bar.start_t)

@@ -1,4 +1,4 @@
-"""In which order training sees its examples: for ever, shuffled by seed, and balanced over the sites they come from."""
+"""The order in which training sees its examples: endless, shuffled by seed, balanced over sites."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -7,6 +7,7 @@ import grain
 import numpy as np
 
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.errors import InputError
 
 
 @runtime_checkable
@@ -27,9 +28,17 @@ def training_order(sites: Sequence[str], seed: int, site_power: float = 1.0) -> 
         seed: of the order.
         site_power: sites with n examples have shares in proportion to n ** site_power: with 1 every example comes
             equally often, with 0 every site does. Within a site every example comes once before any comes again.
+
+    Raises:
+        InputError: where sites are to be balanced and none is known.
     """
     if site_power == 1.0:
         return grain.MapDataset.range(len(sites)).seed(seed).shuffle().repeat()
+    if not any(sites):
+        raise InputError(
+            f"config.data.site_power is {site_power:g}, but the data set names no sites: add a column site to its "
+            f"splits.csv and prepare it again, or leave site_power at 1"
+        )
     names, site_of = np.unique(np.asarray(sites), return_inverse=True)
     members = [np.flatnonzero(site_of == number) for number in range(len(names))]
     orders = [

@@ -1,4 +1,4 @@
-"""A data set that `launch.prepare_data` wrote for tfds, read without TensorFlow; tfds_writer.py writes it."""
+"""A data set that `spotrust prepare_data` wrote for tfds, read without TensorFlow; tfds_writer.py writes it."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,8 @@ class TfdsDataset:
             raise InputError(f"{path} is not a tfds data set, it has no {_INFO_NAME}: check the path")
         self._folder = folder
         builder = _builder(folder)
-        names = _metadata(builder, folder)["names"]
+        metadata = _metadata(builder, folder)
+        names, sites = metadata["names"], metadata["sites"]
         splits = chosen_splits({part: len(of) for part, of in names.items()}, split, fold, folder)
         self._sources = {part: _source(builder, part, folder) for part in splits}
         for part in splits:
@@ -63,6 +64,7 @@ class TfdsDataset:
                 raise _damaged(folder, f"split {part} has {len(self._sources[part])} examples of {len(names[part])}")
         self._places = sorted((name, part, at) for part in splits for at, name in enumerate(names[part]))
         self.names = tuple(name for name, _, _ in self._places)
+        self.sites = tuple(sites[part][at] if part in sites else "" for _, part, at in self._places)
 
     def __reduce__(self):
         return TfdsDataset, self._arguments
@@ -98,9 +100,11 @@ def _builder(folder: Path) -> Any:
 
 def _metadata(builder: Any, folder: Path) -> Mapping[str, Any]:
     try:
-        return {key: builder.info.metadata[key] for key in ("card", "names")}
+        known = builder.info.metadata
+        # Data sets of earlier versions do not know their sites.
+        return {"card": known["card"], "names": known["names"], "sites": dict(known.get("sites", {}))}
     except (KeyError, TypeError, ValueError) as error:
-        remedy = "give one that launch.prepare_data wrote"
+        remedy = "give one that spotrust prepare_data wrote"
         raise InputError(f"{folder} is a tfds data set without the metadata of this program: {remedy}") from error
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 from spotrust_jax.data.card import DatasetCard, card_to_dict, check_writable, is_text
 from spotrust_jax.data.example import Dataset
+from spotrust_jax.data.example_order import sites_of
 from spotrust_jax.errors import InputError
 
 # A shard's files are in memory while it is written. Readers keep all shards open, hence the largest number of them.
@@ -41,7 +42,7 @@ class CorrosionSegmentation(tfds.core.ShardBasedBuilder, skip_registration=True)
 
     "ignored" is 1 where the class is unknown.
 
-    tfds puts it into DATA_DIR/corrosion_segmentation/CONFIG/VERSION. Its metadata are the card and the names.
+    tfds puts it into DATA_DIR/corrosion_segmentation/CONFIG/VERSION. The metadata are card, names and sites.
     """
 
     BUILDER_CONFIGS = [  # noqa: RUF012 (tfds asks for a list)
@@ -60,13 +61,14 @@ class CorrosionSegmentation(tfds.core.ShardBasedBuilder, skip_registration=True)
 
     def _info(self) -> tfds.core.DatasetInfo:
         names = {split: sorted(dataset.names) for split, dataset in self._datasets.items()}
+        sites = {split: _sites(dataset) for split, dataset in self._datasets.items()}
         return tfds.core.DatasetInfo(
             builder=self,
             description=self._card.description,
             citation=self._card.citation,
             license=self._card.licence,
             features=tfds.features.FeaturesDict(_FEATURES),
-            metadata=tfds.core.MetadataDict(card=card_to_dict(self._card), names=names),
+            metadata=tfds.core.MetadataDict(card=card_to_dict(self._card), names=names, sites=sites),
             disable_shuffling=True,
         )
 
@@ -105,6 +107,11 @@ def write_tfds(
                 raise OSError(reason[1]) from error
             raise
     return folder
+
+
+def _sites(dataset: Dataset) -> list[str]:
+    """Where the photographs come from, in the order of their names."""
+    return [site for _, site in sorted(zip(dataset.names, sites_of(dataset), strict=True))]
 
 
 def _shards(names: Sequence[str]) -> list[np.ndarray]:

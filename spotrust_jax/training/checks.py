@@ -10,7 +10,7 @@ import jax
 from spotrust_jax.config import PretrainConfig, TrainConfig
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
-from spotrust_jax.io.byte_sizes import in_words
+from spotrust_jax.io.display import size_in_words
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.parallel import Placement
@@ -53,7 +53,7 @@ def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[jax.
     """
     available = None if needed is None else available_bytes(devices)
     if available is not None and needed > available:
-        sizes = f"needs {in_words(needed)} on each device, which has {in_words(available)} left"
+        sizes = f"needs {size_in_words(needed)} on each device, which has {size_in_words(available)} left"
         raise InputError(f"a training step {sizes}: {memory_remedy(config)}")
 
 

@@ -10,7 +10,7 @@ import jax
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import write_atomically
-from spotrust_jax.io.byte_sizes import in_words
+from spotrust_jax.io.display import size_in_words
 from spotrust_jax.training.environment import environment
 from spotrust_jax.training.log import read_log
 from spotrust_jax.training.memory import peak_memory
@@ -117,7 +117,9 @@ _ROWS = {
     "steps": lambda s: str(s["steps"]),
     "minutes": lambda s: f"{s['seconds'] / 60:.1f}",
     "images a second": lambda s: f"{s['images_per_second']:.1f}",
-    "peak memory": lambda s: ", ".join(f"{name} {in_words(round(gib * 2**30))}" for name, gib in s["peak_gib"].items()),
+    "peak memory": lambda s: ", ".join(
+        f"{name} {size_in_words(round(gib * 2**30))}" for name, gib in s["peak_gib"].items()
+    ),
     "parameters a member": lambda s: f"{s['parameters']:,}",
     "device": lambda s: s["device"],
     "date": lambda s: s["date"],

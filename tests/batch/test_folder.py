@@ -22,7 +22,7 @@ from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io import streamed_files
-from spotrust_jax.io.byte_sizes import in_words
+from spotrust_jax.io.display import size_in_words
 from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.outputs import rendering
@@ -276,7 +276,7 @@ def test_cells_are_no_formulas(tmp_path):
     ("size", "words"), [(14, "14 bytes"), (57_344, "57.3 kB"), (1.5e6, "1.5 MB"), (3e10, "30.0 GB")]
 )
 def test_sizes_in_words(size, words):
-    assert in_words(int(size)) == words
+    assert size_in_words(int(size)) == words
 
 
 def test_odd_files_lose_no_neighbours(job, tmp_path):

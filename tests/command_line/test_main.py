@@ -230,6 +230,11 @@ def finaliser():
     while True:
         time.sleep(0.01)
 
+def progress_bar():
+    from tqdm import tqdm
+    for _ in tqdm(range(10), "photographs"):
+        time.sleep(60)
+
 def fails_instead():
     try:
         time.sleep(60)
@@ -250,6 +255,13 @@ def test_ctrl_c_cannot_get_lost(main, most):
     code, printed, seconds = interrupted([sys.executable, "-c", PROGRAM, main], 0.5)
     assert (code, printed) == (130, "error: interrupted\n")
     assert seconds < most
+
+
+@pytest.mark.usefixtures("heeding_interrupts")
+def test_ctrl_c_at_a_progress_bar_begins_a_line():
+    code, printed, _ = interrupted([sys.executable, "-c", PROGRAM, "progress_bar"], 1.5)
+    bar, line, end = printed.split("\n")
+    assert code == 130 and "photographs:   0%" in bar and (line, end) == ("error: interrupted", "")
 
 
 @pytest.mark.usefixtures("heeding_interrupts")

@@ -5,6 +5,7 @@ import pytest
 
 from spotrust_jax.data.example_order import sites_of, training_order
 from spotrust_jax.data.synthetic import SurveySceneDataset
+from spotrust_jax.errors import InputError
 
 SITES = ("bridge",) * 40 + ("city",) * 10 + ("pipes",) * 5
 
@@ -38,3 +39,10 @@ def test_without_balance_an_epoch_has_every_example_once():
 
 def test_data_set_that_knows_no_sites_is_one_site():
     assert sites_of(SurveySceneDataset("train", 2, 32)) == ("", "")
+
+
+def test_balance_without_sites_is_refused():
+    with pytest.raises(
+        InputError, match=r"config\.data\.site_power is 0\.5, but the data set names no sites: add a col"
+    ):
+        training_order(("",) * 4, 0, 0.5)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from spotrust_jax.data.card import DatasetCard, read_card
 from spotrust_jax.data.datasets import open_path
+from spotrust_jax.data.example_order import sites_of
 from spotrust_jax.data.prepare.audit import audit, by_split, with_splits
 from spotrust_jax.data.prepare.preparation import prepare
 from spotrust_jax.data.prepare.readers import read_source
@@ -331,7 +332,8 @@ def test_output_that_tfds_cannot_name_is_one_line(source, tmp_path):
     assert_prepared(output, NAMES)
 
 
-def test_sites_are_kept(source, tmp_path):
+@pytest.mark.parametrize("to", ["folder", "tfds"])
+def test_sites_are_kept(source, tmp_path, to):
     """By which training balances its photographs."""
     names = sorted(photograph.name for photograph in read_source(source).photographs)
     rows = [
@@ -339,8 +341,8 @@ def test_sites_are_kept(source, tmp_path):
         for i, name in enumerate(names)
     ]
     (source / "splits.csv").write_text("\n".join(["name,split,group,site", *rows]))
-    prepare(read_source(source), tmp_path / "out", card=CARD, to="folder", report=lambda text: None)
-    sites = {row["name"]: row["site"] for row in csv.DictReader((tmp_path / "out" / "splits.csv").open())}
-    assert (
-        sites == {row.split(",")[0]: row.split(",")[3] for row in rows if row.split(",")[0] in sites} and len(sites) > 5
-    )
+    expected = {name: site for name, _, _, site in (row.split(",") for row in rows)}
+    prepare(read_source(source), tmp_path / "out", card=CARD, to=to, report=lambda text: None)
+    dataset = open_path(tmp_path / "out", "all")
+    sites = dict(zip(dataset.names, sites_of(dataset), strict=True))
+    assert sites == {name: expected[name] for name in sites} and len(sites) > 5

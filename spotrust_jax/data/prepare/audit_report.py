@@ -29,6 +29,7 @@ _MEANING = {
     "duplicate_name": "names that occur twice",
     "outside_source": "files outside the source",
     "table": "entries of tables that cannot be used",
+    "matched_by_name": "labels matched to photographs by the file name alone",
     "near_duplicate": "near-duplicates in one split",
     "leak": "the same photograph or group in different splits",
     "no_corrosion": "splits with one class only",

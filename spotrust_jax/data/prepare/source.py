@@ -25,6 +25,7 @@ FindingKind = Literal[
     "duplicate_name",
     "outside_source",  # a file that a table names lies outside the source
     "table",  # a row or an entry of a table cannot be understood
+    "matched_by_name",  # a label and its photograph have nothing but the file name in common
     "near_duplicate",  # near-duplicates in one split
     "leak",  # near-duplicates in different splits
     "no_corrosion",  # a split without any corroded pixel, or with nothing else

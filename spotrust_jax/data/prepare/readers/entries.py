@@ -3,6 +3,7 @@
 How a format writes its entries is in its own module.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from spotrust_jax.data.prepare.readers.classes import ClassLabel, corrosion_clas
 from spotrust_jax.data.prepare.readers.drawings import Annotation, DrawnLabel, Undrawable
 from spotrust_jax.data.prepare.readers.embedded import EmbeddedPhotograph, stores_image
 from spotrust_jax.data.prepare.readers.listing import Reading, name_of, relative, unlabelled
-from spotrust_jax.data.prepare.readers.lookup import Wanted, photographs_meant
+from spotrust_jax.data.prepare.readers.lookup import Wanted, matched_by_name_alone, photographs_meant
 from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph, UnusableError
 from spotrust_jax.data.splits import split_named
 from spotrust_jax.io.image_files import is_photograph
@@ -51,13 +52,17 @@ def photographs_of(
     used = {label for entry in entries for each in entry.annotations for label in each.labels}
     existing = in_order(used.union(declared))
     chosen = corrosion_classes_of(existing, corrosion_classes, root)
-    images = photographs_meant(root, [Wanted(entry.file.parent, entry.image, entry.split) for entry in entries])
-    photographs, found = [], list(findings)
-    for entry, image in zip(entries, images, strict=True):
+    wishes = [Wanted(entry.file.parent, entry.image, entry.split) for entry in entries]
+    images = photographs_meant(root, wishes)
+    photographs, found, by_name = [], list(findings), defaultdict(list)
+    for entry, wish, image in zip(entries, wishes, images, strict=True):
         try:
             photographs.append(_photograph(root, entry, image, existing, chosen))
+            if isinstance(image, Path) and matched_by_name_alone(root, wish, image):
+                by_name[entry.file].append(image)
         except UnusableError as error:
             found.append(_finding(root, entry, image, error))
+    found += [_matched_by_name(root, *matched) for matched in by_name.items()]
     labelled = [image for image in images if isinstance(image, Path)]
     folders = {image.parent for image in labelled} | {root / Path(finding.file).parent for finding in findings}
     known = [*labelled, *(root / finding.file for finding in findings)]
@@ -87,6 +92,12 @@ def _photograph(
     split = entry.split or next(filter(None, map(split_named, relative(root, path).split("/")[:-1])), None)
     label = DrawnLabel(file, entry.annotations, existing, chosen, entry.size)
     return (EmbeddedPhotograph if embedded else LabelledPhotograph)(name_of(root, path), path, label, split)
+
+
+def _matched_by_name(root: Path, file: Path, images: Sequence[Path]) -> Finding:
+    name, more = relative(root, file), f" and {len(images) - 1} more" if len(images) > 1 else ""
+    reason = f"{name} was matched to {relative(root, images[0])}{more} by the file name alone"
+    return Finding("matched_by_name", name, f"{reason}: check that they belong together", False)
 
 
 def _finding(root: Path, entry: Entry, image: Path | UnusableError, error: UnusableError) -> Finding:

@@ -13,11 +13,8 @@ from spotrust_jax.data.prepare.source import Finding, LabelledPhotograph, Unusab
 from spotrust_jax.data.splits import split_named
 from spotrust_jax.errors import InputError
 from spotrust_jax.io import image_files
+from spotrust_jax.io.display import escaped
 from spotrust_jax.io.image_files import distinct_names, is_photograph, leads_up, without_originals
-
-# What a name of one line, which may become a file's on any system, cannot have: control characters, ends of lines,
-# backslashes, and how Python holds bytes that are no UTF-8.
-_NO_TEXT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\\\\\udc80-\udcff]")
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "img_dir", "jpegimages")
 """What folders of photographs are called, in lower case."""
@@ -56,7 +53,8 @@ def name_of(root: Path, image: Path) -> str:
     """
     *folders, _ = Path(relative(root, image)).parts
     name = "/".join([*(folder for folder in folders if folder.casefold() not in IMAGE_FOLDERS), image.stem])
-    return composed(_NO_TEXT.sub(lambda found: "".join(f"%{byte:02X}" for byte in os.fsencode(found[0])), name))
+    # A backslash separates folders on other systems.
+    return composed(escaped(name).replace("\\", "%5C"))
 
 
 def composed(text: str) -> str:

@@ -78,6 +78,18 @@ def photographs_meant(root: Path, wishes: Sequence[Wanted]) -> list[Path | Unusa
     ]
 
 
+def matched_by_name_alone(root: Path, wish: Wanted, image: Path) -> bool:
+    """Whether neither the path in the label, nor the label's own folder, nor its split names the photograph's folder.
+
+    Folders that only say which kind of files they hold, such as images/, need no naming.
+    """
+    of_image = _distinctive(relative(root, image.parent))
+    path = PurePosixPath(composed(_spellings(wish.text)[-1]))
+    named = {*_distinctive(path.parent.as_posix()), *_distinctive(relative(root, wish.folder))}
+    same_split = wish.split is not None and wish.split in map(split_named, of_image)
+    return bool(of_image) and named.isdisjoint(of_image) and not same_split
+
+
 def _led_to(root: Path, wish: Wanted) -> Path | UnusableError | None:
     """The photograph at the end of the path, None where it leads to nothing, the error where it leaves the source."""
     outside = None

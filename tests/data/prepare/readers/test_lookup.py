@@ -116,6 +116,30 @@ def test_a_folder_with_labels_of_its_own_is_no_other_labels(tmp_path, put):
     assert [found.kind for found in photographs_meant(tmp_path, wishes)] == ["missing_image"] * 2
 
 
+@pytest.mark.parametrize(
+    "folder, text, photograph, alone",
+    [
+        (".", "1.jpg", "south/1.jpg", True),
+        ("labels", "/card/west/1.jpg", "south/1.jpg", True),
+        ("labels", "/card/south/1.jpg", "south/1.jpg", False),
+        ("labels/south", "1.jpg", "images/south/1.jpg", False),
+        ("south", "1.jpg", "south/1.jpg", False),
+        ("labels", "C:\\card\\1.jpg", "images/1.jpg", False),
+        (".", "1.jpg", "1.jpg", False),
+    ],
+)
+def test_a_match_by_the_file_name_alone_is_a_finding(tmp_path, put, folder, text, photograph, alone):
+    put(photograph)
+    put("images/9.jpg" if photograph.startswith("images") else "9.jpg")
+    images = [{"id": i, "file_name": name, "height": 6, "width": 8} for i, name in enumerate((text, "9.jpg"))]
+    put(f"{folder}/c.json", {"images": images} | COCO)
+    source = read_source(tmp_path)
+    assert photograph in {found.image.relative_to(tmp_path).as_posix() for found in source.photographs}
+    matched = [found for found in source.findings if found.kind == "matched_by_name"]
+    assert [(found.file, found.left_out) for found in matched] == [(str(Path(folder, "c.json")), False)] * alone
+    assert all(f"matched to {photograph} by the file name alone" in found.message for found in matched)
+
+
 def test_what_the_report_writes_is_read_beside_the_photographs(tmp_path, put):
     """regions_coco.json has paths as they were given to `predict`, from wherever that was started."""
     names = ["/somewhere/else/in/images/0.jpg", "../in/images/1.jpg", "in/images/2.jpg"]
