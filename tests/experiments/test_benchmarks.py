@@ -69,7 +69,7 @@ def test_benchmarks_of_inference(name, unit, monkeypatch):
 
 def test_benchmark_of_passes(monkeypatch):
     small = {"_PRESET": "w18_small_v1", "_SIZE": 64, "_PASSES": 2, "_REPEATS": 1}
-    for constant, value in {**small, "_ESTIMATORS": {"dropout": ModelConfig("dropout", width=4)}}.items():
+    for constant, value in {**small, "_ESTIMATORS": (("dropout", ModelConfig("dropout", width=4)),)}.items():
         monkeypatch.setattr(passes, constant, value)
     measurements = {m.name: m for m in BENCHMARKS["passes"]()}
     plain, two = measurements["P, a plain forward pass, w18_small_v1, 64 x 64"], "dropout, 2 plain passes over 2 passes"
