@@ -29,8 +29,8 @@ from spotrust_jax.evaluation.out_of_distribution import best_score
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.metrics.measures import uncertainty_measures
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
+from spotrust_jax.metrics.ranking_errors import Aurc, ranked
 
 NUM_SAMPLES = 24
 MISS_RATE = 0.1
@@ -109,7 +109,7 @@ def measure(model: Model, parts: Parts) -> Measured:
     if parts.hard_negatives is not None:
         clean = evaluate("hard negatives", segmenter, parts.hard_negatives, analysis)
         called["hard negatives"] = float(clean.pooled.confusion[1] / clean.pooled.confusion.sum())
-    areas = {name: uncertainty_measures(validation.pooled, name)["aurc"] for name in UNCERTAINTIES}
+    areas = {name: Aurc.compute(ranked(validation.pooled, name)) for name in UNCERTAINTIES}
     return Measured(
         model,
         config.calibration,

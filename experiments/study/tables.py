@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.study.measure import MISS_RATE, REVIEWED, Measured
+from spotrust_jax.evaluation.measures import Measure, summarize, summarize_out_of_distribution
 from spotrust_jax.evaluation.plots import write_plots
-from spotrust_jax.evaluation.summary import Measure, summarize, summarize_out_of_distribution
 from spotrust_jax.evaluation.tables import with_interval, write_evaluations
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES

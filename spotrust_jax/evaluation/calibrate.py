@@ -56,7 +56,7 @@ class CalibrationData(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """Of probabilities; see `measures.probability_measures`."""
+    """Of probabilities; metrics/probabilities.py says what each is."""
 
     negative_log_likelihood: float
     brier: float

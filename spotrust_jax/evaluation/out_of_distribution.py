@@ -4,12 +4,16 @@ import numpy as np
 from jaxtyping import Float64
 
 from spotrust_jax.evaluation.evaluate import Evaluation, Means, OutOfDistribution
+from spotrust_jax.metrics.detection import DETECTION
 from spotrust_jax.metrics.histogram import Histogram, score_histogram, stacked
-from spotrust_jax.metrics.measures import Values
+from spotrust_jax.metrics.metric import Values
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 from spotrust_jax.metrics.ranking import Detection, detection
 
 Weights = Float64[np.ndarray, "resamples _images"]
+
+# What is detected: photographs by the mean of a score, and pixels.
+_KINDS = ("image", "pixel")
 
 
 def detection_between(known: Histogram, ood: Histogram) -> Detection:
@@ -54,9 +58,18 @@ def best_score(evaluation: Evaluation, ood: OutOfDistribution) -> str:
     return max(UNCERTAINTIES, key=lambda score: by_image(evaluation.means, ood.means, score).auroc)
 
 
-def _named(images: Detection, pixels: Detection) -> Values:
-    kinds = {"image": images, "pixel": pixels}
-    return {f"{kind}_{name}": value for kind, found in kinds.items() for name, value in found._asdict().items()}
+def detection_ranges() -> dict[str, tuple[float, float]]:
+    """The values that each of the measures can have."""
+    return {_name(kind, metric.name): metric.range for kind in _KINDS for metric in DETECTION.metrics}
+
+
+def _named(*kinds: Detection) -> Values:
+    pairs = zip(_KINDS, kinds, strict=True)
+    return {_name(kind, name): value for kind, found in pairs for name, value in DETECTION.compute(found).items()}
+
+
+def _name(kind: str, metric: str) -> str:
+    return f"{kind}_{metric}"
 
 
 def _counts(histogram: Histogram, bins: np.ndarray) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 
 from spotrust_jax.evaluation.evaluate import Evaluation
 from spotrust_jax.io.atomic_files import atomic_file
-from spotrust_jax.metrics.measures import patch_scores
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 from spotrust_jax.metrics.ranking import risk_curve
+from spotrust_jax.metrics.ranking_errors import Pavpu, patch_scores
 from spotrust_jax.metrics.reliability import equal_mass, equal_width
 
 _SHARES = np.arange(0.02, 1.001, 0.02)
@@ -65,10 +65,10 @@ def _by_uncertainty(axes: np.ndarray, evaluations: Sequence[Evaluation], draw: C
 def _risk(axis: Any, evaluation: Evaluation, name: str) -> None:
     ranked = evaluation.pooled.ranked[name]
     axis.plot(_SHARES, risk_curve(ranked.counts, ranked.sums[0], _SHARES), label=evaluation.model)
-    axis.set(xlabel="share of pixels judged, surest first", ylabel="share of them that is wrong")
+    axis.set(xlabel="share of pixels judged, most certain first", ylabel="share of them that is wrong")
 
 
 def _patches(axis: Any, evaluation: Evaluation, name: str) -> None:
     values = [patch_scores(evaluation.pooled.patches[name], share).pavpu for share in _SHARES]
     axis.plot(_SHARES, values, label=evaluation.model)
-    axis.set(xlabel="share of patches called certain", ylabel="PAvPU")
+    axis.set(xlabel="share of patches called certain", ylabel=Pavpu.label)

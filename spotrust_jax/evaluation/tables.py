@@ -6,55 +6,32 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution
-from spotrust_jax.evaluation.summary import AVERAGES, Measure, summarize
+from spotrust_jax.evaluation.measures import AVERAGES, Measure, summarize
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
-from spotrust_jax.metrics.masks import Confusion, Scores, scores
+from spotrust_jax.metrics.detection import DETECTION
+from spotrust_jax.metrics.masks import MASKS, Confusion, scores
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
+from spotrust_jax.metrics.probabilities import PROBABILITIES
+from spotrust_jax.metrics.ranking_errors import RANKING_ERRORS
 
 FILES = ("table.md", "metrics.csv", "metrics.json", "per_image.csv")
 """What `write_evaluations` writes."""
 
 
 class _Table(NamedTuple):
-    """A table of one line for each model and group."""
+    """A table of one line for each model and group of measures; its columns are the measures that there are."""
 
     title: str
     first: str
     groups: tuple[str, ...]
-    metrics: tuple[str, ...]
 
-
-_PROBABILITY = (
-    "negative_log_likelihood",
-    "brier",
-    "brier_skill",
-    "ece",
-    "mce",
-    "ece_equal_mass",
-    "mce_equal_mass",
-    "ece_above_0.1",
-    "sharpness",
-)
-_RANKING = (
-    "aurc",
-    "excess_aurc",
-    "risk_at_coverage",
-    "coverage_at_risk",
-    "ause",
-    "pavpu",
-    "accurate_if_certain",
-    "uncertain_if_inaccurate",
-)
-_DETECTION = tuple(f"{kind}_{name}" for kind in ("image", "pixel") for name in ("auroc", "aupr", "fpr95"))
 
 _TABLES = (
-    _Table("Masks", "average", tuple(AVERAGES), Scores._fields),
-    _Table("Probabilities", "", ("probability",), _PROBABILITY),
-    _Table("Errors, put in order by uncertainty", "uncertainty", UNCERTAINTIES, _RANKING),
-    _Table(
-        "Out of distribution", "uncertainty", tuple(f"out_of_distribution/{name}" for name in UNCERTAINTIES), _DETECTION
-    ),
+    _Table(MASKS.title, "average", tuple(AVERAGES)),
+    _Table(PROBABILITIES.title, "", ("probability",)),
+    _Table(RANKING_ERRORS.title, "uncertainty", UNCERTAINTIES),
+    _Table(DETECTION.title, "uncertainty", tuple(f"out_of_distribution/{name}" for name in UNCERTAINTIES)),
 )
 
 
@@ -80,7 +57,7 @@ def write_evaluations(
 
 def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
     """Empty where no model has any of its groups."""
-    lines = []
+    lines, columns = [], []
     for found in measures:
         for group in table.groups:
             cells = {measure.metric: with_interval(measure) for measure in found if measure.group == group}
@@ -89,10 +66,11 @@ def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
                     found[0].model,
                     *([group.removeprefix("out_of_distribution/").replace("_", " ")] if table.first else []),
                 ]
-                lines.append(f"| {' | '.join([*first, *(cells[name] for name in table.metrics)])} |")
+                columns = list(cells)
+                lines.append(f"| {' | '.join([*first, *cells.values()])} |")
     if not lines:
         return ""
-    head = ["model", *([table.first] if table.first else []), *table.metrics]
+    head = ["model", *([table.first] if table.first else []), *columns]
     return "\n".join([f"### {table.title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *lines, ""])
 
 
@@ -124,8 +102,8 @@ def _per_image(pairs: Sequence[tuple[Evaluation, OutOfDistribution | None]]) -> 
             rows.append([evaluation.model, image, *_rounded([*values, *means])])
         for index, image in enumerate(ood.images if ood else ()):
             means = [ood.means[name][index] for name in UNCERTAINTIES]
-            rows.append([evaluation.model, image, *[""] * len(Scores._fields), *_rounded(means)])
-    return csv_text(["model", "image", *Scores._fields, *(f"mean_{name}" for name in UNCERTAINTIES)], rows)
+            rows.append([evaluation.model, image, *[""] * len(MASKS.names), *_rounded(means)])
+    return csv_text(["model", "image", *MASKS.names, *(f"mean_{name}" for name in UNCERTAINTIES)], rows)
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

@@ -1,16 +1,15 @@
-"""Scores of binary masks from mergeable pixel counts, on the host in numpy.
+"""Metrics of binary masks from mergeable pixel counts, on the host in numpy. bootstrap.py has their intervals."""
 
-Where the masks come from (models, thresholds, files) is decided elsewhere; intervals are in bootstrap.py.
-"""
-
+import collections
 import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64, Num
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.metrics.metric import Group, Metric, PerSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,21 +25,97 @@ class Confusion:
         return Confusion(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
 
 
-class Scores(NamedTuple):
-    """Scores in [0, 1], higher is better; arrays where several sets of images were scored at once.
+# One number for each set of images.
+Pixels = np.integer | Num[np.ndarray, "*sets"]
 
-    Where corrosion is neither in the truth nor in the prediction there was nothing to find and nothing was found:
-    `iou_corrosion`, `f1`, `precision` and `recall` are 1. Any other 0 / 0 is 0: precision where corrosion was there and
-    none was predicted, recall where none was there and some was predicted. Background follows the same rule in `miou`,
-    the mean over both classes.
-    """
 
-    iou_corrosion: float | Float64[np.ndarray, "..."]
-    miou: float | Float64[np.ndarray, "..."]
-    f1: float | Float64[np.ndarray, "..."]
-    precision: float | Float64[np.ndarray, "..."]
-    recall: float | Float64[np.ndarray, "..."]
-    accuracy: float | Float64[np.ndarray, "..."]
+class Counts(NamedTuple):
+    """The fields of `Confusion` for any number of sets of images."""
+
+    true_positive: Pixels
+    false_positive: Pixels
+    false_negative: Pixels
+    true_negative: Pixels
+
+    @property
+    def wrong(self) -> Pixels:
+        """Pixels of either kind that are classified as the other."""
+        return self.false_positive + self.false_negative
+
+    def ratio(self, part: Pixels, whole: Pixels) -> PerSet:
+        """Part / whole of corrosion; where neither truth nor prediction has any, all of nothing was found: 1.
+
+        Any other 0 / 0 is 0: precision where corrosion is missed, recall where all of it is false.
+        """
+        return _ratio(part, whole, self.true_positive + self.wrong == 0)
+
+
+class IouCorrosion(Metric):
+    """Intersection over union of corrosion; its mean per image is the paper's mIoU."""
+
+    name, label = "iou_corrosion", "IoU of corrosion"
+
+    @staticmethod
+    def compute(counts: Counts) -> PerSet:
+        return counts.ratio(counts.true_positive, counts.true_positive + counts.wrong)
+
+
+class Miou(Metric):
+    """Mean of the intersections over unions of corrosion and of background."""
+
+    name, label = "miou", "mIoU of both classes"
+
+    @staticmethod
+    def compute(counts: Counts) -> PerSet:
+        background = Counts(counts.true_negative, counts.false_negative, counts.false_positive, counts.true_positive)
+        return (IouCorrosion.compute(counts) + IouCorrosion.compute(background)) / 2
+
+
+class F1(Metric):
+    """Harmonic mean of precision and recall."""
+
+    name, label = "f1", "F1"
+
+    @staticmethod
+    def compute(counts: Counts) -> PerSet:
+        return counts.ratio(2 * counts.true_positive, 2 * counts.true_positive + counts.wrong)
+
+
+class Precision(Metric):
+    """Share of the pixels classified as corrosion that are."""
+
+    name, label = "precision", "Precision"
+
+    @staticmethod
+    def compute(counts: Counts) -> PerSet:
+        return counts.ratio(counts.true_positive, counts.true_positive + counts.false_positive)
+
+
+class Recall(Metric):
+    """Share of the corroded pixels that are classified as corrosion."""
+
+    name, label = "recall", "Recall"
+
+    @staticmethod
+    def compute(counts: Counts) -> PerSet:
+        return counts.ratio(counts.true_positive, counts.true_positive + counts.false_negative)
+
+
+class Accuracy(Metric):
+    """Share of all pixels that are classified as what they are."""
+
+    name, label = "accuracy", "Accuracy"
+
+    @staticmethod
+    def compute(counts: Counts) -> PerSet:
+        right = counts.true_positive + counts.true_negative
+        return _ratio(right, right + counts.wrong, right + counts.wrong == 0)
+
+
+MASKS = Group("Masks", (IouCorrosion, Miou, F1, Precision, Recall, Accuracy))
+
+Scores = collections.namedtuple("Scores", MASKS.names)
+"""The metrics of masks by name; arrays where several sets of images were scored at once."""
 
 
 def confusion(prediction: Bool[np.ndarray, "*shape"], truth: Bool[np.ndarray, "*shape"]) -> Confusion:
@@ -87,21 +162,7 @@ def _as_counts(
 
 
 def _score_counts(counts: Int64[np.ndarray, "*sets 4"]) -> Scores:
-    true_positive, false_positive, false_negative, true_negative = np.moveaxis(counts, -1, 0)
-    wrong = false_positive + false_negative
-    right = true_positive + true_negative
-    no_corrosion = true_positive + wrong == 0
-    no_background = true_negative + wrong == 0
-    iou_corrosion = _ratio(true_positive, true_positive + wrong, no_corrosion)
-    iou_background = _ratio(true_negative, true_negative + wrong, no_background)
-    return Scores(
-        iou_corrosion=iou_corrosion,
-        miou=(iou_corrosion + iou_background) / 2,
-        f1=_ratio(2 * true_positive, 2 * true_positive + wrong, no_corrosion),
-        precision=_ratio(true_positive, true_positive + false_positive, no_corrosion),
-        recall=_ratio(true_positive, true_positive + false_negative, no_corrosion),
-        accuracy=_ratio(right, right + wrong, right + wrong == 0),
-    )
+    return Scores(**MASKS.compute(Counts(*np.moveaxis(counts, -1, 0))))
 
 
 def _ratio(part, whole, empty):

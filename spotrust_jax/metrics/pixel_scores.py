@@ -1,26 +1,41 @@
 """What the pixels of a photograph give to all metrics: sums and histograms, which add up over photographs.
 
-What becomes of them is in measures.py.
+The metrics in probabilities.py and ranking_errors.py are made of them.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Num, Shaped
 
-from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.inference.maps import Given
+from spotrust_jax.inference.prediction import MAPS, Prediction
 from spotrust_jax.metrics.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.metrics.masks import confusion, count_array
 from spotrust_jax.metrics.reliability import (
     ProperScores,
+    Reliability,
+    above,
     coarser_probabilities,
+    equal_mass,
+    equal_width,
     probability_histogram,
     proper_scores,
 )
 
-UNCERTAINTIES = ("max_probability", "entropy", "mutual_information", "epistemic", "log_variance")
-"""Scores that a pixel is held for uncertain by: the smaller of p and 1 - p, p calibrated, and four maps."""
+UNCERTAINTIES = (
+    "max_probability",
+    *(name for name, described in MAPS.items() if described.ranks_errors and described.given is Given.DECOMPOSED),
+    *(name for name, described in MAPS.items() if described.ranks_errors and described.given is Given.ALWAYS),
+)
+"""Scores by which a pixel is classified as uncertain: the smaller of p and 1 - p, p calibrated, and maps.
+
+The maps on request come first.
+"""
+
+_LIKELY = 0.1
 
 PATCH = 4
 """Side in pixels of the patches of PAvPU unless told otherwise."""
@@ -58,6 +73,21 @@ class PixelScores:
             {name: one + other.ranked[name] for name, one in self.ranked.items()},
             {name: one + other.patches[name] for name, one in self.patches.items()},
         )
+
+    @functools.cached_property
+    def by_width(self) -> Reliability:
+        """Bins of one width."""
+        return equal_width(self.by_probability)
+
+    @functools.cached_property
+    def by_mass(self) -> Reliability:
+        """Bins of as many pixels each."""
+        return equal_mass(self.by_probability)
+
+    @functools.cached_property
+    def likely_by_mass(self) -> Reliability:
+        """Bins of as many pixels each, without the background that nobody asks about, which would hide the rest."""
+        return equal_mass(above(self.by_probability, _LIKELY))
 
     @property
     def coarser(self) -> "PixelScores":

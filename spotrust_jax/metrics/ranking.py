@@ -1,4 +1,4 @@
-"""How well a score puts pixels in order: risk and coverage, sparsification, and telling two kinds of pixels apart.
+"""How well a score puts pixels in order: risk and coverage, sparsification, and the separation of two kinds of pixels.
 
 All from histograms of the score, for any number of sets of images at once. Within a bin, pixels count as if in random
 order. Bins without pixels do no harm.
@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Float64, Num
 from scipy.special import digamma
 
-_COVERAGE, _RISK, _RATE = 0.8, 0.05, 0.95
+from spotrust_jax.metrics.metric import PerSet
 
-# One number for each set of images.
-PerSet = float | Float64[np.ndarray, "*sets"]
+_COVERAGE, _RISK, _RATE = 0.8, 0.05, 0.95
 
 
 class RiskCoverage(NamedTuple):
@@ -33,11 +32,11 @@ class RiskCoverage(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """How well a score tells positive pixels from negative ones.
+    """How well a score separates positive pixels from negative ones.
 
     Attributes:
-        auroc: probability that a positive one has the higher score, ties half; 0.5 is chance.
-        aupr: average precision; the share of positives is chance.
+        auroc: probability that a positive one has the higher score, ties half; 0.5 is random.
+        aupr: average precision; the share of positives is random.
         fpr95: share of negatives above the threshold that 95% of positives reach; lower is better.
     """
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from spotrust_jax.metrics.histogram import Histogram, stacked
-from spotrust_jax.metrics.ranking import PerSet, detection
+from spotrust_jax.metrics.metric import PerSet
+from spotrust_jax.metrics.ranking import detection
 
 _RESAMPLES, _LEVEL = 1000, 0.95
 

@@ -10,7 +10,7 @@ from spotrust_jax.inference.maps import Given
 from spotrust_jax.inference.prediction import MAPS
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
-from spotrust_jax.metrics.masks import Scores, scores
+from spotrust_jax.metrics.masks import MASKS, scores
 from spotrust_jax.outputs.map_files import Measured
 
 
@@ -32,7 +32,7 @@ def _figures() -> list[str]:
     """The columns that the tables of maps and of scores give: those that are there on request come last."""
     on_request = {name: described.given is Given.DECOMPOSED for name, described in MAPS.items()}
     means = {asked: [f"mean_{name}" for name in MAPS if on_request[name] == asked] for asked in (False, True)}
-    return [*means[False], *Scores._fields, *means[True]]
+    return [*means[False], *MASKS.names, *means[True]]
 
 
 # Typed as any class, because its fields are known only when the program runs.

@@ -15,9 +15,9 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of
 from spotrust_jax.evaluation.evaluate import evaluate, evaluate_out_of_distribution
 from spotrust_jax.evaluation.figures import Figures
+from spotrust_jax.evaluation.measures import summarize
 from spotrust_jax.evaluation.out_of_distribution import best_score, out_of_distribution_measures
 from spotrust_jax.evaluation.plots import write_plots
-from spotrust_jax.evaluation.summary import summarize
 from spotrust_jax.evaluation.tables import FILES, write_evaluations
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction

@@ -6,7 +6,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.metrics import bootstrap
 from spotrust_jax.metrics.bootstrap import bootstrap_interval, measure_intervals
 from spotrust_jax.metrics.masks import Confusion, Scores, mean_scores, pooled_scores
-from spotrust_jax.metrics.measures import value_range
+from spotrust_jax.metrics.registry import value_range
 
 
 def _confusions(seed: int, images: int) -> list[Confusion]:

@@ -1,15 +1,20 @@
 """All metrics of evaluations, each with its 95% bootstrap interval over photographs, as plain records."""
 
-import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Float64
+
 from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution
-from spotrust_jax.evaluation.out_of_distribution import Resampled, out_of_distribution_measures
+from spotrust_jax.evaluation.out_of_distribution import Resampled, detection_ranges, out_of_distribution_measures
 from spotrust_jax.metrics.bootstrap import Interval, Measures, bootstrap_interval, measure_intervals
 from spotrust_jax.metrics.masks import Scores, mean_scores, pooled_scores
-from spotrust_jax.metrics.measures import Values, probability_measures, uncertainty_measures, value_range
-from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES, stacked_scores
+from spotrust_jax.metrics.metric import PerSet, Values
+from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES, PixelScores, stacked_scores
+from spotrust_jax.metrics.probabilities import PROBABILITIES
+from spotrust_jax.metrics.ranking_errors import RANKING_ERRORS, ranked
+from spotrust_jax.metrics.registry import value_range
 
 # Pooled: over all pixels of all images together. Per image: each image scored, then averaged, as the paper's table.
 AVERAGES = {"pooled": pooled_scores, "per_image": mean_scores}
@@ -70,22 +75,27 @@ def _mask_scores(evaluation: Evaluation, average: str) -> _Measured:
 
 def _pixel_measures(evaluation: Evaluation) -> dict[str, _Measured]:
     """By group; resampled together, which costs most."""
-    measures = {"probability": probability_measures}
-    measures |= {score: functools.partial(uncertainty_measures, name=score) for score in UNCERTAINTIES}
     each = stacked_scores(evaluation.each)
 
-    def of_all(weights) -> Measures:
-        drawn = each.resampled(weights)
-        return {(group, name): value for group, of in measures.items() for name, value in of(drawn).items()}
+    def of_resamples(weights: Float64[np.ndarray, "resamples images"]) -> Measures:
+        return _by_group_and_name(each.resampled(weights))
 
-    values = {group: of(evaluation.pooled) for group, of in measures.items()}
-    flat = {(group, name): value for group, found in values.items() for name, value in found.items()}
-    ranges = {key: value_range(key[1]) for key in flat}
-    intervals = measure_intervals(of_all, flat, [len(evaluation.images)], ranges)
-    return {group: (found, {name: intervals[group, name] for name in found}) for group, found in values.items()}
+    values = _by_group_and_name(evaluation.pooled)
+    ranges = {(group, name): value_range(name) for group, name in values}
+    intervals = measure_intervals(of_resamples, values, [len(evaluation.images)], ranges)
+    return {
+        group: tuple({name: of[key, name] for key, name in of if key == group} for of in (values, intervals))
+        for group in dict.fromkeys(group for group, _ in values)
+    }
+
+
+def _by_group_and_name(scores: PixelScores) -> dict[tuple[str, str], PerSet]:
+    groups = {"probability": PROBABILITIES.compute(scores)}
+    groups |= {name: RANKING_ERRORS.compute(ranked(scores, name)) for name in UNCERTAINTIES}
+    return {(group, name): value for group, values in groups.items() for name, value in values.items()}
 
 
 def _out_of_distribution(evaluation: Evaluation, ood: OutOfDistribution, score: str) -> _Measured:
     values = out_of_distribution_measures(evaluation, ood, score)
     resampled, images = Resampled(evaluation, ood, score), [len(evaluation.images), len(ood.images)]
-    return values, measure_intervals(resampled, values, images, {name: value_range(name) for name in values})
+    return values, measure_intervals(resampled, values, images, detection_ranges())

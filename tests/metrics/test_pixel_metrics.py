@@ -8,7 +8,6 @@ import pytest
 from sklearn import metrics
 
 from spotrust_jax.inference.prediction import Prediction
-from spotrust_jax.metrics.measures import patch_scores, probability_measures, uncertainty_measures
 from spotrust_jax.metrics.pixel_scores import (
     UNCERTAINTIES,
     patch_histogram,
@@ -16,6 +15,8 @@ from spotrust_jax.metrics.pixel_scores import (
     stacked_scores,
     uncertainty_maps,
 )
+from spotrust_jax.metrics.probabilities import PROBABILITIES
+from spotrust_jax.metrics.ranking_errors import RANKING_ERRORS, patch_scores, ranked
 
 THRESHOLD = 0.4
 
@@ -64,7 +65,7 @@ def _risks(uncertainty, errors):
 
 def test_probabilities_equal_direct_sums(photographs, pooled):
     p, y = (_pixels(photographs, f) for f in (lambda p, t: p.probability, lambda p, t: t))
-    found = probability_measures(pooled)
+    found = PROBABILITIES.compute(pooled)
     np.testing.assert_allclose(found["negative_log_likelihood"], metrics.log_loss(y, p), atol=1e-6)
     np.testing.assert_allclose(found["brier"], metrics.brier_score_loss(y, p), atol=1e-6)
     np.testing.assert_allclose(found["brier_skill"], 1 - np.mean((p - y) ** 2) / y.var(), atol=1e-6)
@@ -88,7 +89,7 @@ def test_ranking_equals_sorting(photographs, pooled, name):
         for f in (lambda p, t: uncertainty_maps(p)[name], lambda p, t: p.probability, lambda p, t: t)
     )
     wrong, squared = (p >= THRESHOLD) != y, (p - y) ** 2
-    found = uncertainty_measures(pooled, name)
+    found = RANKING_ERRORS.compute(ranked(pooled, name))
     risks = _risks(uncertainty, wrong)
     np.testing.assert_allclose(found["aurc"], risks.mean(), atol=1e-3)
     np.testing.assert_allclose(found["excess_aurc"], (risks - _risks(wrong, wrong)).mean(), atol=1e-3)
@@ -99,9 +100,9 @@ def test_ranking_equals_sorting(photographs, pooled, name):
 
 def test_order_and_division_do_not_matter(scores, pooled):
     other = (scores[3] + scores[1]) + (scores[4] + (scores[0] + scores[2]))
-    _equal(probability_measures(other), probability_measures(pooled), 1e-12)
+    _equal(PROBABILITIES.compute(other), PROBABILITIES.compute(pooled), 1e-12)
     for name in UNCERTAINTIES:
-        _equal(uncertainty_measures(other, name), uncertainty_measures(pooled, name), 1e-12)
+        _equal(RANKING_ERRORS.compute(ranked(other, name)), RANKING_ERRORS.compute(ranked(pooled, name)), 1e-12)
 
 
 def test_resampled_photographs_are_those_photographs(scores):
@@ -111,16 +112,20 @@ def test_resampled_photographs_are_those_photographs(scores):
         expected = functools.reduce(operator.add, [scores[i] for i in taken])
         np.testing.assert_array_equal(found.confusion[row], expected.confusion)
         pick = lambda values, row=row: {name: value[row] for name, value in values.items()}  # noqa: E731
-        measures = pick(probability_measures(found))
+        measures = pick(PROBABILITIES.compute(found))
         for name in ("ece_equal_mass", "mce_equal_mass", "ece_above_0.1"):  # whose bins are those of all sets
             del measures[name]
-        expected_measures = {name: probability_measures(expected)[name] for name in measures}
+        expected_measures = {name: PROBABILITIES.compute(expected)[name] for name in measures}
         _equal(measures, expected_measures, 1e-9)
-        _equal(pick(uncertainty_measures(found, "entropy")), uncertainty_measures(expected, "entropy"), 1e-9)
+        _equal(
+            pick(RANKING_ERRORS.compute(ranked(found, "entropy"))),
+            RANKING_ERRORS.compute(ranked(expected, "entropy")),
+            1e-9,
+        )
 
 
 def test_coarser_bins_are_close_enough_for_intervals(pooled):
-    found, exact = uncertainty_measures(pooled.coarser, "entropy"), uncertainty_measures(pooled, "entropy")
+    found, exact = (RANKING_ERRORS.compute(ranked(one, "entropy")) for one in (pooled.coarser, pooled))
     assert abs(found["aurc"] - exact["aurc"]) < 3e-3 and abs(found["ause"] - exact["ause"]) < 1e-2
     assert len(pooled.coarser.ranked["entropy"].bins) < len(pooled.ranked["entropy"].bins)
 
@@ -150,6 +155,6 @@ def test_what_is_ignored_does_not_count(photographs, scores):
     other = np.where(ignored, ~truth, truth)
     changed = prediction.map(lambda values: np.where(ignored, np.float32(0.123), values))
     found = pixel_scores(changed, changed.mask(), other, ~ignored)
-    _equal(probability_measures(found), probability_measures(scores[0]), 0)
+    _equal(PROBABILITIES.compute(found), PROBABILITIES.compute(scores[0]), 0)
     for name in UNCERTAINTIES:
-        _equal(uncertainty_measures(found, name), uncertainty_measures(scores[0], name), 0)
+        _equal(RANKING_ERRORS.compute(ranked(found, name)), RANKING_ERRORS.compute(ranked(scores[0], name)), 0)
