@@ -26,6 +26,7 @@ def main() -> int:
     import dataclasses
 
     import spotrust_jax
+    from spotrust_jax.calibration.areas import needed_groups
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of, table
@@ -49,6 +50,10 @@ def main() -> int:
     print(table(found))
     print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.intercept:+.3f})")
     print(f"threshold: {config.threshold:.4f} ({config.threshold_rule})")
+    if config.areas.groups:
+        print(f"areas: intervals that hold with {config.areas.level:.0%}, from {config.areas.groups} groups")
+    else:
+        print(f"areas: no intervals, which need photographs of {needed_groups()} groups or more")
     program.warn(without_skill(observed.each))
     return 0
 

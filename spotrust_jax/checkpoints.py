@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.config import Bounding
 from spotrust_jax.data.seen import SeenPhotographs
@@ -79,6 +80,7 @@ class CheckpointConfig:
         calibration: of the mean probabilities of passes.
         threshold: (calibrated) probability from which a pixel counts as corrosion.
         threshold_rule: in words, what the threshold was chosen by.
+        areas: what intervals of corroded areas are made of.
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
         trained_on, selected_on, calibrated_on: photographs that its weights learnt from, that chose among weights, and
             that calibration and threshold come from.
@@ -97,6 +99,7 @@ class CheckpointConfig:
     calibration: PlattScaling = PlattScaling()
     threshold: float = 0.5
     threshold_rule: str = "one half"
+    areas: AreaCalibration = AreaCalibration()
     untrained: tuple[str, ...] = ()
     # No map depends on these, so models that differ in them alone share what is compiled.
     trained_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
@@ -138,9 +141,9 @@ class CheckpointConfig:
 
     @property
     def uncalibrated(self) -> "CheckpointConfig":
-        """With raw probabilities, and the threshold at which the mask stays as it is."""
+        """With raw probabilities, the threshold at which the mask stays as it is, and no intervals of areas."""
         threshold = float(self.calibration.inverse(np.float64(self.threshold)))
-        return dataclasses.replace(self, calibration=PlattScaling(), threshold=threshold)
+        return dataclasses.replace(self, calibration=PlattScaling(), threshold=threshold, areas=AreaCalibration())
 
 
 def save_model(folder: str | os.PathLike, variables: Variables, config: CheckpointConfig, step: int = 0) -> None:

@@ -5,14 +5,21 @@ biased by its threshold. How far the estimate is off grows with what the pixels 
 are compared after division by it.
 """
 
+import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
+from spotrust_jax.calibration.fitting import fit_platt_scaling
+from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
+from spotrust_jax.fields import is_finite, shown
+from spotrust_jax.metrics.histogram import Histogram
 
 LEVEL = 0.9
 """Probability with which an interval is to hold the true share."""
@@ -20,27 +27,45 @@ LEVEL = 0.9
 # Share that an estimate may be off by even where every pixel is certain: labels are not exact either.
 _FLOOR = 0.002
 
+_FOLDS = 5
 
-class AreaCalibration(NamedTuple):
+
+@dataclasses.dataclass(frozen=True)
+class AreaCalibration:
     """What makes intervals of estimates.
 
     Attributes:
         quantile: half the width of an interval, in units of the error that the pixels let expect.
         level: probability with which intervals hold the true share, for a photograph of a new group.
-        groups: groups of photographs that it was measured on.
+        groups: groups of photographs that it was measured on; 0 where it was not, and there are no intervals.
     """
 
-    quantile: float
-    level: float
-    groups: int
+    quantile: float = 0.0
+    level: float = LEVEL
+    groups: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.quantile >= 0 and is_finite(self.quantile)):
+            raise InputError(f"the quantile of areas is {shown(self.quantile)}: give a number from 0 up")
+        if not 0 < self.level < 1:
+            raise InputError(f"the level of intervals of areas is {shown(self.level)}: give one between 0 and 1")
+        if self.groups < 0:
+            raise InputError(f"the groups of areas are {shown(self.groups)}: give a number from 0 up")
 
 
 class Area(NamedTuple):
-    """A corroded share, 0 to 1, and the interval that holds the true one with probability `level`."""
+    """A corroded share, 0 to 1, of what is judged.
+
+    Attributes:
+        estimate: of the share.
+        low, high: of the interval that holds the true share with probability `level`; None where areas of the model
+            are not calibrated.
+        level: probability, 0 to 1.
+    """
 
     estimate: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     level: float
 
 
@@ -56,6 +81,11 @@ class Shares(NamedTuple):
     open: Float64[np.ndarray, "photographs"]
 
 
+def needed_groups(level: float = LEVEL) -> int:
+    """The fewest groups of photographs from which intervals of a level can be had."""
+    return math.ceil(level / (1 - level) - 1e-9)
+
+
 def fit_areas(
     shares: Shares, truth: Float64[np.ndarray, "photographs"], groups: Sequence[str], level: float = LEVEL
 ) -> AreaCalibration:
@@ -68,17 +98,45 @@ def fit_areas(
         InputError: where there are too few groups for the level.
     """
     _, place, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    needed = math.ceil(level / (1 - level) - 1e-9)
-    if len(counts) < needed:
+    if len(counts) < needed_groups(level):
         raise InputError(
             f"the photographs are of {len(counts)} groups, and intervals of areas that hold with {level:.0%} need "
-            f"{needed}: label photographs of more structures"
+            f"{needed_groups(level)}: label photographs of more structures"
         )
     errors = np.abs(truth - shares.estimate) / (shares.open + _FLOOR)
     weights = 1 / ((len(counts) + 1) * counts[place])
     order = np.argsort(errors, kind="stable")
     reached = np.searchsorted(weights[order].cumsum(), level - 1e-9)
     return AreaCalibration(float(errors[order][min(reached, len(order) - 1)]), level, len(counts))
+
+
+def fit_areas_to_pixels(
+    pixels: Sequence[Histogram], groups: Sequence[str], positive_weight: float, level: float = LEVEL
+) -> AreaCalibration:
+    """The same from the pixels of photographs by their raw probability, with calibrations that did not see them.
+
+    Probabilities fit the photographs that they were calibrated on better than others, so those of each fold of groups
+    are calibrated on the groups of the other folds.
+
+    Raises:
+        InputError: where there are too few groups for the level, or a fold leaves no corrosion or no background.
+    """
+    names = np.asarray(groups)
+    shares, truth = np.zeros((2, len(pixels))), np.zeros(len(pixels))
+    for fold in np.array_split(np.unique(names), _FOLDS):
+        held = np.isin(names, fold)
+        rest = functools.reduce(operator.add, (one for one, out in zip(pixels, held, strict=True) if not out))
+        scaling = fit_platt_scaling(rest, positive_weight)
+        for place in np.flatnonzero(held):
+            shares[:, place], truth[place] = _shares_of(pixels[place], scaling)
+    return fit_areas(Shares(*shares), truth, groups, level)
+
+
+def _shares_of(pixels: Histogram, scaling: PlattScaling) -> tuple[tuple[float, float], float]:
+    """Estimate and open share of a photograph's pixels, and their true share."""
+    probabilities, corroded = pixels.sums
+    p, total = scaling(probabilities / pixels.counts), pixels.counts.sum()
+    return ((pixels.counts * p).sum() / total, (pixels.counts * p * (1 - p)).sum() / total), corroded.sum() / total
 
 
 def area(calibration: AreaCalibration, estimate: float, open_share: float) -> Area:
@@ -89,5 +147,7 @@ def area(calibration: AreaCalibration, estimate: float, open_share: float) -> Ar
         estimate: mean calibrated probability of what is judged.
         open_share: mean of p (1 - p) there.
     """
+    if not calibration.groups:
+        return Area(estimate, None, None, calibration.level)
     half = calibration.quantile * (open_share + _FLOOR)
     return Area(estimate, max(estimate - half, 0.0), min(estimate + half, 1.0), calibration.level)

@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from scipy.special import expit
 from tqdm import tqdm
 
+from spotrust_jax.calibration.areas import AreaCalibration, fit_areas_to_pixels, needed_groups
 from spotrust_jax.calibration.fitting import (
     best_f1_threshold,
     conformal_threshold,
@@ -42,7 +43,7 @@ class CalibrationData(NamedTuple):
 
     Attributes:
         by_probability: all scored pixels by their raw probability.
-        missed: of each photograph, share of its corrosion below each of `THRESHOLDS`.
+        missed: of each photograph, share of its corrosion below each of `THRESHOLDS`; 0 where it has none.
         groups: what each photograph belongs to.
         each: the pixels of each photograph by their raw probability, in coarser bins.
         photographs: which they are.
@@ -51,7 +52,7 @@ class CalibrationData(NamedTuple):
     by_probability: Histogram
     missed: Float64[np.ndarray, "images thresholds"]
     groups: tuple[str, ...]
-    each: tuple[Histogram, ...] = ()
+    each: tuple[Histogram, ...]
     photographs: SeenPhotographs = SeenPhotographs()
 
 
@@ -83,10 +84,12 @@ def predict_split(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) ->
 
 
 def calibrated(config: CheckpointConfig, observed: CalibrationData, miss_rate: float | None = None) -> CheckpointConfig:
-    """The configuration with the calibration of the highest likelihood, and a threshold.
+    """The configuration with the calibration of the highest likelihood, a threshold, and what intervals of areas need.
 
     The threshold is that of the best F1 over all pixels or, where `miss_rate` is given, the highest one by which at
-    most so large a share of a new group's corrosion is missed in expectation (`conformal_threshold`).
+    most so large a share of a new group's corrosion is missed in expectation (`conformal_threshold`). Photographs
+    without corrosion have none to miss: they say nothing of a miss rate, and are left out of it. Where there are too
+    few groups, areas have no intervals.
 
     Raises:
         InputError: where the photographs show no corrosion or nothing else, all pixels have one probability, or there
@@ -97,17 +100,27 @@ def calibrated(config: CheckpointConfig, observed: CalibrationData, miss_rate: f
     if miss_rate is None:
         raw, rule = best_f1_threshold(observed.by_probability), "best F1"
     else:
-        raw = conformal_threshold(of_groups(observed.missed, observed.groups), THRESHOLDS, miss_rate)
-        rule = f"at most {miss_rate:g} of a group's corrosion missed in expectation"
+        corroded = [bool(pixels.sums[1].any()) for pixels in observed.each]
+        groups = [group for group, some in zip(observed.groups, corroded, strict=True) if some]
+        raw = conformal_threshold(of_groups(observed.missed[corroded], groups), THRESHOLDS, miss_rate)
+        rule = f"at most {miss_rate:g} of the corrosion of a group that has some missed in expectation"
+        photographs = f"{len(groups)} photographs with corrosion in {len(set(groups))} groups"
     threshold = float(calibration(np.float64(raw)))
     return dataclasses.replace(
         config,
         calibration=calibration,
         threshold=threshold,
         threshold_rule=f"{rule}, on {photographs}",
+        areas=_area_calibration(config, observed),
         calibrated_on=observed.photographs,
         card=ModelCard(),  # its scores are those of another calibration
     )
+
+
+def _area_calibration(config: CheckpointConfig, observed: CalibrationData) -> AreaCalibration:
+    if len(set(observed.groups)) < needed_groups():
+        return AreaCalibration()
+    return fit_areas_to_pixels(observed.each, observed.groups, config.positive_weight)
 
 
 def candidates(observed: CalibrationData, config: CheckpointConfig) -> dict[str, PlattScaling]:

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
-from spotrust_jax.calibration.areas import Shares, area, fit_areas
+from spotrust_jax.calibration.areas import AreaCalibration, Shares, area, fit_areas, fit_areas_to_pixels
 from spotrust_jax.errors import InputError
+from spotrust_jax.metrics.reliability import probability_histogram
 
 
 def _photographs(generator, groups):
@@ -66,3 +68,34 @@ def test_ends_are_shares_and_estimate_lies_between():
 def test_too_few_groups():
     with pytest.raises(InputError, match=r"of 8 groups, and .* 90% need 9: label"):
         fit_areas(*_photographs(np.random.default_rng(0), 8))
+
+
+def test_from_pixels_of_photographs_that_are_calibrated():
+    # Each group's probabilities are off by a shift of its own, as those of a new place are.
+    generator, pixels, groups, held = np.random.default_rng(0), [], [], []
+
+    def photograph(shift):
+        p = generator.beta(0.4, 1.2, 4000)
+        truth = generator.random(4000) < expit(logit(p) + shift)
+        return probability_histogram(p, truth), p, truth.mean()
+
+    for group in range(40):
+        shift = generator.normal(0, 0.5)
+        for _ in range(3):
+            pixels.append(photograph(shift)[0])
+            groups.append(str(group))
+    calibration = fit_areas_to_pixels(pixels, groups, 1.0)
+    for _ in range(1000):
+        _, p, share = photograph(generator.normal(0, 0.5))
+        found = area(calibration, float(p.mean()), float((p * (1 - p)).mean()))
+        held.append(found.low <= share <= found.high)
+    # A single calibration set holds within what 40 groups leave open (Vovk 2012), three standard deviations.
+    assert abs(np.mean(held) - 0.9) < 3 * np.sqrt(0.9 * 0.1 / 40)
+
+
+def test_no_interval_without_calibration():
+    found = area(AreaCalibration(), 0.2, 0.1)
+    assert (found.estimate, found.low, found.high) == (0.2, None, None)
+    for damaged in ({"quantile": -1.0}, {"quantile": np.inf}, {"level": 1.0}, {"groups": -1}):
+        with pytest.raises(InputError, match="of areas"):
+            AreaCalibration(**damaged)

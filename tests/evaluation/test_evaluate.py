@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
+from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.example import Example
@@ -171,6 +172,22 @@ def test_promised_miss_rate_holds_on_what_it_was_fitted_to(dataset):
     assert 0.05 < np.mean(rates) <= 0.2 and "0.2" in found.threshold_rule
     with pytest.raises(InputError, match="from 12 groups"):
         calibrated(CONFIG, observed, miss_rate=0.05)
+
+
+@pytest.mark.parametrize("clean", [0, 12, 56])
+def test_photographs_without_corrosion_change_nothing_about_the_miss_rate(dataset, clean):
+    sound = [dataset[0]._replace(mask=np.zeros((32, 32), bool), group=f"clean {i}") for i in range(clean)]
+    found = calibrated(CONFIG, predict_split(Known(), Photographs([*dataset, *sound]), ANALYSIS), miss_rate=0.2)
+    threshold = found.calibration.inverse(np.float64(found.threshold))
+    rates = [(e.image[..., 0][e.mask] / 255 < threshold).mean() for e in dataset]
+    assert 0.05 < np.mean(rates) <= 0.2 and "24 photographs with corrosion in 12 groups" in found.threshold_rule
+
+
+def test_intervals_of_areas_need_enough_groups(dataset):
+    few = Photographs([example for example in dataset if example.group in {e.group for e in dataset[:16]}])
+    assert len({example.group for example in few}) == 8
+    assert calibrated(CONFIG, predict_split(Known(), few, ANALYSIS)).areas == AreaCalibration()
+    assert calibrated(CONFIG, predict_split(Known(), dataset, ANALYSIS)).areas.groups == 12
 
 
 @pytest.mark.parametrize(("corroded", "words"), [(False, "no corrosion"), (True, "nothing but corrosion")])
