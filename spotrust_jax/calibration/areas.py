@@ -119,16 +119,21 @@ def fit_areas_to_pixels(
     are calibrated on the groups of the other folds.
 
     Raises:
-        InputError: where there are too few groups for the level, or a fold leaves no corrosion or no background.
+        InputError: where there are too few groups for the level, or a single group has all corrosion or all
+            background.
     """
-    names = np.asarray(groups)
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    corroded = np.bincount(place, [one.sums[1].sum() for one in pixels])
+    # In turn by their corrosion, so that no fold takes all of it.
+    fold_of = np.empty(len(names), int)
+    fold_of[np.argsort(-corroded, kind="stable")] = np.arange(len(names)) % _FOLDS
     shares, truth = np.zeros((2, len(pixels))), np.zeros(len(pixels))
-    for fold in np.array_split(np.unique(names), _FOLDS):
-        held = np.isin(names, fold)
+    for fold in range(_FOLDS):
+        held = fold_of[place] == fold
         rest = functools.reduce(operator.add, (one for one, out in zip(pixels, held, strict=True) if not out))
         scaling = fit_platt_scaling(rest, positive_weight)
-        for place in np.flatnonzero(held):
-            shares[:, place], truth[place] = _shares_of(pixels[place], scaling)
+        for i in np.flatnonzero(held):
+            shares[:, i], truth[i] = _shares_of(pixels[i], scaling)
     return fit_areas(Shares(*shares), truth, groups, level)
 
 

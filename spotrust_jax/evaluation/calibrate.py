@@ -118,7 +118,11 @@ def calibrated(config: CheckpointConfig, observed: CalibrationData, miss_rate: f
 
 
 def _area_calibration(config: CheckpointConfig, observed: CalibrationData) -> AreaCalibration:
-    if len(set(observed.groups)) < needed_groups():
+    corroded = {group for group, one in zip(observed.groups, observed.each, strict=True) if one.sums[1].any()}
+    sound = {
+        group for group, one in zip(observed.groups, observed.each, strict=True) if (one.counts > one.sums[1]).any()
+    }
+    if len(set(observed.groups)) < needed_groups() or min(len(corroded), len(sound)) < 2:
         return AreaCalibration()
     return fit_areas_to_pixels(observed.each, observed.groups, config.positive_weight)
 
