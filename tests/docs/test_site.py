@@ -30,3 +30,26 @@ def test_files_named_in_the_documentation_exist():
         if not (REPOSITORY / name).exists()
     }
     assert not missing
+
+
+def flags_of(program: str) -> set[str]:
+    """The flags that a program of launch/ and the modules beside it that it imports define."""
+    text = (REPOSITORY / "launch" / f"{program}.py").read_text()
+    found = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', text))
+    beside = re.findall(r"^from \. import \(?([\w, \n]+)\)?$", text, re.MULTILINE)
+    return found.union(*(flags_of(name.strip()) for names in beside for name in names.split(",") if name.strip()))
+
+
+def test_commands_in_the_documentation_exist_with_their_flags():
+    files = [*DOCS.rglob("*.md"), *REPOSITORY.glob("*.md")]
+    blocks = [block for file in files for block in re.findall(r"^ *```bash\n(.*?)```", file.read_text(), re.M | re.S)]
+    lines = [line.split("#")[0] for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    commands = [match for line in lines if (match := re.match(r"\s*(?:\S+/)?spotrust (\w+)(.*)", line))]
+    assert len(commands) > 30
+    unknown = {
+        f"spotrust {command[1]} --{flag}"
+        for command in commands
+        for flag in re.findall(r"(?<=\s)--(\w+)", command[2])
+        if not {flag, flag.removeprefix("no")} & flags_of(command[1])
+    }
+    assert not unknown

@@ -15,11 +15,22 @@ from tests.compilation import xla_flags
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
+PHOTOGRAPHS = 12
+
+# Three networks with random weights where the tutorial has the shipped detector.
+START = """
+from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.models.segmenter import ModelConfig
+from tests.trained_like import trained_like
+model = ModelConfig("deterministic", "w18_small_v2")
+Segmenter(trained_like(model, 3), CheckpointConfig(model, 3, (0.5,) * 3, (0.2,) * 3, 64)).save("start")
+"""
 
 # What is added to each command: later flags replace earlier ones.
 SMALL = {
-    "draw_scenes": ["--count=12"],
-    "predict": ["--num_samples=1"],
+    "draw_scenes": [f"--count={PHOTOGRAPHS}"],
+    "predict": [],
     "labels": [],
     "prepare_data": [],
     "train": [
@@ -33,95 +44,75 @@ SMALL = {
     "evaluate": ["--figures=0"],
 }
 
-# A network of three members with random weights, saved where the tutorial has the shipped detector.
-START = """
-from tests.docs import small_program
-from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.segmenter import ModelConfig
-from tests.trained_like import trained_like
-model = ModelConfig("deterministic", "w18_small_v2")
-Segmenter(trained_like(model, 3), CheckpointConfig(model, 3, (0.5,) * 3, (0.2,) * 3, 64)).save("start")
-"""
-
 
 def blocks() -> list[tuple[str, str]]:
     """Language and text of each fenced block, in order."""
     return re.findall(r"^```(\w+)\n(.*?)^```", TUTORIAL.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def commands(text: str) -> list[list[str]]:
-    return [shlex.split(line) for line in text.replace("\\\n", " ").splitlines() if line]
+def commands(language: str, text: str) -> list[list[str]]:
+    """The commands of a block, with the flags that make them small; `python` and the text of a program."""
+    if language == "python":
+        return [["python", text]]
+    return [_small(*shlex.split(line)) for line in text.replace("\\\n", " ").splitlines() if line]
 
 
-def test_blocks_are_commands_that_the_test_knows():
-    languages = {language for language, _ in blocks()}
-    assert languages == {"bash", "python"}
-    programs = [
-        command[1]
-        for language, text in blocks()
-        if language == "bash"
-        for command in commands(text)
-        if command[0] == "spotrust"
-    ]
-    assert set(programs) == set(SMALL)
+def _small(program: str, *arguments: str) -> list[str]:
+    if program == "rm":
+        return ["python", f"import os\nos.remove({arguments[0]!r})"]
+    assert program == "spotrust"
+    name, *flags = arguments
+    # The shipped detector is what is taken where none is named.
+    detector = [] if name != "predict" or any("--checkpoint" in flag for flag in flags) else ["--checkpoint=start"]
+    return [name, *flags, *SMALL[name], *detector]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, compilation_cache):
-    """The folder that the tutorial is worked through in, after its last block."""
+def tutorial(tmp_path_factory, compilation_cache):
+    """The folder that the tutorial is worked through in, after its last block, and what was printed."""
     folder = tmp_path_factory.mktemp("tutorial")
+    script = [command for block in blocks() for command in commands(*block)]
+    (folder / "script.json").write_text(json.dumps([["python", START], *script]))
     environment = {
         **os.environ,
         "JAX_COMPILATION_CACHE_DIR": compilation_cache,
         "PYTHONPATH": str(REPOSITORY),
-        "XLA_FLAGS": xla_flags(),
+        # With a device for each member, training compiles faster than with one for all.
+        "XLA_FLAGS": xla_flags(devices=3),
     }
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{shlex.join(arguments)}: {done.stderr}"
-        return done.stdout
-
-    run("-c", START)
-    printed = []
-    for language, text in blocks():
-        if language == "python":
-            printed.append(run("-c", f"from tests.docs import small_program\n{text}"))
-            continue
-        for program, *rest in commands(text):
-            if program == "rm":
-                (folder / rest[0]).unlink()
-                continue
-            name, *given = rest
-            checkpoint = ["--checkpoint=start"] if name == "predict" and "--output=maps" in given else []
-            run("-m", "tests.docs.small_program", name, *given, *SMALL[name], *checkpoint)
-    (folder / "printed.json").write_text(json.dumps(printed))
-    return folder
+    command = [sys.executable, "-m", "tests.docs.small_program", "script.json"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
 
 
-def test_every_photograph_ends_with_a_decision(folder):
-    decisions, single = json.loads((folder / "printed.json").read_text())
-    lines = decisions.splitlines()
-    assert len(lines) == 12
-    words = ("inspect first", "look at the photograph", "next routine inspection")
-    pattern = re.compile(rf"test_\d{{4}}: [\d.]+% to [\d.]+% corroded, ({'|'.join(words)})")
-    assert all(pattern.fullmatch(line) for line in lines)
-    assert re.fullmatch(r"[\d.]+% corroded, epistemic uncertainty up to 0\.\d\d\n", single)
+def test_commands_are_those_that_the_test_makes_small():
+    programs = {command[0] for block in blocks() for command in commands(*block)}
+    assert programs == {"python", *SMALL}
 
 
-def test_photographs_have_one_part_in_the_model(folder):
-    record = json.loads((folder / "runs" / "survey" / "best" / "config.json").read_text())
+def test_every_photograph_ends_with_a_decision(tutorial):
+    _, printed = tutorial
+    words = "inspect first|look at the photograph|next routine inspection"
+    decided = re.findall(rf"^(test_\d{{4}}): [\d.]+% to [\d.]+% corroded, (?:{words})$", printed, re.MULTILINE)
+    assert sorted(decided) == [f"test_{number:04}" for number in range(PHOTOGRAPHS)]
+    assert re.search(r"^[\d.]+% corroded, epistemic uncertainty up to 0\.\d\d$", printed, re.MULTILINE)
+
+
+def test_photographs_have_one_part_in_the_model(tutorial):
+    folder, _ = tutorial
+    record = json.loads((folder / "runs/survey/best/config.json").read_text())
     trained, calibrated = (set(record[kind]["names"]) for kind in ("trained_on", "calibrated_on"))
-    scored = {row["image"] for row in csv.DictReader((folder / "runs/survey/scores/per_image.csv").open())}
+    with (folder / "runs/survey/scores/per_image.csv").open() as file:
+        scored = {row["image"] for row in csv.DictReader(file)}
     assert trained and calibrated and scored
-    assert len(trained | calibrated | scored) == len(trained) + len(calibrated) + len(scored) == 12
+    assert len(trained | calibrated | scored) == len(trained) + len(calibrated) + len(scored) == PHOTOGRAPHS
 
 
-def test_outputs_that_the_tutorial_names_are_there(folder):
+def test_files_that_the_tutorial_names_are_there(tutorial):
+    folder, _ = tutorial
     for path in ("maps/report.html", "maps/summary.csv", "final/report.html", "runs/survey/scores/table.md"):
         assert (folder / path).is_file()
     for ending in ("mask.png", "overlay.png", "epistemic.png", "aleatoric.png", "maps.npz"):
-        assert (folder / "maps" / f"test_0000_{ending}").is_file()
-    assert len(list((folder / "labels").glob("*.json"))) == 12
+        assert (folder / f"maps/test_0000_{ending}").is_file()
+    assert len(list((folder / "labels").glob("*.json"))) == PHOTOGRAPHS
