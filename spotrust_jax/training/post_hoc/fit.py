@@ -1,7 +1,8 @@
 """A trained deterministic model, or every member of an ensemble of them, with a last layer that is fitted to it."""
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -25,20 +26,9 @@ MOST_CELLS = 100_000
 """Cells that a fit goes by unless another number is given."""
 
 
-class Fit(Protocol):
-    """How a variant's parameters come from the features of labelled photographs."""
-
-    def __call__(
-        self, params: PyTree, cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float
-    ) -> PyTree:
-        """The parameters of the deterministic network, changed or with more of them.
-
-        Args:
-            params: of the trained network.
-            cells: what its last layer sees, and labels.
-            weights: of its last layer, the bias last.
-            positive_weight: of corroded pixels in training.
-        """
+Fit = Callable[[PyTree, Cells, Float64[np.ndarray, "inputs"], float], PyTree]
+"""From the parameters of a trained network, cells of labelled photographs, the weights of its last layer with the bias
+last, and the weight of corroded pixels in training, to the parameters of the variant."""
 
 
 class PostHoc(NamedTuple):
