@@ -31,45 +31,43 @@ def main() -> int:
     from spotrust_jax.batch.records import only_run
 
     shard, shards = _shard()
-    survey = report_flags.survey()
+    writers = report_flags.writers()
     output = program.writable(Path(_OUTPUT.value))
-    _require_no_other_summary(output, "" if shards == 1 else f"-{shard}-of-{shards}", survey is not None)
-    with only_run(output, "" if shards == 1 else f"{shard}-of-{shards}"):
-        return _predict(shard, shards, survey, output)
+    part = "" if shards == 1 else f"{shard}-of-{shards}"
+    _require_no_other_summary(output, f"-{part}" if part else "", writers)
+    with only_run(output, part):
+        return _predict(shard, shards, writers, output)
 
 
-def _predict(shard: int, shards: int, survey, output: Path) -> int:
+def _predict(shard: int, shards: int, writers: tuple, output: Path) -> int:
     from tqdm import tqdm
 
     import spotrust_jax
-    from spotrust_jax.batch.folder import analyse_photographs
+    from spotrust_jax.batch.folder import analyse_photographs, finish
     from spotrust_jax.batch.photograph_job import Job, require_apart, require_ours
     from spotrust_jax.inference.preprocessing import list_photographs
     from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS
-    from spotrust_jax.outputs.summary import write_summary
-    from spotrust_jax.report.page import described
-    from spotrust_jax.report.publish import publish
+    from spotrust_jax.outputs.writers import Run, described
 
     segmenter = mask_flags.prepared(spotrust_jax.load(checkpoint_flags.checkpoint()))
     analysis, threshold = analysis_flags.analysis(segmenter.config), mask_flags.threshold(segmenter.config)
-    if survey is not None:
+    if writers:
         analysis = dataclasses.replace(analysis, decomposed=True)
     photographs = list_photographs(_INPUT.value)
     require_apart(photographs, output)
     truths = _ground_truth(photographs)
     photographs = photographs[shard - 1 :: shards]
-    require_ours(photographs, output)
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
-    job = Job(output, analysis, threshold, truths, limit, survey, picture_flags.style(), picture_flags.extras())
+    pictures = picture_flags.style(), picture_flags.extras()
+    job = Job(output, analysis, threshold, truths, limit, *pictures, report_flags.area_draws(), writers)
+    require_ours(photographs, job)
     done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)
     finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
     suffix = "" if shards == 1 else f"-{shard}-of-{shards}"
-    rows = [item.row for item in finished]
+    model = described(segmenter.config, Path(checkpoint_flags.checkpoint()), analysis, threshold)
     try:
-        write_summary(output, rows, f"summary{suffix}")
-        if survey is not None:
-            kind = described(segmenter.config, Path(checkpoint_flags.checkpoint()), analysis, threshold)
-            print(f"report: {publish(output, rows, kind, inline=report_flags.inline(), suffix=suffix)}")
+        for page in finish(job, Run(output, [item.row for item in finished], model, suffix)):
+            print(f"report: {page}")
     except OSError as error:
         remedy = "make room and start again, photographs that are done stay so"
         raise RunError(f"summary and report in {output} cannot be written ({error}): {remedy}") from error
@@ -84,17 +82,16 @@ def _shard() -> tuple[int, int]:
     return shard, shards
 
 
-def _require_no_other_summary(folder: Path, suffix: str, report: bool) -> None:
+def _require_no_other_summary(folder: Path, suffix: str, writers: tuple) -> None:
     """Raises an `InputError` for a file of a summary's or a report's name in a folder where no run has been."""
     from spotrust_jax.io.written_files import FOLDER
 
-    names = [f"summary{suffix}.csv", f"summary{suffix}.json"]
-    if report:
-        names += [f"regions{suffix}.csv", f"regions_coco{suffix}.json", f"report{suffix}.html", f"report{suffix}_files"]
-    for name in () if (folder / FOLDER).is_dir() else names:
-        if (folder / name).exists():
+    files = [folder / f"summary{suffix}.{extension}" for extension in ("csv", "json")]
+    files += [file for writer in writers for file in writer.run_files(folder, suffix)]
+    for file in () if (folder / FOLDER).is_dir() else files:
+        if file.exists():
             where = "lies where this run writes its own, and no run wrote it"
-            raise InputError(f"{folder / name} {where}: move it away, or give another --output")
+            raise InputError(f"{file} {where}: move it away, or give another --output")
 
 
 def _ground_truth(photographs: list):

@@ -25,10 +25,11 @@ _MIN_SQUARE = flags.DEFINE_float("min_region_square_millimetres", 0.0, "The same
 _INLINE = {"auto": None, "inline": True, "folder": False}
 
 
-def survey():
-    """What is asked, or None without --report."""
+def writers() -> tuple:
+    """Of regions and the report, or none without --report."""
+    from spotrust_jax.outputs.region_writer import RegionWriter
     from spotrust_jax.outputs.scale_marker import require_marker_reader
-    from spotrust_jax.report.survey import Survey
+    from spotrust_jax.report.writer import ReportWriter
 
     for flag in (_MILLIMETRES, _ARUCO):
         if flag.value == 0:
@@ -37,15 +38,16 @@ def survey():
     if not _REPORT.value:
         if wanted:
             raise InputError(f"--{wanted[0]} is for the report: add --report")
-        return None
+        return ()
     if _MIN_SQUARE.value and _MILLIMETRES.value is None and _ARUCO.value is None:
         remedy = "add --millimetres_per_pixel or --aruco_millimetres, or use --min_region_pixels"
         raise InputError(f"--min_region_square_millimetres={_MIN_SQUARE.value:g} needs a scale: {remedy}")
     if _ARUCO.value is not None:
         require_marker_reader()
-    return Survey(_AREA_DRAWS.value, _MILLIMETRES.value, _ARUCO.value, _MIN_PIXELS.value, _MIN_SQUARE.value)
+    regions = RegionWriter(_MILLIMETRES.value, _ARUCO.value, _MIN_PIXELS.value, _MIN_SQUARE.value)
+    return regions, ReportWriter(_INLINE[_REPORT_IMAGES.value])
 
 
-def inline() -> bool | None:
-    """Whether the report is one file, or None to decide by the number of photographs."""
-    return _INLINE[_REPORT_IMAGES.value]
+def area_draws() -> int | None:
+    """Draws for the area's interval, or None without --report."""
+    return _AREA_DRAWS.value if _REPORT.value else None

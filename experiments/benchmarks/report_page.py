@@ -4,6 +4,7 @@ The name of the module is not report because report.py writes the benchmarks' ow
 """
 
 import contextlib
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,14 +16,15 @@ import psutil
 
 from experiments.benchmarks.inference import random_segmenter, write_photographs
 from experiments.benchmarks.measurement import Measurement, summary, timed
-from spotrust_jax.batch.folder import analyse_photographs
+from spotrust_jax.batch.folder import analyse_photographs, finish
 from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
-from spotrust_jax.report.page import described, write_report
-from spotrust_jax.report.publish import publish
-from spotrust_jax.report.survey import Survey
+from spotrust_jax.outputs.region_writer import RegionWriter
+from spotrust_jax.outputs.writers import Run, described
+from spotrust_jax.report.page import write_report
+from spotrust_jax.report.writer import ReportWriter
 
 # Network, long side, photographs in a round, and rounds.
 _PRESET, _SCALE, _COUNT, _ROUNDS = "w48", 512, 8, 5
@@ -40,7 +42,7 @@ def report_cost() -> list[Measurement]:
         write_photographs(Path(scratch) / "in", _COUNT, 640)
         listed = list_photographs(f"{scratch}/in")
         plain = Job(Path(scratch) / "plain", Analysis(_SCALE), 0.5)
-        asked = Job(Path(scratch) / "report", Analysis(_SCALE, decomposed=True), 0.5, survey=Survey())
+        asked = _with_report(Job(Path(scratch) / "report", Analysis(_SCALE, decomposed=True), 0.5))
         model = described(segmenter.config, Path("model"), asked.analysis, asked.threshold)
 
         def without() -> None:
@@ -48,7 +50,7 @@ def report_cost() -> list[Measurement]:
 
         def with_report() -> None:
             finished = sorted(analyse_photographs([segmenter], listed, asked, overwrite=True))
-            publish(asked.output, [item.row for item in finished], model)
+            finish(asked, Run(asked.output, [item.row for item in finished], model))
 
         without(), with_report()  # programs compiled
         rounds = np.array([(*timed(without), *timed(with_report)) for _ in range(_ROUNDS)])
@@ -78,11 +80,15 @@ def _large_report(folder: Path) -> Path:
     segmenter = random_segmenter("w18_small_v1", 64, 4)
     (folder / "in").mkdir()
     write_photographs(folder / "in", _DISTINCT, 640)
-    job = Job(folder / "out", Analysis(64, 2, decomposed=True), 0.5, survey=Survey())
+    job = _with_report(Job(folder / "out", Analysis(64, 2, decomposed=True), 0.5))
     finished = sorted(analyse_photographs([segmenter], list_photographs(str(folder / "in")), job))
     rows = [finished[number % _DISTINCT].row for number in range(_SURVEYED)]
     model = described(segmenter.config, Path("survey"), job.analysis, job.threshold)
-    return write_report(job.output, rows, model, inline=False)
+    return write_report(Run(job.output, rows, model), inline=False)
+
+
+def _with_report(job: Job) -> Job:
+    return dataclasses.replace(job, area_draws=0, writers=(RegionWriter(), ReportWriter()))
 
 
 def _seen(page: Path) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from spotrust_jax.batch.buckets import Store, open_store
 from spotrust_jax.batch.folder import analyse_photographs
-from spotrust_jax.batch.photograph_job import Job, failed, possible_files, require_apart, require_ours
+from spotrust_jax.batch.photograph_job import Job, failed, require_apart, require_ours
 from spotrust_jax.batch.records import FileState, Records
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
@@ -60,6 +60,10 @@ class Fleet:
     platform: str = ""
     cache: str = ""
 
+    def job(self, output: Path) -> Job:
+        """What is done to each photograph, into a folder of this machine or on a shared disk."""
+        return Job(output, self.analysis, self.threshold, max_map_pixels=self.max_map_pixels)
+
 
 class Predictor:
     """An actor on one device, which keeps the model between batches of photographs."""
@@ -84,7 +88,7 @@ class Predictor:
     def _analyse(self, photographs: list[Photograph], scratch: Path) -> Iterator[Row]:
         fleet = self._fleet
         output = self._output.local or scratch / "out"
-        job = Job(output, fleet.analysis, fleet.threshold, max_map_pixels=fleet.max_map_pixels)
+        job = fleet.job(output)
         there = _StoreRecords(Path(self._output.root), job.records(self._segmenter).settings, self._input, self._output)
         left = []
         for photograph in photographs:
@@ -106,9 +110,10 @@ class Predictor:
 
     def _claim(self, photographs: list[Photograph], job: Job, folder: Path) -> None:
         """Sends records of what is to be written before it is sent."""
-        records = dataclasses.replace(job, output=folder).records(self._segmenter)
+        claimed = dataclasses.replace(job, output=folder)
+        records = claimed.records(self._segmenter)
         for photograph in photographs:
-            records.claim(photograph, possible_files(folder, photograph))
+            records.claim(photograph, claimed.files(photograph))
         self._output.send(folder)
 
     def _fetched(self, photograph: Photograph, scratch: Path) -> Photograph:
@@ -167,7 +172,7 @@ def photographs_of(fleet: Fleet) -> list[tuple[str, str]]:
     if source.filesystem == target.filesystem:
         require_apart(photographs, Path(target.root))
     if target.local is not None:
-        require_ours(photographs, target.local)
+        require_ours(photographs, fleet.job(target.local))
     return found
 
 

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.batch.photograph_job import Job, Loaded, failed, predict, read, write
@@ -15,7 +16,8 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.images import count_pixels
 from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.outputs.map_files import Result
-from spotrust_jax.outputs.summary import Row
+from spotrust_jax.outputs.summary import Row, write_summary
+from spotrust_jax.outputs.writers import Run
 
 # Pixels of the photographs that are in memory at a time, for each device and once more.
 _PIXELS_IN_FLIGHT = 50_000_000
@@ -76,6 +78,12 @@ def analyse_photographs(
 def analyse_photograph(segmenter: Segmenter, photograph: Photograph, job: Job) -> Row:
     """Writes the maps of one photograph and returns its line of the summary."""
     return next(analyse_photographs([segmenter], [photograph], job, overwrite=True)).row
+
+
+def finish(job: Job, run: Run) -> list[Path]:
+    """Writes the summary of a run and what the job's writers write at its end; returns the pages that people open."""
+    write_summary(run.output, run.rows, f"summary{run.suffix}")
+    return [page for page in [writer.finish(run) for writer in job.writers] if page is not None]
 
 
 class _Stages:

@@ -18,7 +18,14 @@ from spotrust_jax.batch.records import Records
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
-from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
+from spotrust_jax.inference.area_interval import (
+    AreaInterval,
+    area_interval,
+    coherent,
+    has_coherent_passes,
+    has_draws,
+    why_no_draws,
+)
 from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.tiling import Allocate, in_memory
@@ -27,11 +34,12 @@ from spotrust_jax.io.images import count_pixels, mask_limit, read_image, read_ma
 from spotrust_jax.io.streamed_files import on_disk
 from spotrust_jax.io.written_files import without_written
 from spotrust_jax.models.mismatch import MismatchError
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS, Result, beside, map_endings, write_maps
 from spotrust_jax.outputs.picture_options import NO_EXTRAS, Extras, extra_endings, write_extras
 from spotrust_jax.outputs.summary import Row, describe
-from spotrust_jax.report.survey import Survey, survey_files, write_survey
+from spotrust_jax.outputs.writers import Writer
 
 LARGE = 32_000_000
 """Pixels from which a photograph and its maps lie on disk while they are worked on."""
@@ -50,9 +58,11 @@ class Job:
         threshold: probability from which a pixel counts as corrosion.
         truths: masks, where there are any.
         max_map_pixels: photographs of more pixels get their maps as TIFF.
-        survey: what is asked for a report, where there is to be one; the analysis must then be decomposed.
         style: how pictures look.
         extras: pictures beyond those that are always written.
+        area_draws: draws for the area's credible interval beyond the passes of the maps; 0 takes those passes where
+            they say something about an area, None asks for no interval.
+        writers: of what is written besides maps and pictures, in this order.
     """
 
     output: Path
@@ -60,18 +70,26 @@ class Job:
     threshold: float
     truths: Truths | None = None
     max_map_pixels: int = MAX_MAP_PIXELS
-    survey: Survey | None = None
     style: rendering.Style = rendering.PAPER_STYLE
     extras: Extras = NO_EXTRAS
+    area_draws: int | None = None
+    writers: tuple[Writer, ...] = ()
 
     def records(self, segmenter: Segmenter) -> Records:
         """Where it is noted what is done."""
         settings = [segmenter.fingerprint, dataclasses.asdict(self.analysis), self.threshold, self.max_map_pixels]
         # What is as it always was leaves the records of earlier versions valid.
-        if self.survey is not None:
-            settings.append(dataclasses.asdict(self.survey))
+        if self.area_draws is not None:
+            settings.append(self.area_draws)
+        settings += [[type(writer).__name__, dict(writer.settings)] for writer in self.writers]
         settings += [list(chosen) for chosen in (self.style, self.extras) if chosen != type(chosen)()]
         return Records(self.output, json.dumps(settings))
+
+    def files(self, photograph: Photograph) -> list[Path]:
+        """All files that may be written of a photograph."""
+        stem = str(photograph.stem)
+        maps_and_pictures = [beside(self.output / stem, ending) for ending in _endings()]
+        return [*maps_and_pictures, *(file for one in self.writers for file in one.photograph_files(self.output, stem))]
 
     def truth_path(self, photograph: Photograph) -> Path | None:
         """The photograph's mask, where masks are given and it has one."""
@@ -113,7 +131,7 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
     large = height * width > LARGE
     allocate = functools.partial(on_disk, job.output) if large else in_memory
     try:
-        counted = job.threshold if job.survey is not None and has_coherent_passes(segmenter.config) else None
+        counted = job.threshold if job.area_draws is not None and has_coherent_passes(segmenter.config) else None
         prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted)
         areas = _drawn_areas(segmenter, loaded, job, allocate, between_tiles)
     except MismatchError:
@@ -135,23 +153,19 @@ def write(
     loaded: Loaded, result: Result, photograph: Photograph, job: Job, records: Records, config: CheckpointConfig
 ) -> Row:
     """Writes the maps, notes that they are there, and returns the photograph's line of the summary."""
-    with records.writing(photograph, possible_files(job.output, photograph)):
+    with records.writing(photograph, job.files(photograph)):
         stem = job.output / photograph.stem
         measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
         files += write_extras(stem, result, job.extras, job.style, config.log_variance_bound)
         row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
-        if job.survey is not None:
-            row, more = write_survey(job.survey, config, job.output, photograph, row, result)
-            files += more
+        if job.area_draws is not None:
+            row = _with_interval(row, config, result.interval)
+        for writer in job.writers:
+            row = writer.write(job.output, photograph, row, result)
+            files += writer.photograph_files(job.output, str(photograph.stem))
         if row.status == "ok":
             records.save(photograph, job.truth_path(photograph), row, files)
     return row
-
-
-def possible_files(output: Path, photograph: Photograph) -> list[Path]:
-    """All files that any run may write of a photograph."""
-    maps_and_pictures = [beside(output / photograph.stem, ending) for ending in _endings()]
-    return [*maps_and_pictures, *survey_files(output, str(photograph.stem))]
 
 
 def require_apart(photographs: Sequence[Photograph], output: Path) -> None:
@@ -165,9 +179,9 @@ def require_apart(photographs: Sequence[Photograph], output: Path) -> None:
             raise InputError(f"photograph {lost} {where}: give another --output")
 
 
-def require_ours(photographs: Sequence[Photograph], output: Path) -> None:
+def require_ours(photographs: Sequence[Photograph], job: Job) -> None:
     """Raises an `InputError` where a file that no run wrote, or that has changed since, would be replaced."""
-    files = (file for photograph in photographs for file in possible_files(output, photograph))
+    files = (file for photograph in photographs for file in job.files(photograph))
     for lost in without_written([file for file in files if os.path.lexists(file)])[:1]:
         where = "lies where a file of this run is to be written, and no run wrote it as it is"
         raise InputError(f"{lost} {where}: move it away, or give another --output")
@@ -182,13 +196,23 @@ def failed(photograph: Photograph, error: Exception) -> Row:
     return Row(str(photograph.path), str(photograph.stem), status="failed", message=str(error))
 
 
+def _with_interval(row: Row, config: CheckpointConfig, interval: AreaInterval | None) -> Row:
+    if interval is None:
+        reason = why_no_draws(config) or "the maps' own passes average out over an area: --area_draws=200"
+        return dataclasses.replace(row, area_note=reason)
+    note = "" if variant_of(config.model).stochastic else "range of the members, which are few draws"
+    return dataclasses.replace(
+        row, area_low=interval.low, area_high=interval.high, area_draws=interval.draws, area_note=note
+    )
+
+
 def _drawn_areas(
     segmenter: Segmenter, loaded: Loaded, job: Job, allocate: Allocate, between_tiles: Callable[[], None]
 ) -> Float32[np.ndarray, "draws"] | None:
     """Areas in draws that are made for the interval alone, where they are asked for and the network has any."""
-    if job.survey is None or not job.survey.area_draws or not has_draws(segmenter.config):
+    if not job.area_draws or not has_draws(segmenter.config):
         return None
-    analysis = dataclasses.replace(job.analysis, num_samples=job.survey.area_draws, augment=False, decomposed=False)
+    analysis = dataclasses.replace(job.analysis, num_samples=job.area_draws, augment=False, decomposed=False)
     return analyse(coherent(segmenter), loaded.image, analysis, allocate, between_tiles, job.threshold).areas
 
 

@@ -76,17 +76,20 @@ class Records:
                 self._settle(self._path(photograph))
 
     def claim(self, photograph: Photograph, files: Sequence[Path]) -> None:
-        """Says which files are to be written, so that whoever comes upon one knows it for ours; nothing is done yet."""
+        """Says which files are to be written, so that whoever comes upon one knows it for ours; nothing is done yet.
+
+        What an earlier run wrote besides stays ours as it was.
+        """
         path = self._path(photograph)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"files": dict.fromkeys(map(self._name, files))}))
+        claimed = {**self._sizes(path), **dict.fromkeys(map(self._name, files))}
+        write_atomically(path, json.dumps({"files": claimed}))
 
     def save(self, photograph: Photograph, truth: Path | None, row: Row, files: list[Path]) -> None:
         """Says that a photograph is done, once its files are there; those that an earlier run left stay ours."""
         path = self._path(photograph)
-        earlier = [self.output / name for name in read_record(self.text(path))]
-        there = dict.fromkeys([*files, *filter(Path.exists, earlier)])
-        sizes = {self._name(file): self.state(file).size for file in there}
+        there = [name for name in self._sizes(path) if (self.output / name).exists()]
+        sizes = self._measured(path, there) | {self._name(file): self.state(file).size for file in files}
         record = {"inputs": self._inputs(photograph, truth), "files": sizes, "row": dataclasses.asdict(row)}
         write_atomically(path, json.dumps(record))
 
@@ -101,14 +104,26 @@ class Records:
 
     def _settle(self, path: Path) -> None:
         """Keeps of a record's files those that are there."""
-        sizes = read_record(self.text(path))
+        sizes = self._sizes(path)
         if None not in sizes.values():
             return
-        there = {name: os.stat(self.output / name).st_size for name in sizes if (self.output / name).exists()}
+        there = [name for name in sizes if (self.output / name).exists()]
         if there:
-            write_atomically(path, json.dumps({"files": there}))
+            write_atomically(path, json.dumps({"files": self._measured(path, there)}))
         else:
             path.unlink()
+
+    def _sizes(self, path: Path) -> dict[str, int | None]:
+        """Of a record; empty where there is none."""
+        try:
+            return dict(read_record(self.text(path)))
+        except OSError:
+            return {}
+
+    def _measured(self, path: Path, names: Sequence[str]) -> dict[str, int]:
+        """Sizes of files that a record names: as it says, else as they are."""
+        said = self._sizes(path)
+        return {name: self.state(self.output / name).size if said[name] is None else said[name] for name in names}
 
     def _name(self, file: Path) -> str:
         return file.relative_to(self.output).as_posix()

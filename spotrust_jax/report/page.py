@@ -1,9 +1,8 @@
 """The page itself: a template, its script and style, and the data of all photographs put together.
 
-What the data are is survey.py's business.
+writer.py has what is kept of each photograph.
 """
 
-import dataclasses
 import datetime
 import os
 import shutil
@@ -14,18 +13,15 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.io.atomic_files import atomic_file, atomic_folder
 from spotrust_jax.io.written_files import record_folder
-from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.outputs.rendering import scale_colours
 from spotrust_jax.outputs.summary import Row
+from spotrust_jax.outputs.writers import Run
 from spotrust_jax.report.levels import slider_steps
+from spotrust_jax.report.parts import detail_json, detail_part, script_json, thumbnail_part
 from spotrust_jax.report.preview import data_url
-from spotrust_jax.report.scripts import detail_json, script_json
-from spotrust_jax.report.survey import detail_part, thumbnail_part
 
 INLINE_LIMIT = 60
 """Photographs up to which a report is one file unless told otherwise."""
@@ -34,70 +30,42 @@ _ASSETS = Path(__file__).parent / "assets"
 _TEMPLATE = "report.html"
 
 
-@dataclasses.dataclass(frozen=True)
-class Model:
-    """What the page says about how the maps were made.
-
-    Attributes:
-        name: of the model, for people.
-        kind: such as "variational, w48".
-        num_samples: passes.
-        scale: long side of the analysis in pixels, or None for each photograph's own.
-        threshold: probability from which a pixel counts as corrosion.
-    """
-
-    name: str
-    kind: str
-    num_samples: int
-    scale: int | None
-    threshold: float
+def page_files(output: Path, suffix: str) -> tuple[Path, Path]:
+    """The page, and the folder of what lies beside it."""
+    return output / f"report{suffix}.html", output / f"report{suffix}_files"
 
 
-def described(config: CheckpointConfig, checkpoint: Path, analysis: Analysis, threshold: float) -> Model:
-    """A checkpoint and its analysis as the page names them."""
-    members = f"ensemble of {config.members}, " if config.members > 1 else ""
-    passes = analysis.num_samples if variant_of(config.model).stochastic else 1
-    # RUN/best says less than RUN.
-    folder = checkpoint.parent if checkpoint.suffix == ".safetensors" else checkpoint
-    name = config.card.name or (folder.resolve().parent.name if folder.name == "best" else folder.resolve().name)
-    return Model(name, f"{members}{config.model.variant}, {config.model.preset}", passes, analysis.scale, threshold)
-
-
-def write_report(output: Path, rows: Sequence[Row], model: Model, *, inline: bool, name: str = "report") -> Path:
-    """Writes NAME.html of the photographs of a run and returns its path.
+def write_report(run: Run, *, inline: bool) -> Path:
+    """Writes the page of a run and returns its path.
 
     Args:
-        output: folder of the maps, with the parts that `write_survey` left there.
-        rows: of all photographs, also those that failed.
-        model: what they were analysed by.
-        inline: whether everything is in the one file; else pictures and maps are in the folder NAME_files beside it.
-        name: of the page.
+        run: in whose folder lies what `ReportWriter` kept of each photograph.
+        inline: whether everything is in the one file; else pictures and maps are in the folder beside it.
 
     Raises:
         InputError: where something else has the folder's name, or the template asks for what there is not.
     """
-    files = output / f"{name}_files"
+    path, files = page_files(run.output, run.suffix)
     if files.exists() and not files.is_dir():
         raise InputError(f"{files} is no folder, and the report needs one of this name: move it away")
-    shown = [row for row in rows if row.height is not None]
+    shown = run.analysed
     content = {
-        "model": model,
+        "model": run.model,
         "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "rows": rows,
-        "failed": [row for row in rows if row.status != "ok"],
+        "rows": run.rows,
+        "failed": [row for row in run.rows if row.status != "ok"],
         "shown": shown,
         "total": _totals(shown),
-        "data": Markup(script_json(_overview(output, shown, model, None if inline else files.name))),
-        "details": _details(output, shown) if inline else (),
+        "data": Markup(script_json(_overview(run, None if inline else files.name))),
+        "details": _details(run) if inline else (),
         "style": Markup((_ASSETS / "report.css").read_text(encoding="utf-8")),
         "script": Markup((_ASSETS / "report.js").read_text(encoding="utf-8")),
     }
     # What an earlier report had is gone first, so that no page shows another run's pictures.
-    path = output / f"{name}.html"
     path.unlink(missing_ok=True)
     shutil.rmtree(files, ignore_errors=True)
     if not inline:
-        _write_files(output, files, shown)
+        _write_files(run, files)
     _render(path, content)
     return path
 
@@ -114,16 +82,16 @@ def _render(path: Path, content: dict) -> None:
         raise InputError(f"template {_ASSETS / _TEMPLATE} asks for a field that there is not: {error}") from error
 
 
-def _overview(output: Path, rows: Sequence[Row], model: Model, files: str | None) -> dict:
+def _overview(run: Run, files: str | None) -> dict:
     """What the page has from the start, of all photographs."""
-    steps = slider_steps(model.threshold)
+    steps = slider_steps(run.model.threshold)
     return {
         "files": files,
-        "threshold": int(np.searchsorted(steps.probability, np.float32(model.threshold))),
+        "threshold": int(np.searchsorted(steps.probability, np.float32(run.model.threshold))),
         "probability_steps": _short(steps.probability),
         "epistemic_steps": _short(steps.epistemic),
         "viridis": scale_colours("viridis").ravel().tolist(),
-        "photographs": [_card(output, number, row, files) for number, row in enumerate(rows)],
+        "photographs": [_card(run.output, number, row, files) for number, row in enumerate(run.analysed)],
     }
 
 
@@ -140,19 +108,19 @@ def _display_name(row: Row) -> str:
     return Path(row.photograph).name
 
 
-def _details(output: Path, rows: Sequence[Row]) -> Iterator[Markup]:
+def _details(run: Run) -> Iterator[Markup]:
     """One after the other, so that not all are in memory."""
-    return (Markup(detail_json(detail_part(output, row.outputs))) for row in rows)
+    return (Markup(detail_json(detail_part(run.output, row.outputs))) for row in run.analysed)
 
 
-def _write_files(output: Path, files: Path, rows: Sequence[Row]) -> None:
+def _write_files(run: Run, files: Path) -> None:
     """Parts under numbers instead of names, so that no name needs to survive being an address."""
     with atomic_folder(files) as partial:
-        for number, row in enumerate(rows):
-            _same_file(detail_part(output, row.outputs), partial / f"{number:06}.js")
-            _same_file(thumbnail_part(output, row.outputs), partial / f"{number:06}.jpg")
+        for number, row in enumerate(run.analysed):
+            _same_file(detail_part(run.output, row.outputs), partial / f"{number:06}.js")
+            _same_file(thumbnail_part(run.output, row.outputs), partial / f"{number:06}.jpg")
         # Who looks for photographs below the output is not to take these for some.
-        record_folder(output, files, partial)
+        record_folder(run.output, files, partial)
 
 
 def _same_file(source: Path, target: Path) -> None:

@@ -29,10 +29,8 @@ from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.labels import read_run, write_label
 from spotrust_jax.outputs.region_tables import Region, write_csv
 from spotrust_jax.outputs.summary import Row, write_summary
-from spotrust_jax.report.publish import publish
-from spotrust_jax.report.survey import Survey
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
-from tests.report.surveys import MODEL
+from tests.report.surveys import MODEL, REPORTED, publish
 from tests.trained_like import trained_like
 
 ENDINGS = ("mask.png", "overlay.png", "epistemic.png", "aleatoric.png", "maps.npz")
@@ -231,8 +229,8 @@ def test_names_that_are_no_utf8_lose_nothing(tmp_path, job):
     Image.new("RGB", (64, 64), "red").save(tmp_path / "in" / "b.png")
     os.rename(place + b"/b.png", place + b"/\xe4 \xff.png")
     Image.new("RGB", (64, 64), "red").save(tmp_path / "in" / "b.png")
-    survey = dataclasses.replace(job, analysis=dataclasses.replace(job.analysis, decomposed=True), survey=Survey())
-    rows, calls = run(list_photographs(str(tmp_path / "in")), survey)
+    reported = dataclasses.replace(job, analysis=dataclasses.replace(job.analysis, decomposed=True), **REPORTED)
+    rows, calls = run(list_photographs(str(tmp_path / "in")), reported)
     assert [row.status for row in rows] == ["ok", "ok"] and calls == 2
     write_summary(job.output, rows)
     publish(job.output, rows, MODEL)
@@ -243,7 +241,7 @@ def test_names_that_are_no_utf8_lose_nothing(tmp_path, job):
     assert sorted(os.listdir(os.fsencode(tmp_path / "labels"))) == [b"\xe4 \xff.json", b"\xe4 \xff.png"]
     for name in ("summary.csv", "regions.csv"):
         assert "\\udce4 \\udcff" in (job.output / name).read_text(encoding="utf-8")
-    assert run(list_photographs(str(tmp_path / "in")), survey)[1] == 0
+    assert run(list_photographs(str(tmp_path / "in")), reported)[1] == 0
 
 
 @pytest.mark.parametrize("devices", [1, 3])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from spotrust_jax.batch.folder import analyse_photographs
 from spotrust_jax.batch.ground_truth import Truths
-from spotrust_jax.batch.photograph_job import Job, possible_files, require_apart, require_ours
+from spotrust_jax.batch.photograph_job import Job, require_apart, require_ours
 from spotrust_jax.batch.records import only_run
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
@@ -20,10 +20,8 @@ from spotrust_jax.inference.preprocessing import list_photographs
 from spotrust_jax.io.written_files import read_record
 from spotrust_jax.outputs.map_files import write_maps
 from spotrust_jax.outputs.picture_options import Extras
-from spotrust_jax.report.publish import publish
-from spotrust_jax.report.survey import Survey
 from tests.inference.known_segmenter import KnownSegmenter
-from tests.report.surveys import MODEL
+from tests.report.surveys import MODEL, REPORTED, publish
 
 NAMES = ("a.png", "bridge/0001.jpg", "tank/0001.jpg")
 
@@ -41,7 +39,7 @@ def folder(tmp_path):
 def full_job(output):
     """One that leaves every kind of file."""
     asked = Analysis(None, 2, decomposed=True, augment=True)
-    return Job(output, asked, 0.5, survey=Survey(), extras=Extras(True, True, True))
+    return Job(output, asked, 0.5, **REPORTED, extras=Extras(True, True, True))
 
 
 def run(pattern, job):
@@ -79,7 +77,7 @@ def test_records_name_every_file_before_it_is_written(folder, tmp_path):
     output = tmp_path / "out"
     run(folder, full_job(output))
     written = {path for path in output.rglob("*") if path.is_file() and ".records" not in path.parts}
-    claimed = itertools.chain(*(possible_files(output, one) for one in list_photographs(str(folder))))
+    claimed = itertools.chain(*(full_job(output).files(one) for one in list_photographs(str(folder))))
     assert written <= set(claimed)
 
 
@@ -97,7 +95,8 @@ def test_files_of_a_run_that_broke_off_are_none(folder, monkeypatch, error):
 
 def test_files_of_a_run_that_was_killed_are_none(folder):
     photograph = list_photographs(str(folder))[1]
-    full_job(folder).records(KnownSegmenter()).claim(photograph, possible_files(folder, photograph))
+    job = full_job(folder)
+    job.records(KnownSegmenter()).claim(photograph, job.files(photograph))
     shutil.copy(folder / "a.png", folder / "bridge" / "0001_overlay.png")
     assert names(folder, folder) == NAMES
 
@@ -123,25 +122,25 @@ def test_no_file_of_the_user_is_lost_under_a_map(folder):
         (folder / ".records" / "other.json").write_text(record)
         photographs = list_photographs(str(folder / "bridge" / "0001.jpg"))
         with pytest.raises(InputError, match=r"bridge/0001_mask\.png lies where a file of this run is to be written, "):
-            require_ours([one._replace(stem=PurePosixPath("bridge/0001")) for one in photographs], folder)
-    require_ours(photographs, folder / "maps")
+            require_ours([one._replace(stem=PurePosixPath("bridge/0001")) for one in photographs], full_job(folder))
+    require_ours(photographs, full_job(folder / "maps"))
     mask.unlink()
     mask.symlink_to("nowhere")
     with pytest.raises(InputError, match=r"0001_mask\.png lies where"):
-        require_ours(photographs, folder / "bridge")
+        require_ours(photographs, full_job(folder / "bridge"))
 
 
 def test_maps_of_earlier_runs_are_ours(folder):
     photographs = list_photographs(str(folder))
-    plain = dataclasses.replace(full_job(folder), extras=Extras(), survey=None)
+    plain = dataclasses.replace(full_job(folder), extras=Extras(), area_draws=None, writers=())
     # What only the first run writes stays ours after the second.
     for job in (full_job(folder), plain, full_job(folder)):
-        require_ours(photographs, folder)
+        require_ours(photographs, full_job(folder))
         assert [row.status for row in run(folder, job)] == ["ok"] * 3
         assert names(folder, folder) == NAMES
     (folder / "a_mask.png").write_bytes(b"corrected by hand")
     with pytest.raises(InputError, match=r"a_mask\.png lies where"):
-        require_ours(photographs, folder)
+        require_ours(photographs, full_job(folder))
 
 
 DAMAGED = (

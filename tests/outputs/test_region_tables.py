@@ -14,13 +14,11 @@ from pycocotools.coco import COCO
 from scipy import ndimage
 
 from spotrust_jax.errors import InputError
-from spotrust_jax.outputs import scale_marker
+from spotrust_jax.outputs import region_writer, scale_marker
 from spotrust_jax.outputs.geography import Georeference, read_place
+from spotrust_jax.outputs.region_writer import RegionWriter
 from spotrust_jax.outputs.summary import Row, noted
-from spotrust_jax.report import survey
-from spotrust_jax.report.publish import publish
-from spotrust_jax.report.survey import Survey
-from tests.report.surveys import MODEL, job_of, surveyed, write_photographs
+from tests.report.surveys import MODEL, job_of, publish, surveyed, write_photographs
 
 
 def area_of(ring):
@@ -98,14 +96,14 @@ def test_coco_loads_and_has_the_masks(published, capsys):
 def test_scale_and_smallest_region(tmp_path):
     write_photographs(tmp_path / "in", ["a.png"])
     every = surveyed(tmp_path / "in", job_of(tmp_path / "all"))[0]
-    asked = Survey(millimetres_per_pixel=2.0, smallest_square_millimetres=401.0)
-    (row,) = surveyed(tmp_path / "in", job_of(tmp_path / "out", survey=asked))
+    asked = RegionWriter(millimetres_per_pixel=2.0, smallest_square_millimetres=401.0)
+    (row,) = surveyed(tmp_path / "in", job_of(tmp_path / "out", writers=(asked,)))
     mask = masks_of(tmp_path / "in", [row])[row.outputs]
     labels, _ = ndimage.label(mask)
     sizes = np.bincount(labels.ravel())[1:]
     assert row.regions == (sizes >= 101).sum() < every.regions
     assert row.corroded_square_millimetres == 4 * mask.sum() and every.corroded_square_millimetres is None
-    lines, _ = survey.read_regions(tmp_path / "out", "a")
+    lines, _ = region_writer.read_regions(tmp_path / "out", "a")
     assert [line.square_millimetres for line in lines] == sorted((4.0 * sizes[sizes >= 101]).tolist(), reverse=True)
 
 
@@ -116,7 +114,7 @@ def test_marker_shows_the_scale(tmp_path):
     image[50:170, 60:180] = cv2.aruco.generateImageMarker(dictionary, 7, 120)[..., None]
     assert scale_marker.millimetres_per_pixel(image, 60.0) == pytest.approx(0.5, rel=0.001)
     assert scale_marker.millimetres_per_pixel(np.zeros((50, 50, 3), np.uint8), 60.0) is None
-    assert Survey(marker_millimetres=60.0, millimetres_per_pixel=3.0).scale(np.zeros((50, 50, 3), np.uint8)) == (
+    assert RegionWriter(marker_millimetres=60.0, millimetres_per_pixel=3.0).scale(np.zeros((50, 50, 3), np.uint8)) == (
         3.0,
         "",
     )
@@ -151,7 +149,7 @@ def test_areas_by_a_marker_are_right_to_one_percent(side, blur, noise):
 
 def test_small_marker_warns():
     pytest.importorskip("cv2", reason="needs OpenCV: pip install 'spotrust-jax[aruco]'")
-    asked = Survey(marker_millimetres=24.0)
+    asked = RegionWriter(marker_millimetres=24.0)
     seen = asked.scale(rendered_marker(24, 10, 0.5, 2, np.random.default_rng(0)))
     assert seen.millimetres == pytest.approx(1, abs=0.02)
     assert seen.note.startswith("the marker is 24 pixels wide, below 40 areas may be off")
@@ -307,7 +305,7 @@ def test_position_of_the_camera(tmp_path):
 def test_large_photographs_leave_their_labels_on_disk(tmp_path, monkeypatch):
     write_photographs(tmp_path / "in", ["a.png"])
     one = surveyed(tmp_path / "in", job_of(tmp_path / "out"))
-    monkeypatch.setattr(survey, "_LARGE", 100)
+    monkeypatch.setattr(region_writer, "_LARGE", 100)
     other = surveyed(tmp_path / "in", job_of(tmp_path / "disk"))
     assert [dataclasses.asdict(row) for row in one] == [dataclasses.asdict(row) for row in other]
     for name in ("a_regions.geojson", ".report/a.js", ".report/a.regions.json"):

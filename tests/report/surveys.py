@@ -6,21 +6,29 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from spotrust_jax.batch.folder import analyse_photographs
+from spotrust_jax.batch.folder import analyse_photographs, finish
 from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
-from spotrust_jax.report.page import Model
-from spotrust_jax.report.publish import publish
-from spotrust_jax.report.survey import Survey
+from spotrust_jax.outputs.region_writer import RegionWriter
+from spotrust_jax.outputs.writers import Model, Run
+from spotrust_jax.report.writer import ReportWriter
 from tests.inference.known_segmenter import KnownSegmenter
 
+REPORTED = {"area_draws": 0, "writers": (RegionWriter(), ReportWriter())}
 MODEL = Model("known", "deterministic, w18_small_v1", 24, 64, 0.5)
 
 
 def job_of(folder: Path, **changes) -> Job:
-    job = Job(folder, Analysis(None, 2, decomposed=True), 0.5, survey=Survey())
+    job = Job(folder, Analysis(None, 2, decomposed=True), 0.5, **REPORTED)
     return dataclasses.replace(job, **changes)
+
+
+def publish(folder: Path, rows, model=MODEL, *, inline: bool | None = None) -> Path:
+    """What a job leaves at its end; the report's path."""
+    job = job_of(folder, writers=(RegionWriter(), ReportWriter(inline)))
+    (page,) = finish(job, Run(folder, rows, model))
+    return page
 
 
 def surveyed(source: Path, job: Job, segmenter=None):

@@ -8,10 +8,9 @@ from PIL import Image
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.report import page as page_module
-from spotrust_jax.report.publish import publish
-from spotrust_jax.report.scripts import script_json
+from spotrust_jax.report.parts import script_json
 from tests.report.browser import opened, wait_until
-from tests.report.surveys import MODEL, job_of, reported, surveyed, write_photographs
+from tests.report.surveys import MODEL, job_of, publish, reported, surveyed, write_photographs
 
 NAMES = [
     "</script><img src=x onerror=alert(1)>.png".replace("/", "∕"),

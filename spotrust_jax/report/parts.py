@@ -7,9 +7,8 @@ from typing import Any
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import write_atomically
-
-FOLDER = ".report"
-"""Hidden folder of the parts of a report, in the output folder."""
+from spotrust_jax.outputs.map_files import beside
+from spotrust_jax.outputs.region_writer import PARTS
 
 # Ends of scripts, comments in them, and line ends that JSON knows and older JavaScript does not.
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -25,6 +24,16 @@ def script_json(value: Any) -> str:
     for letter, escape in _ESCAPES.items():
         text = text.replace(letter, escape)
     return text
+
+
+def detail_part(output: Path, stem: str) -> Path:
+    """Where what the page shows of a photograph is kept, by the stem of its maps."""
+    return beside(output / PARTS / stem, ".js")
+
+
+def thumbnail_part(output: Path, stem: str) -> Path:
+    """Where its small picture is kept."""
+    return beside(output / PARTS / stem, ".jpg")
 
 
 def write_detail(path: Path, detail: dict[str, Any]) -> None:
