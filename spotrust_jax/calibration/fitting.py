@@ -10,9 +10,9 @@ from jaxtyping import Float, Float64
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY, PlattScaling
 from spotrust_jax.errors import InputError
-from spotrust_jax.metrics.histogram import Histogram
 
 # Slopes that a fit may have. None below: probabilities would no longer grow with the network's.
 _SLOPES = (0.05, 20.0)

@@ -4,7 +4,9 @@ import dataclasses
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import is_finite, shown
-from spotrust_jax.metrics.reliability import SMALLEST_PROBABILITY
+
+SMALLEST_PROBABILITY = 2.0**-24
+"""Probabilities are kept this far from 0 and 1, as float32 does: wrong ones would else cost infinitely much."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,13 +17,13 @@ from spotrust_jax.calibration.fitting import (
     miss_rates,
     of_groups,
 )
+from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY, PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.metrics.histogram import Histogram
 from spotrust_jax.metrics.pixel_scores import COARSER_BITS
 from spotrust_jax.metrics.reliability import (
     ProperScores,

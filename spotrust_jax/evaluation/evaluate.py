@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from tqdm import tqdm
 
+from spotrust_jax.calibration.histogram import Histogram, score_histogram
 from spotrust_jax.data.example import Dataset, Example
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.metrics.histogram import Histogram, score_histogram
 from spotrust_jax.metrics.masks import Confusion
 from spotrust_jax.metrics.pixel_scores import COARSER_BITS, PATCH, PixelScores, pixel_scores, uncertainty_maps
 

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float64
 
+from spotrust_jax.calibration.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.evaluation.evaluate import Evaluation, Means, OutOfDistribution
 from spotrust_jax.metrics.detection import DETECTION
-from spotrust_jax.metrics.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.metrics.metric import Values
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 from spotrust_jax.metrics.ranking import Detection, detection

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Num, Shaped
 
+from spotrust_jax.calibration.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.inference.maps import Given
 from spotrust_jax.inference.prediction import MAPS, Prediction
-from spotrust_jax.metrics.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.metrics.masks import confusion, count_array
 from spotrust_jax.metrics.reliability import (
     ProperScores,

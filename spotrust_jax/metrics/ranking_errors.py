@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spotrust_jax.metrics.histogram import Histogram
+from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.metrics.metric import Group, Metric, PerSet
 from spotrust_jax.metrics.pixel_scores import PixelScores
 from spotrust_jax.metrics.ranking import RiskCoverage, risk_coverage, sparsification_error

@@ -8,10 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Num
 
-from spotrust_jax.metrics.histogram import ZERO, Histogram, gathered, histogram, score_bins
-
-SMALLEST_PROBABILITY = 2.0**-24
-"""Probabilities are kept this far from 0 and 1, as float32 does: wrong ones would else cost infinitely much."""
+from spotrust_jax.calibration.histogram import ZERO, Histogram, gathered, histogram, score_bins
+from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY
 
 WIDTHS = 15
 """Bins of one width over [0, 1], which no fine bin crosses the edges of (Guo et al. 2017)."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spotrust_jax.metrics.histogram import Histogram, stacked
+from spotrust_jax.calibration.histogram import Histogram, stacked
 from spotrust_jax.metrics.metric import PerSet
 from spotrust_jax.metrics.ranking import detection
 

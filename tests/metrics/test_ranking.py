@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from spotrust_jax.metrics.histogram import score_bins, score_histogram, stacked
+from spotrust_jax.calibration.histogram import score_bins, score_histogram, stacked
 from spotrust_jax.metrics.ranking import area_under_risk, detection, risk_coverage, risk_curve, sparsification_error
 
 PIXELS = 4000

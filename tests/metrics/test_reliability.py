@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from spotrust_jax.metrics.histogram import stacked
+from spotrust_jax.calibration.histogram import stacked
 from spotrust_jax.metrics.reliability import (
     ProperScores,
     above,

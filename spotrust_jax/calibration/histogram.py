@@ -1,6 +1,6 @@
 """Pixels counted by a score, so finely that curves over all thresholds can be drawn from the counts.
 
-Curves and areas are in ranking.py, reliability in reliability.py. A histogram adds up over images in any order.
+Curves and areas are in metrics/ranking.py and metrics/reliability.py. A histogram adds up over images in any order.
 """
 
 import dataclasses
