@@ -101,8 +101,8 @@ class Predictor:
         if self._output.local is None:
             self._claim(left, job, scratch / "claims")
         try:
-            for item in analyse_photographs([self._segmenter], here, job, overwrite=True):
-                yield _named(item.row, here[item.index], left[item.index])
+            done = list(analyse_photographs([self._segmenter], here, job, overwrite=True))
+            yield from (_named(item.row, here[item.index], left[item.index]) for item in done)
         except MismatchError as error:  # as a row, since Ray would add its own pages to an error
             yield from (failed(photograph, error) for photograph in left)
         if self._output.local is None:
