@@ -112,7 +112,21 @@ class Accuracy(Metric):
         return _ratio(right, right + counts.wrong, right + counts.wrong == 0)
 
 
-MASKS = Group("Masks", (IouCorrosion, Miou, F1, Precision, Recall, Accuracy))
+class MatthewsCorrelation(Metric):
+    """Correlation of truth and prediction over pixels (Matthews 1975); 0 for a constant mask."""
+
+    name, label, range = "mcc", "MCC", (-1.0, 1.0)
+
+    @staticmethod
+    def compute(counts: Counts) -> PerSet:
+        tp, fp, fn, tn = (np.asarray(count, np.float64) for count in counts)
+        covariance = tp * tn - fp * fn
+        scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+        # Without a class there is no correlation; a mask without an error counts as a perfect one all the same.
+        return np.where(counts.wrong == 0, 1.0, covariance / np.where(scale > 0, scale, 1.0))
+
+
+MASKS = Group("Masks", (IouCorrosion, Miou, F1, Precision, Recall, Accuracy, MatthewsCorrelation))
 
 Scores = collections.namedtuple("Scores", MASKS.names)
 """The metrics of masks by name; arrays where several sets of images were scored at once."""

@@ -66,7 +66,7 @@ def test_interval_covers_the_true_value_about_as_often_as_it_says():
 @pytest.mark.parametrize("statistic", [pooled_scores, mean_scores])
 def test_single_image_has_its_own_score_at_both_ends(statistic):
     lower, upper = bootstrap_interval([Confusion(30, 10, 20, 40)], statistic, resamples=50)
-    expected = Scores(0.5, (0.5 + 4 / 7) / 2, 60 / 90, 0.75, 0.6, 0.7)
+    expected = Scores(0.5, (0.5 + 4 / 7) / 2, 60 / 90, 0.75, 0.6, 0.7, 6**-0.5)
     assert lower == pytest.approx(expected)
     assert upper == pytest.approx(expected)
 

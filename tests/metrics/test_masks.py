@@ -36,6 +36,7 @@ def _reference_scores(prediction: np.ndarray, truth: np.ndarray) -> list[float]:
         reference.precision_score(y_true, y_pred, zero_division=empty),
         reference.recall_score(y_true, y_pred, zero_division=empty),
         reference.accuracy_score(y_true, y_pred),
+        1.0 if (y_true == y_pred).all() else reference.matthews_corrcoef(y_true, y_pred),
     ]
 
 
@@ -54,7 +55,7 @@ def test_confusion_by_hand():
     truth = np.array([[True, False, False], [True, True, False]])
     counted = confusion(prediction, truth)
     assert counted == Confusion(true_positive=2, false_positive=1, false_negative=1, true_negative=2)
-    assert scores(counted) == pytest.approx(Scores(2 / 4, 2 / 4, 4 / 6, 2 / 3, 2 / 3, 4 / 6))
+    assert scores(counted) == pytest.approx(Scores(2 / 4, 2 / 4, 4 / 6, 2 / 3, 2 / 3, 4 / 6, 3 / 9))
 
 
 def test_confusion_of_a_whole_is_the_sum_of_its_parts():
@@ -67,11 +68,11 @@ def test_confusion_of_a_whole_is_the_sum_of_its_parts():
 @pytest.mark.parametrize(
     ("prediction", "truth", "expected"),
     [
-        ([False, False], [False, False], Scores(1, 1, 1, 1, 1, 1)),
-        ([True, True], [True, True], Scores(1, 1, 1, 1, 1, 1)),
-        ([False, False], [True, False], Scores(0, 0.25, 0, 0, 0, 0.5)),  # nothing predicted
-        ([True, False], [False, False], Scores(0, 0.25, 0, 0, 0, 0.5)),  # nothing there
-        ([True, True], [False, False], Scores(0, 0, 0, 0, 0, 0)),
+        ([False, False], [False, False], Scores(1, 1, 1, 1, 1, 1, 1)),
+        ([True, True], [True, True], Scores(1, 1, 1, 1, 1, 1, 1)),
+        ([False, False], [True, False], Scores(0, 0.25, 0, 0, 0, 0.5, 0)),  # nothing predicted
+        ([True, False], [False, False], Scores(0, 0.25, 0, 0, 0, 0.5, 0)),  # nothing there
+        ([True, True], [False, False], Scores(0, 0, 0, 0, 0, 0, 0)),
     ],
 )
 def test_nothing_to_find(prediction, truth, expected):
