@@ -126,6 +126,18 @@ class Prediction:
             stored=False,
         ),
     ] = None
+    expected_entropy: Annotated[
+        PixelMap | None,
+        Map(
+            "Expected entropy",
+            "mean entropy of single samples: the aleatoric part of the entropy, which more data for training would not "
+            "lower",
+            unit="nats",
+            range=(0.0, math.log(2)),
+            given=Given.DECOMPOSED,
+            stored=False,
+        ),
+    ] = None
     areas: Float32[np.ndarray, "*batch passes"] | None = None
 
     def __repr__(self) -> str:

@@ -33,11 +33,14 @@ class Decomposition(NamedTuple):
             single passes, so what passes disagree about (Houlsby et al. 2011).
         pass_variance: mean over passes of p (1 - p), in [0, 1/4]; with the squared epistemic standard deviation it
             makes m (1 - m), m the mean probability.
+        expected_entropy: mean entropy of single passes, in [0, log 2]: the aleatoric part of the entropy, mutual
+            information being the epistemic one (Depeweg et al. 2018).
     """
 
     entropy: Float[Array, "*shape"]
     mutual_information: Float[Array, "*shape"]
     pass_variance: Float[Array, "*shape"]
+    expected_entropy: Float[Array, "*shape"]
 
 
 def no_terms(like: Float[Array, "*shape"]) -> PassTerms:
@@ -59,4 +62,4 @@ def decompose(mean: Float[Array, "*shape"], terms: PassTerms) -> Decomposition:
     # From the smaller of the two, which has not been rounded to 1.
     small = jnp.minimum(mean, terms.complement)
     entropy = jax.scipy.special.entr(small) - (1.0 - small) * jnp.log1p(-small)
-    return Decomposition(entropy, jnp.maximum(entropy - terms.entropy, 0.0), terms.variance)
+    return Decomposition(entropy, jnp.maximum(entropy - terms.entropy, 0.0), terms.variance, terms.entropy)

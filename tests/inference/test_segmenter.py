@@ -207,7 +207,7 @@ def test_calibration_changes_the_probability_alone(segmenter, images, together):
 def test_decomposition_comes_when_asked_for(segmenter, images, together):
     found = segmenter.predict(images, key=KEY, num_samples=4, decomposed=True)
     assert together.names == ("probability", "epistemic", "log_variance")
-    assert found.names == (*together.names, "entropy", "mutual_information", "pass_variance")
+    assert found.names == (*together.names, "entropy", "mutual_information", "pass_variance", "expected_entropy")
     total = found.pass_variance + found.epistemic**2
     np.testing.assert_allclose(total, together.probability * (1 - together.probability), atol=1e-5)
 

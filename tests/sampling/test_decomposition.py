@@ -27,6 +27,7 @@ def test_decomposition_equals_float64(spread):
     np.testing.assert_allclose(found.entropy, entropy, rtol=1e-4, atol=1e-12)
     np.testing.assert_allclose(found.mutual_information, entropy - (entr(p) + entr(q)).mean(0), atol=1e-6)
     np.testing.assert_allclose(found.pass_variance, (p * q).mean(0), rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(found.expected_entropy, (entr(p) + entr(q)).mean(0), rtol=1e-4, atol=1e-12)
     assert found.mutual_information.min() >= 0
 
 
