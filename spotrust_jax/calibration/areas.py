@@ -16,10 +16,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from spotrust_jax.calibration.fitting import fit_platt_scaling
+from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import is_finite, shown
-from spotrust_jax.metrics.histogram import Histogram
 
 LEVEL = 0.9
 """Probability with which an interval is to hold the true share."""
