@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 
 from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.platt import PlattScaling
-from spotrust_jax.config import Bounding
+from spotrust_jax.config import Bounding, ModelConfig
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import is_finite, read_config_file, shown, to_dict
@@ -26,7 +26,6 @@ from spotrust_jax.io.model_folders import CONFIG_NAME, WEIGHTS_NAME, Location, l
 from spotrust_jax.io.orbax_reads import quiet_reads, reason
 from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.segmenter import Variables
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.models.weights import read_variables, write_variables

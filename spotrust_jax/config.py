@@ -21,10 +21,12 @@ from spotrust_jax.fields import (
     Ranged,
     to_dict,
 )
-from spotrust_jax.models.model_config import ModelConfig
 
 Bounding = Literal["smooth", "clamp"]
 """How a range is kept to: smoothly, by a hyperbolic tangent, or by a clamp."""
+
+DropoutMask = Literal["element", "channel"]
+"""What dropout sets to zero: elements, or channels all over an image."""
 
 Metric = Literal["average_precision", "f1_best_threshold", "f1_corrosion", "iou_corrosion", "accuracy", "loss"]
 """A score of the validation split, over all its scored pixels: average precision and the best F1 over all thresholds,
@@ -38,6 +40,42 @@ Std = Annotated[Channels, Range(0, 1, above=True, what="three numbers")]
 
 # Those of members lie a million apart, and all are of 32 bits.
 Seed = Annotated[int, Range(0, LARGEST_INT, what="a whole number")]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Ranged, section="model"):
+    """Which network. `models/variants/registry.py` checks the names and what goes together."""
+
+    variant: str = "variational"
+    """Name of a variant: "deterministic", "variational", "dropout" or, made of a trained deterministic network by
+    `spotrust last_layer`, "laplace", which draws weights of the last layer, or "logit_noise", whose logit has noise of
+    a variance that it predicts."""
+
+    preset: str = "w48"
+    """Size of the HRNetV2: "w18_small_v1", "w18_small_v2", "w18", "w32" or "w48"."""
+
+    width: Annotated[int, Range(0, 4096, what="channels")] = 0
+    """Channels of the finest branch; 0 takes the preset's."""
+
+    final_kernel: Annotated[int, Range(1, 3, what="pixels")] = 1
+    """Side of the head's last convolution, 1 or 3."""
+
+    estimator: Literal["local_reparameterization", "kernel", "flipout"] = "local_reparameterization"
+    """"variational": "local_reparameterization" draws activations, as the paper's code does, "kernel" draws kernels
+    once a sample, as the paper's text says, and "flipout" changes their signs for each image. (Kingma et al. 2015;
+    Blundell et al. 2015; Wen et al. 2018.)"""
+
+    prior_std: PositiveFloat = 0.1
+    """"variational": standard deviation of the weights' normal prior, whose mean is 0."""
+
+    dropout_rate: BelowOne = 0.5
+    """"dropout": probability that an element is set to zero."""
+
+    dropout_mask: DropoutMask = "element"
+    """"dropout": whether elements are dropped, as in the paper, or whole channels of an image."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of computation."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,11 +27,11 @@ from spotrust_jax.checkpoints import (
     save_model,
     save_safetensors,
 )
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.convert.reference_config import read_reference_config
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.orbax_reads import quiet_reads
 from spotrust_jax.models.mismatch import MismatchError
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.models.teacher import load_teacher
 from spotrust_jax.outputs.labels import checked_in, read_run
 from spotrust_jax.parallel import DeviceGrid

@@ -19,13 +19,14 @@ import pytest
 
 pytest.importorskip("torch")
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.convert.pytorch import convert_state
 from spotrust_jax.convert.reference_config import read_reference_config
 from spotrust_jax.io.weight_files import read_state
 from spotrust_jax.models.fast import row_blocks
 from spotrust_jax.models.fast.folding import fold_norms
 from spotrust_jax.models.layers import Policy
-from spotrust_jax.models.segmenter import Features, ModelConfig, Variables, build_network
+from spotrust_jax.models.segmenter import Features, Variables, build_network
 from spotrust_jax.sampling.passes import pass_keys
 from tests import torch_hrnet
 

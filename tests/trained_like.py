@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 
-from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shapes
+from spotrust_jax.config import ModelConfig
+from spotrust_jax.models.segmenter import Variables, variable_shapes
 
 
 def trained_like(model: ModelConfig, members: int = 1, seed: int = 1) -> Variables:

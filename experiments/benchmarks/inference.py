@@ -18,12 +18,13 @@ from experiments.benchmarks.measurement import Measurement, summary, timed
 from spotrust_jax.batch.folder import analyse_photographs
 from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.preprocessing import fit_image, list_photographs
 from spotrust_jax.inference.segmenter import Segmenter, programs
 from spotrust_jax.inference.tiling import plan_tiles
-from spotrust_jax.models.segmenter import ModelConfig, initial_variables
+from spotrust_jax.models.segmenter import initial_variables
 
 # Of the network; a width of 0 is the preset's own.
 _PRESET, _WIDTH = "w18_small_v1", 0

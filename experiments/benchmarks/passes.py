@@ -16,9 +16,10 @@ import numpy as np
 from experiments.benchmarks.measurement import Measurement, summary, timed
 from experiments.benchmarks.plain_network import PlainNetwork
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
+from spotrust_jax.models.segmenter import variable_shapes
 
 # The network of the paper at the size of its photographs, and its passes.
 _PRESET, _SIZE, _PASSES = "w48", 512, 24

@@ -12,9 +12,10 @@ from jaxtyping import Array, Float
 
 from experiments.benchmarks.measurement import Measurement, summary, timed
 from experiments.benchmarks.plain_network import PlainNetwork
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.losses import attenuated_cross_entropy
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import ModelConfig, build_network
+from spotrust_jax.models.segmenter import build_network
 
 # Repeats of each step, all kinds in turn, so that a busy machine slows all of them.
 _REPEATS = 9

@@ -23,8 +23,8 @@ from experiments.detector.folders import read_named, read_table
 from experiments.detector.half_weights import load_half
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, save_safetensors
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
-from spotrust_jax.models.segmenter import ModelConfig
 
 _MEMBERS = flags.DEFINE_list("members", None, "Averaged weights of the members.", required=True)
 _PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of the folders of photographs.")

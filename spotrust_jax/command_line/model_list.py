@@ -1,10 +1,10 @@
 """What `spotrust models` prints of the models that come with the package."""
 
 from spotrust_jax.checkpoints import read_config
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.model_folders import DEFAULT, FOLDER, locate, names
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import ModelConfig
 
 
 def list_models() -> str:

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.weight_files import read_state
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.segmenter import Variables, initial_variables, variable_shapes
 from spotrust_jax.models.variants.variant import part_of
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.regular_files import read_text
-from spotrust_jax.models.model_config import ModelConfig
-from spotrust_jax.models.presets import PRESETS, Architecture
+from spotrust_jax.models.presets import PRESETS, Architecture, architecture
 from spotrust_jax.models.variants.registry import VARIANTS
 
 Triple = tuple[float, float, float]
@@ -107,9 +107,11 @@ def preset_reference_config(
     """
     if variant not in _VARIANTS.values():
         raise InputError(f"--variant is {variant!r}: choose one of {', '.join(_VARIANTS.values())}")
-    model = ModelConfig(variant, preset)
+    architecture(preset)
     std = check_std(std or _IMAGENET_STD, "--std")
-    return ReferenceConfig(model, mean or _IMAGENET_MEAN, std, _INFERENCE_SIZE, positive_weight=1.0)
+    return ReferenceConfig(
+        ModelConfig(variant, preset), mean or _IMAGENET_MEAN, std, _INFERENCE_SIZE, positive_weight=1.0
+    )
 
 
 def parse_triple(values: Sequence[str], name: str) -> Triple:

@@ -5,8 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Key
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.random import fold_each

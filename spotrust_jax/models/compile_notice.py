@@ -8,8 +8,8 @@ from typing import Literal
 
 import jax
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import ModelConfig
 
 _LOG = logging.getLogger(__name__)
 

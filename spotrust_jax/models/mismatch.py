@@ -7,8 +7,9 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.segmenter import ModelConfig, Variables, variable_shapes
+from spotrust_jax.models.segmenter import Variables, variable_shapes
 
 _LISTED = 3
 

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.models.head import AleatoricNetwork, SegmentationHead
 from spotrust_jax.models.hrnet import Backbone, FeatureMap
 from spotrust_jax.models.layers import Policy
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.noise import NoiseKeys, noise_keys
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.variants.registry import variant_of

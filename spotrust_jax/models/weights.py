@@ -14,11 +14,12 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import atomic_file
 from spotrust_jax.io.weight_files import read_tensors
 from spotrust_jax.models.mismatch import differences
-from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.models.segmenter import Variables
 
 # Entries of a file's metadata: the network whose variables it holds, and a hash of their names, shapes and values.
 _NETWORK, _CONTENTS = "network", "contents"

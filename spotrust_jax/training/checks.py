@@ -29,6 +29,7 @@ def check_training(config: TrainConfig, placement: Placement) -> None:
 
 def check_pretraining(config: PretrainConfig, placement: Placement) -> None:
     """Raises an `InputError` where settings contradict each other, or devices cannot split a batch as they say."""
+    variant_of(config.model)
     crop = config.augmentation.crop_size
     if config.warmup_steps >= config.steps:
         raise InputError(f"warmup_steps is {config.warmup_steps} of {config.steps} steps: leave some for the cosine")

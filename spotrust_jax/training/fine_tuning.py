@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import PyTree
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, read_config
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import ModelConfig, TrainConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import ModelConfig, Variables
+from spotrust_jax.models.segmenter import Variables
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.models.variants.variant import part_of
 

@@ -17,12 +17,12 @@ from spotrust_jax.batch import buckets
 from spotrust_jax.batch import fleet as module
 from spotrust_jax.batch.fleet import Fleet, Predictor, photographs_of, run_fleet, write_fleet_summary
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.mismatch import MismatchError
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.outputs.summary import Row
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
 from tests.trained_like import trained_like

@@ -17,6 +17,7 @@ from spotrust_jax.batch.folder import analyse_photographs
 from spotrust_jax.batch.ground_truth import Truths
 from spotrust_jax.batch.photograph_job import Job
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
@@ -24,7 +25,6 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io import streamed_files
 from spotrust_jax.io.display import size_in_words
 from spotrust_jax.models.mismatch import MismatchError
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.labels import read_run, write_label
 from spotrust_jax.outputs.region_tables import Region, write_csv

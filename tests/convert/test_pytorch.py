@@ -7,12 +7,13 @@ import pytest
 import safetensors.numpy
 
 from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.convert.pytorch import convert_files, convert_state
 from spotrust_jax.convert.reference_config import read_reference_config
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.weight_files import read_state
 from spotrust_jax.models.layers import Policy
-from spotrust_jax.models.segmenter import ModelConfig, build_network, variable_shapes
+from spotrust_jax.models.segmenter import build_network, variable_shapes
 from tests.hrnet_state import random_state
 
 KEY = jax.random.key(0)

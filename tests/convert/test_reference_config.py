@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.convert.reference_config import choose_reference_config, read_reference_config
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.segmenter import ModelConfig
 
 # The network of the paper, as its reference config describes it.
 W48 = {

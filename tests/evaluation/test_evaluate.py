@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.errors import InputError
 from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of
@@ -24,7 +25,6 @@ from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
-from spotrust_jax.models.segmenter import ModelConfig
 
 CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 64)
 

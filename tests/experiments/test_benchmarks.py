@@ -16,7 +16,7 @@ from experiments.benchmarks import data, inference, passes, report_page
 from experiments.benchmarks.measurement import Measurement, summary, throughput
 from experiments.benchmarks.registry import BENCHMARKS
 from experiments.benchmarks.report import table, write_json
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.config import ModelConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -17,12 +17,12 @@ from experiments.study.models import Model
 from experiments.study.tables import write_study
 from spotrust_jax.calibration.histogram import score_histogram
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.evaluation.calibrate import THRESHOLDS, CalibrationData
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.segmenter import ModelConfig
 
 CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 128)
 

@@ -10,11 +10,12 @@ import pytest
 
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.noise import noise_keys
-from spotrust_jax.models.segmenter import ModelConfig, build_network, initial_variables, normalize
+from spotrust_jax.models.segmenter import build_network, initial_variables, normalize
 from spotrust_jax.models.variants.registry import variant_of
 from tests.trained_like import trained_like
 

@@ -12,10 +12,10 @@ from scipy.special import expit, logit
 import spotrust_jax
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, programs
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.random import content_keys
 from tests.inference.known_segmenter import KnownSegmenter
 from tests.trained_like import trained_like

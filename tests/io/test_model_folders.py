@@ -16,14 +16,13 @@ import spotrust_jax
 from configs import fine_tune
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, load_model, read_config, save_safetensors
 from spotrust_jax.command_line.model_list import list_models
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import ModelConfig, TrainConfig
 from spotrust_jax.data.card import DatasetCard
 from spotrust_jax.data.folder_writer import write_folder
 from spotrust_jax.data.synthetic import SurveySceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import from_dict
 from spotrust_jax.io import model_folders
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.training.fine_tuning import check_start
 from tests.compilation import xla_flags
 from tests.trained_like import trained_like

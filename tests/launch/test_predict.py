@@ -15,9 +15,9 @@ import spotrust_jax
 from spotrust_jax.batch.records import only_run
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.images import read_image
-from spotrust_jax.models.segmenter import ModelConfig
 from tests.trained_like import trained_like
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent

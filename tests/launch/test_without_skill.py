@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from spotrust_jax.checkpoints import CheckpointConfig, save_model
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.config import ModelConfig
 from tests.mutations.programs import call
 from tests.trained_like import trained_like
 from tests.training.small_network import use_it

@@ -14,7 +14,7 @@ import pytest
 from jaxtyping import Array, Float
 
 import spotrust_jax
-from spotrust_jax.config import AugmentationConfig, DataConfig, OptimizerConfig, RunConfig, TrainConfig
+from spotrust_jax.config import AugmentationConfig, DataConfig, ModelConfig, OptimizerConfig, RunConfig, TrainConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.export.bundle import read_description, write_bundle
 from spotrust_jax.export.verify import verify
@@ -22,7 +22,6 @@ from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
 from spotrust_jax.models.hrnet import FeatureMap
 from spotrust_jax.models.layers import Conv, Policy, convolve
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.variants.registry import VARIANTS, variant_of
 from spotrust_jax.models.variants.variant import Features, Parts, Sharing, Variant

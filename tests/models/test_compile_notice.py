@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.config import AugmentationConfig, TrainConfig
+from spotrust_jax.config import AugmentationConfig, ModelConfig, TrainConfig
 from spotrust_jax.inference import segmenter as segmenters
 from spotrust_jax.models import compile_notice
 from spotrust_jax.models.presets import PRESETS
-from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
+from spotrust_jax.models.segmenter import variable_shapes
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training import compiled
 from spotrust_jax.training.input_pipeline import ScaledData

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.presets import PRESETS
-from spotrust_jax.models.segmenter import ModelConfig, build_network
+from spotrust_jax.models.segmenter import build_network
 
 
 def _outputs(config: ModelConfig, height: int, width: int):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.variants.registry import VARIANTS, variant_of
 
 REPOSITORY = Path(__file__).parents[2]

@@ -178,7 +178,7 @@ def _write_dataset(root: Path) -> None:
 
 def _write_models(material: Material) -> None:
     from spotrust_jax.checkpoints import CheckpointConfig, save_model, save_safetensors
-    from spotrust_jax.models.segmenter import ModelConfig
+    from spotrust_jax.config import ModelConfig
     from tests.trained_like import trained_like
 
     model = ModelConfig("deterministic", "w18_small_v1", width=4)

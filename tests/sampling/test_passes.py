@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.special import entr
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.models.fast.folding import fold_norms, folded_network
-from spotrust_jax.models.segmenter import ModelConfig, build_network
+from spotrust_jax.models.segmenter import build_network
 from spotrust_jax.random import content_keys, fold_each
 from spotrust_jax.sampling.passes import merge, moments_of, no_moments, pass_keys, predict_maps, std
 from tests.trained_like import trained_like

@@ -21,8 +21,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 def config(members: int = 1, epochs: int = 5):
     """Five epochs of four steps that are saved after every second step; 20 steps of plain gradient descent."""
-    from spotrust_jax.config import AugmentationConfig, DataConfig, OptimizerConfig, RunConfig, TrainConfig
-    from spotrust_jax.models.segmenter import ModelConfig
+    from spotrust_jax.config import AugmentationConfig, DataConfig, ModelConfig, OptimizerConfig, RunConfig, TrainConfig
 
     return TrainConfig(
         model=ModelConfig("variational", "w18_small_v1", width=4),

@@ -12,12 +12,13 @@ from spotrust_jax.config import (
     AugmentationConfig,
     DataConfig,
     FineTuningConfig,
+    ModelConfig,
     OptimizerConfig,
     ScheduleConfig,
     TrainConfig,
 )
 from spotrust_jax.errors import InputError
-from spotrust_jax.models.segmenter import ModelConfig, variable_shapes
+from spotrust_jax.models.segmenter import variable_shapes
 from spotrust_jax.models.variants.variational import bayesian_means
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training.checkpointing import Position, RunCheckpoints

@@ -9,11 +9,10 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.config import AugmentationConfig, DataConfig, LossConfig, OptimizerConfig, TrainConfig
+from spotrust_jax.config import AugmentationConfig, DataConfig, LossConfig, ModelConfig, OptimizerConfig, TrainConfig
 from spotrust_jax.data.example import Example
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.images import resize_image, resize_label
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.models.variants.variational import variational_kl
 from spotrust_jax.parallel import DeviceGrid, Placement, over_members
 from spotrust_jax.training.input_pipeline import MemberData, at_trained_size, validation_pipeline

@@ -16,10 +16,9 @@ from tensorboardX.proto.event_pb2 import Event
 import spotrust_jax
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import read_config, write_config
-from spotrust_jax.config import AugmentationConfig, DataConfig, RunConfig, ScheduleConfig, TrainConfig
+from spotrust_jax.config import AugmentationConfig, DataConfig, ModelConfig, RunConfig, ScheduleConfig, TrainConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.errors import InputError, RunError
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training import loop
 from spotrust_jax.training.checkpointing import LatestState, Position, RunCheckpoints, disk_errors

@@ -11,11 +11,11 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import ModelConfig, TrainConfig
 from spotrust_jax.data.scenes import SceneConfig, SceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.segmenter import ModelConfig, build_network
+from spotrust_jax.models.segmenter import build_network
 from spotrust_jax.models.variants.logit_noise import log_likelihoods, noisy_logits
 from spotrust_jax.parallel import Placement
 from spotrust_jax.training.checks import check_training

@@ -13,12 +13,18 @@ import pytest
 from PIL import Image
 
 from spotrust_jax.checkpoints import load_model
-from spotrust_jax.config import AugmentationConfig, FineTuningConfig, PretrainConfig, TrainConfig, UnlabelledConfig
+from spotrust_jax.config import (
+    AugmentationConfig,
+    FineTuningConfig,
+    ModelConfig,
+    PretrainConfig,
+    TrainConfig,
+    UnlabelledConfig,
+)
 from spotrust_jax.data import photograph_pool
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import from_dict
 from spotrust_jax.models import segmenter
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import Placement
 from spotrust_jax.training import distillation, pretraining, state
 from spotrust_jax.training.interruption import InterruptedRunError

@@ -13,13 +13,13 @@ from spotrust_jax.config import (
     DataConfig,
     FineTuningConfig,
     LossConfig,
+    ModelConfig,
     OptimizerConfig,
     ScheduleConfig,
     TrainConfig,
 )
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.layers import Norm, convolve
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import Placement
 from spotrust_jax.training.checks import check_pieces
 from spotrust_jax.training.compiled import finish_epoch

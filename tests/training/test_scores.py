@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.config import AugmentationConfig, DataConfig, ModelConfig, TrainConfig
 from spotrust_jax.training.compiled import finish_epoch
 from spotrust_jax.training.scores import BINS, average_precision, f1_best_threshold, probability_bins
 from spotrust_jax.training.state import initial_state

@@ -7,9 +7,8 @@ import pytest
 from PIL import Image
 
 from spotrust_jax.checkpoints import CheckpointConfig, write_config
-from spotrust_jax.config import DataConfig, FineTuningConfig, TrainConfig
+from spotrust_jax.config import DataConfig, FineTuningConfig, ModelConfig, TrainConfig
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.training import seen
 from spotrust_jax.training.input_pipeline import open_data
 from spotrust_jax.training.seen import Seen, seen_by_run

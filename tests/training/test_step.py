@@ -8,9 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from spotrust_jax.config import AugmentationConfig, DataConfig, OptimizerConfig, TrainConfig
+from spotrust_jax.config import AugmentationConfig, DataConfig, ModelConfig, OptimizerConfig, TrainConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from spotrust_jax.models.segmenter import ModelConfig
 from spotrust_jax.parallel import Placement
 from spotrust_jax.training.state import initial_state, state_shapes
 from spotrust_jax.training.step import DeviceBatch, train_step

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.models.layers import EPSILON, Policy
-from spotrust_jax.models.segmenter import ModelConfig, SegmenterNetwork, Variables, build_network
+from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network
 
 # What stands before a batch norm.
 _CONVOLUTIONS = ("conv", "mix")

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from spotrust_jax.config import DropoutMask
 from spotrust_jax.models.hrnet import FeatureMap
-from spotrust_jax.models.model_config import DropoutMask
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.variants.variant import BranchNoise, Features, Sharing, Variant
 from spotrust_jax.random import bernoulli

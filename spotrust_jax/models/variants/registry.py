@@ -1,8 +1,9 @@
 """The variants by name."""
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import shown
-from spotrust_jax.models.model_config import ModelConfig
+from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.variants.deterministic import Deterministic
 from spotrust_jax.models.variants.dropout import Dropout
 from spotrust_jax.models.variants.laplace import LastLayerLaplace
@@ -19,9 +20,10 @@ def variant_of(model: ModelConfig) -> Variant:
     """The variant of a model, under its settings.
 
     Raises:
-        InputError: where no variant has that name, or the settings do not suit it.
+        InputError: where no variant or preset has that name, or the settings do not go together.
     """
     if model.variant not in VARIANTS:
         names = ", ".join(map(repr, VARIANTS))
         raise InputError(f"model.variant is {shown(model.variant)}: choose one of {names}")
+    architecture(model.preset, width=model.width, final_kernel=model.final_kernel)
     return VARIANTS[model.variant](model)

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal, NamedTuple
 import flax.linen as nn
 from jaxtyping import Array, Float, PyTree
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import FeatureMap
 from spotrust_jax.models.layers import Policy
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.resize import Interpolation

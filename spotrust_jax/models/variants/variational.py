@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, DTypeLike, Float, Key, PyTree
 
+from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.models.hrnet import FeatureMap
 from spotrust_jax.models.layers import Policy, convolve
-from spotrust_jax.models.model_config import ModelConfig
 from spotrust_jax.models.noise import NoiseKeys, cell_noise
 from spotrust_jax.models.variants.variant import BranchNoise, Features, Parts, Sharing, Variant
 from spotrust_jax.random import fold_each, normal, stream
