@@ -106,7 +106,7 @@ def _ground_truth(photographs: list):
 
 
 def _conclude(finished: list, analysis, config, summary: Path) -> int:
-    """What a person should know at the end, and the exit code."""
+    """Prints warnings and counts at the end, and gives the exit code."""
     from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.segmenter import programs
     from spotrust_jax.io.display import escaped

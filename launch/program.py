@@ -157,7 +157,7 @@ def devices() -> list:
         raise InputError(_absent()) from error
     wanted = f"--num_devices={_NUM_DEVICES.value}"
     if _NUM_DEVICES.value and jax.process_count() > 1:
-        raise InputError(f"{wanted} cannot be had of several processes: leave it out, each uses all of its devices")
+        raise InputError(f"{wanted} does not apply to several processes: leave it out, each uses all of its devices")
     if _NUM_DEVICES.value > len(found):
         raise InputError(f"{wanted} but this machine has {len(found)}: ask for fewer, or 0 for all")
     return found[: _NUM_DEVICES.value or None]

@@ -49,7 +49,7 @@ class Score:
 
 @dataclasses.dataclass(frozen=True)
 class ModelCard:
-    """What a person should know of a published model, in short; empty for one that somebody trains.
+    """Facts about a published model; empty for one that somebody trains.
 
     Attributes:
         name, version: of the model.
@@ -83,7 +83,7 @@ class CheckpointConfig:
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
         trained_on, selected_on, calibrated_on: photographs that its weights learnt from, that chose among weights, and
             that calibration and threshold come from.
-        card: what a person should know.
+        card: facts about a published model.
         format: version of this layout.
     """
 

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend or to know, each told in one line."""
+"""Errors that a user can act on, each one line."""
 
 
 class InputError(ValueError):

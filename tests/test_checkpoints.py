@@ -1,4 +1,4 @@
-"""Models on disk: what comes back of half precision, and damage of every kind, told in one line."""
+"""Models on disk: what comes back of half precision, and damage of every kind, reported in one line."""
 
 import asyncio
 import dataclasses
@@ -234,7 +234,7 @@ def test_damaged_orbax_checkpoint(copied, damage, caplog, capfd, monkeypatch):
     folder = copied("orbax")
     damage(folder)
     assert f"checkpoint {folder} is damaged and cannot be restored" in refusal(folder)
-    gc.collect()  # by which asyncio tells of what nobody awaited
+    gc.collect()  # by which asyncio reports what nobody awaited
     assert not unraisable and not caplog.records
     assert capfd.readouterr() == ("", "")
 

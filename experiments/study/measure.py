@@ -51,7 +51,7 @@ class Measured(NamedTuple):
         test: on the test part, calibrated.
         out_of_distribution: on what is out of distribution, by name.
         called: share of the hard negatives' pixels called corrosion, and of theirs out of distribution, by name.
-        detector: uncertainty that tells best on validation what is out of distribution.
+        detector: uncertainty that detects out of distribution best on validation.
         doubt: uncertainty that puts errors best in order on validation.
         reviewed: what is found in the photographs of the test part that would be looked at first, by order.
         missed: realised miss rates of the conformal threshold over random divisions; none of fewer photographs.

@@ -43,7 +43,7 @@ def write_study(folder: Path, name: str, measured: Sequence[Measured]) -> str:
         f"Missed corrosion in the first {REVIEWED:.0%} of the photographs": [
             _reviewed(one) for one in found if one.measured.reviewed
         ],
-        # So few photographs, which small networks hardly tell, decide nothing.
+        # So few photographs, which small networks hardly detect, decide nothing.
         "What was to hold": [row for one in found for row in _checks(one) if name != "photographs"],
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def _checks(one: _Found) -> list[Row]:
         ("change of the NLL by calibration, below 0", gain, gain < 0),
         ("ECE above 0.1, below 0.05", platt.above, platt.above < 0.05),
         ("Brier skill, above 0.3", platt.brier_skill, platt.brier_skill > 0.3),
-        ("error rate of the 80% surest over that of all, at most 0.5", kept / errors, kept <= errors / 2),
+        ("error rate of the 80% most certain over that of all, at most 0.5", kept / errors, kept <= errors / 2),
         ("AUROC of scenes without steel, above 0.9", steel, steel > 0.9),
     ]
     if len(one.measured.missed):

@@ -1,6 +1,6 @@
 """More photographs than one machine takes: a predictor on each device of a Ray cluster, fed by Ray Data.
 
-What is done to each photograph is folder.py's business; here they are spread, and fetched and sent where they lie in a
+folder.py says what is done to each photograph; here they are spread, and fetched and sent where they lie in a
 bucket.
 """
 
@@ -37,7 +37,7 @@ SCHEMA = pa.schema([(field.name, _ARROW[field.type]) for field in dataclasses.fi
 
 @dataclasses.dataclass(frozen=True)
 class Fleet:
-    """What all predictors are told.
+    """What all predictors get.
 
     Attributes:
         checkpoint: folder of the model, which every machine can read.

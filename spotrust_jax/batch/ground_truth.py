@@ -1,4 +1,4 @@
-"""Which mask of a folder is a photograph's ground truth. Reading it is io/images.py's business."""
+"""Which mask of a folder is a photograph's ground truth. io/images.py reads it."""
 
 import dataclasses
 from collections import Counter
@@ -24,7 +24,7 @@ class Truths:
 
     @classmethod
     def of(cls, folder: Path, photographs: Sequence[Photograph]) -> "Truths":
-        """The masks of all photographs of an input, however they are then divided."""
+        """The masks of all photographs of an input, however they are then split."""
         counts = Counter(photograph.path.stem for photograph in photographs)
         return cls(folder, frozenset(name for name, count in counts.items() if count > 1))
 

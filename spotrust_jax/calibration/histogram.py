@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Num
 
 BITS = 20
-"""Bits of a float32 score that its bin is told by: sign, exponent and 11 of the fraction, so 0.05% of the score."""
+"""Bits of a float32 score that give its bin: sign, exponent and 11 of the fraction, so 0.05% of the score."""
 
 ZERO = 1 << (BITS - 1)
 """The bin of a score of 0."""

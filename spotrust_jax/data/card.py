@@ -1,6 +1,6 @@
 """What is known of a data set as a whole: its card, kept with it on disk, and the statistics of its channels.
 
-How the card is kept is the writers' business: folder_writer.py and tfds_writer.py.
+folder_writer.py and tfds_writer.py write the card.
 """
 
 import json

@@ -13,7 +13,7 @@ from spotrust_jax.errors import InputError
 
 
 def open_path(path: str | Path, split: str, fold: int = NO_FOLD) -> Dataset:
-    """The split of the photographs in a folder of images and masks or in a tfds data set, which are told apart.
+    """The split of the photographs in a folder of images and masks or in a tfds data set, whichever it is.
 
     `split` is one of the data set's, "all", or "train" or "validation" of the fold that validates.
     """

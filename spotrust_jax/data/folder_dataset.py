@@ -36,8 +36,8 @@ class FolderDataset:
 
     `path` holds images/ and masks/ with the same paths below them, but for the extensions, and, where pixels are not
     to be scored, ignored/ with masks of these for any of the photographs. Where the user has one, there is splits.csv
-    with the columns `name` (that path, as text), `split` and perhaps `group` (what must not be torn apart, the name
-    itself where there is none) and `site`.
+    with the columns `name` (that path, as text), `split` and perhaps `group` (what must not be split, the name itself
+    where there is none) and `site`.
 
     `split` is one of that table's, or "all". Where the table has fold_0, fold_1, ... in place of train and validation,
     "validation" is the one with the number `fold`, and "train" all others. Without splits.csv the folders train, val

@@ -29,8 +29,8 @@ _THREADS, _READY = 4, 8
 class Batch(NamedTuple):
     """Examples in the upper left corners of arrays of one size; where `valid` is false one is blank, to fill the batch.
 
-    `extents` are heights and widths in pixels; nothing is to be seen beyond them. `ignored` is true where nobody can
-    tell what is there. `indices` are places in the endless order of training, where batch k begins at k times the batch
+    `extents` are heights and widths in pixels; nothing is to be seen beyond them. `ignored` is true where the
+    class is unknown. `indices` are places in the endless order of training, where batch k begins at k times the batch
     size, or places in the split that is validated.
     """
 
@@ -149,7 +149,7 @@ def _in_workers(batches: grain.IterDataset, num_workers: int) -> grain.IterDatas
 def _let_grain_read_its_flags() -> None:
     """Before a program has parsed its flags, as in a notebook, those of Grain's workers count as left at their default.
 
-    Only Grain's: whoever reads another flag too early is still told so.
+    Only Grain's: reading another flag too early is still an error.
     """
     if flags.FLAGS.is_parsed():
         return

@@ -1,6 +1,6 @@
 """Procedural inspection views of painted and corroded steel with exact masks: the data set that needs no download.
 
-Drawing only, in numpy and without files; what happens to an example afterwards is the pipeline's business. Corrosion is
+Drawing only, in numpy and without files; the input pipeline does the rest. Corrosion is
 rough in texture and rusty in colour; smooth paint, dirt and shadow share its colours, rough cement its texture.
 """
 

@@ -1,6 +1,6 @@
 """Photographs that a model has seen: their names, and hashes by which they are known again under any other name.
 
-Which of them a program refuses is launch/seen_flags.py's part.
+launch/seen_flags.py decides which of them a program refuses.
 """
 
 import dataclasses

@@ -141,7 +141,7 @@ def quality_of(by_raw_probability: Histogram, calibration: PlattScaling) -> Qual
     likelihood = -(corroded * np.log(mean) + sound * np.log1p(-mean)).sum()
     squared = (corroded * (1 - mean) ** 2 + sound * mean**2).sum()
     proper = ProperScores(float(counts.sum()), float(likelihood), float(squared), float(corroded.sum()))
-    # Calibration keeps the order, so bins of one mass can still be told by the raw probabilities.
+    # Calibration keeps the order, so bins of one mass can still be formed by the raw probabilities.
     by_probability = dataclasses.replace(by_raw_probability, sums=np.stack([mean * counts, corroded]))
     return Quality(
         proper.likelihood,

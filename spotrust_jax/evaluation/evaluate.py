@@ -1,4 +1,4 @@
-"""A trained model measured on labelled photographs, and on photographs of other things, at their own size.
+"""A trained model measured on labelled photographs, and on photographs out of distribution, at their own size.
 
 What comes of the measurements, with intervals, is in summary.py; files are in tables.py and figures.py.
 """
@@ -50,7 +50,7 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class OutOfDistribution:
-    """A model on photographs of other things, which have no labels.
+    """A model on photographs out of distribution, which have no labels.
 
     Attributes:
         images: names of the photographs.

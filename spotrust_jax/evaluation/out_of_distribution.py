@@ -1,4 +1,4 @@
-"""Whether uncertainty tells photographs of other things from those that a model was trained for."""
+"""Whether uncertainty detects photographs out of distribution."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -54,7 +54,7 @@ class Resampled:
 
 
 def best_score(evaluation: Evaluation, ood: OutOfDistribution) -> str:
-    """The uncertainty whose mean over a photograph tells best; to be chosen on other photographs than it is used on."""
+    """The uncertainty whose mean over a photograph detects best; choose it on other photographs than it is used on."""
     return max(UNCERTAINTIES, key=lambda score: by_image(evaluation.means, ood.means, score).auroc)
 
 

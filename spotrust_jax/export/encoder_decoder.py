@@ -1,4 +1,4 @@
-"""A network in the two halves that become ONNX files, and the noise that enters between them. Needs no onnx."""
+"""A network as the encoder and decoder that become ONNX files, and the noise between them. Needs no onnx."""
 
 import dataclasses
 

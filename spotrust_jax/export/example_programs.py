@@ -59,8 +59,8 @@ to programs. Newer versions of jax read `model.stablehlo` for at least half a ye
 _ONNX_HEAD = """
 ## Without jax
 
-`features_M.onnx` and `decode_M.onnx` are network M, in two halves. Chance enters between them, so one run of the first
-serves all passes:
+`features_M.onnx` and `decode_M.onnx` are network M, an encoder and a decoder. Noise enters between them, so one run of
+the encoder serves all passes:
 
 ```python
 import numpy as np

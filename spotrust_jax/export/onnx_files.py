@@ -1,4 +1,4 @@
-"""The two halves of each member as ONNX files: images to features, noisy branches to logits. Needs the extra `onnx`."""
+"""Encoder and decoder of each member as ONNX files: images to features, branches to logits. Needs the extra `onnx`."""
 
 import functools
 from pathlib import Path

@@ -24,26 +24,26 @@ def main() -> None:
             raise ValueError(f"{name} of variables.npz has values that are not finite")
     variables = jax.device_put(variables)
     run = jax.jit(model.call)
-    halves = dict(map(_sessions, sorted(bundle.glob("features_*.onnx"))))
+    networks = dict(map(_sessions, sorted(bundle.glob("features_*.onnx"))))
     for path in sorted(cases.glob("*.case.npz")):
         case = dict(np.load(path))
         image = case["image"][None]
         maps = run(variables, image, case["key"][None], case["num_samples"])
         found = {f"model.stablehlo, variables.npz/{name}": np.asarray(values[0]) for name, values in maps.items()}
-        for name, sessions in halves.items():
+        for name, sessions in networks.items():
             noise = [case[f"{name}/noise_{index}"] for index in range(4)]
             found.update({f"{name}/{kind}": values for kind, values in _one_pass(sessions, image, noise).items()})
         np.savez(str(path).replace(".case.npz", ".maps.npz"), **found)
 
 
 def _sessions(features: Path) -> tuple[str, tuple]:
-    """Names of the files of a network's two halves, and what runs them."""
+    """Names of the files of a network's encoder and decoder, and what runs them."""
     import onnxruntime  # noqa: PLC0415  # only bundles with ONNX files need it
 
     decode = features.with_name(features.name.replace("features", "decode"))
     providers = ["CPUExecutionProvider"]
-    halves = tuple(onnxruntime.InferenceSession(path, providers=providers) for path in (features, decode))
-    return f"{features.name}, {decode.name}", halves
+    sessions = tuple(onnxruntime.InferenceSession(path, providers=providers) for path in (features, decode))
+    return f"{features.name}, {decode.name}", sessions
 
 
 def _one_pass(sessions: tuple, images: np.ndarray, noise: list[np.ndarray]) -> dict[str, np.ndarray]:

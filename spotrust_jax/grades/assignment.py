@@ -62,7 +62,7 @@ def grade_set(standard: Standard, low: float, high: float, *, level: float, judg
         return GradeSet(standard.name, (), level, "no pixel is judged: draw a region that the photograph shows")
     first, last = _place(standard, low), _place(standard, high)
     labels = tuple(one.label for one in standard.classes[first : last + 1])
-    # Grades apart by less than one spot cannot be told from one another.
+    # Grades apart by less than one spot cannot be distinguished.
     finest = standard.classes[max(last - 1, 0)].limit
     needed = needed_pixels(finest)
     if needed is None or judged_pixels >= needed:

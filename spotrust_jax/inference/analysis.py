@@ -24,7 +24,7 @@ from spotrust_jax.random import content_keys
 from spotrust_jax.sampling.passes import AreaCount
 
 TILE_SIZE = 1024
-"""Longest side, in pixels, that is analysed in one piece unless told otherwise."""
+"""Longest side, in pixels, that is analysed in one piece by default."""
 
 # A photograph this many times larger than the scale of analysis loses detail that a user may not expect to lose.
 _MUCH_LARGER = 2

@@ -1,6 +1,6 @@
 """How sure the corroded area is: its share in passes whose noise is one draw for the whole photograph.
 
-The passes themselves, and the areas in them, are sampling.py's business.
+sampling/ makes the passes and measures the areas in them.
 """
 
 import dataclasses

@@ -73,7 +73,7 @@ class Prediction:
             tiles=Combination.WITHIN,
             augmentations=Combination.WITHIN,
             given=Given.ENSEMBLE,
-            picture=Picture("ensemble_spread", "standard deviation between members"),
+            picture=Picture("ensemble_spread", "standard deviation of the members' means"),
         ),
     ] = None
     augmentation: Annotated[

@@ -1,6 +1,6 @@
 """Which photographs to predict on, and how maps get back to the photograph's size.
 
-Reading a photograph is io/images.py's business, the size of analysis data/sizes.py's.
+io/images.py reads a photograph, data/sizes.py chooses the size of the analysis.
 """
 
 import fnmatch

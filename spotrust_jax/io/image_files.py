@@ -66,7 +66,7 @@ def files_below(root: Path, wanted: Callable[[str], bool], refused: Callable[[OS
     """Files in and below a folder whose names are wanted, in the order of their paths; none in hidden folders.
 
     Links to folders are followed, each folder is visited once and by its own path if it has one below `root`, and no
-    link leads back up. `refused` is told of each folder that cannot be read.
+    link leads back up. `refused` gets the error of each folder that cannot be read.
     """
     found, seen, folders = [], set(), [Path(root)]
     for folder in folders:  # which grows by the links

@@ -1,6 +1,6 @@
 """Names of the models that come with the package, and where a model given by name, folder or file lies.
 
-Needs the standard library alone, so that flags can name the default. Reading a model is `checkpoints.py`'s part.
+Needs the standard library alone, so that flags can name the default. `checkpoints.py` reads a model.
 """
 
 import os

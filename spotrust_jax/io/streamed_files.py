@@ -1,6 +1,6 @@
 """PNG and map files written part by part, whatever the photograph's size.
 
-What is written into them is outputs.py's business.
+outputs/ says what is written into them.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Which files a run of ours has written, as the records beside them say; they are no photographs.
 
-What else a record says is records.py's business.
+batch/records.py writes the rest of a record.
 """
 
 import json
@@ -23,7 +23,7 @@ def without_written(files: Sequence[Path]) -> list[Path]:
 
     Files must be listed before they are given: a record is there before the files that it names.
     """
-    # Unlike `Path.resolve`, this does not mind links that run in a circle.
+    # `Path.resolve` would fail on links that run in a circle.
     places = [Path(os.path.realpath(file)) for file in files]
     known = _written_near(places)
     pairs = zip(files, places, strict=True)

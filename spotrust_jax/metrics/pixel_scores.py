@@ -38,7 +38,7 @@ The maps on request come first.
 _LIKELY = 0.1
 
 PATCH = 4
-"""Side in pixels of the patches of PAvPU unless told otherwise."""
+"""Side in pixels of the patches of PAvPU by default."""
 
 COARSER_BITS = 6
 """Bits that the histograms of single photographs, all of which a bootstrap needs, go without."""

@@ -113,7 +113,7 @@ def equal_width(by_probability: Histogram) -> Reliability:
 
 
 def equal_mass(by_probability: Histogram, bins: int = WIDTHS) -> Reliability:
-    """Bins of as many pixels each, over all sets, as the fine ones allow, which are not torn apart."""
+    """Bins of as many pixels each, over all sets, as the fine ones allow, which are not split."""
     counts = by_probability.counts.sum(axis=tuple(range(by_probability.counts.ndim - 1)))
     middle = counts.cumsum() - counts / 2
     group = np.minimum((middle * bins / max(counts.sum(), 1)).astype(np.int64), bins - 1)

@@ -1,4 +1,4 @@
-"""Whether a model tells corrosion from background at all, whatever its calibration and threshold, in words."""
+"""Whether a model ranks corrosion above background at all, whatever its calibration and threshold, in words."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,13 +33,13 @@ def ranking(each: Sequence[Histogram]) -> Ranking | None:
 
 
 def without_skill(each: Sequence[Histogram]) -> str | None:
-    """What to say of a model that cannot be told from chance on these photographs; None of one that can."""
+    """A warning about a model whose ranking may be random on these photographs; None if it is better."""
     found = ranking(each)
     if found is None or found.low > 0.5:
         return None
     return (
         f"this model knows nothing: it ranks corroded pixels no higher than others (AUROC {found.auroc:.3f}, 95% "
-        f"interval {found.low:.3f} to {found.high:.3f} over {len(each)} photographs, 0.5 is chance): do not use its "
+        f"interval {found.low:.3f} to {found.high:.3f} over {len(each)} photographs, 0.5 is random): do not use its "
         f"maps, train it longer or on more photographs"
     )
 

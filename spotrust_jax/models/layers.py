@@ -211,7 +211,7 @@ def _over_cells(channels: Array) -> Array:
 
 
 class Norm(nn.Module):
-    """Batch norm, and ReLU where told to; statistics of the batch are averaged over the policy's replicas."""
+    """Batch norm, and ReLU if `relu` is set; statistics of the batch are averaged over the policy's replicas."""
 
     policy: Policy
     relu: bool = False
@@ -238,7 +238,7 @@ class Norm(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, then batch norm, then ReLU unless told otherwise."""
+    """Convolution without bias, then batch norm, then ReLU by default."""
 
     channels: int
     kernel: int

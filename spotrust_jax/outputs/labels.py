@@ -76,7 +76,7 @@ def write_label(predictions: Path, row: Row, output: Path, *, smallest: int = 1)
     source = Path(row.photograph)
     _require_photograph(source, mask.shape)
     stem = PurePosixPath(row.outputs)
-    # The stem may have the photograph's extension where that is what tells two apart.
+    # The stem may have the photograph's extension where that is what distinguishes two.
     name = stem.name if stem.suffix == source.suffix else f"{stem.name}{source.suffix}"
     photograph = output / stem.parent / name
     photograph.parent.mkdir(parents=True, exist_ok=True)

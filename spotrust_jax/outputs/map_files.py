@@ -21,7 +21,7 @@ from spotrust_jax.metrics.masks import Confusion, confusion
 from spotrust_jax.outputs import rendering
 
 MAX_MAP_PIXELS = 50_000_000
-"""Photographs of more pixels get their maps as a TIFF in tiles unless told otherwise."""
+"""Photographs of more pixels get their maps as a TIFF in tiles by default."""
 
 # Values from which the range of a picture's colours is taken: no more of them than make a difference to the eye.
 _RANGE_VALUES = 1_000_000

@@ -1,6 +1,6 @@
 """Connected corroded regions of a photograph, found window by window: their pixels, sizes, places and mean maps.
 
-How they are written for other programs is region_tables.py's business.
+region_tables.py writes them for other programs.
 """
 
 from collections.abc import Callable

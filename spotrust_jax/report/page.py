@@ -24,7 +24,7 @@ from spotrust_jax.report.parts import detail_json, detail_part, script_json, thu
 from spotrust_jax.report.preview import data_url
 
 INLINE_LIMIT = 60
-"""Photographs up to which a report is one file unless told otherwise."""
+"""Photographs up to which a report is one file by default."""
 
 _ASSETS = Path(__file__).parent / "assets"
 _TEMPLATE = "report.html"

@@ -1,6 +1,6 @@
 """Where fine-tuning starts: parts of a checkpoint's weights, its channel statistics, and its means as a prior.
 
-What is frozen and which rates hold while training goes on is `step.py`'s and `optimizer.py`'s business.
+`step.py` and `optimizer.py` keep parts frozen and set the rates during training.
 """
 
 import jax

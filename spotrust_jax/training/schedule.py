@@ -1,6 +1,6 @@
 """The learning rate from step to step: warm-up, then the plateau's scale or a cosine.
 
-When the plateau's scale falls and a member stops is `plateau.py`'s business.
+`plateau.py` decides when the plateau's scale falls and a member stops.
 """
 
 from collections.abc import Callable

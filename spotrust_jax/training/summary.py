@@ -24,7 +24,7 @@ _USEFUL = 0.05
 
 
 def useless(best: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """One line for each member that tells corroded pixels from sound ones hardly better than guessing.
+    """One line for each member that separates corroded pixels from sound ones hardly better than guessing.
 
     `best` are their lines in the log. A model that gives one probability everywhere has the share of corroded
     pixels as its average precision.

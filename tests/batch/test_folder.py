@@ -159,7 +159,7 @@ def test_bad_photograph_loses_no_other(photographs, job):
     assert run(photographs, job)[1] == 0
 
 
-def test_interrupted_run_leaves_whole_files_only(photographs, job):
+def test_interrupted_run_leaves_complete_files_only(photographs, job):
     calls = iter(range(100))
 
     def interrupt():
@@ -293,8 +293,8 @@ def test_odd_files_lose_no_neighbours(job, tmp_path):
     (source / "loop.jpg").symlink_to("loop.jpg")
     (source / "circle").symlink_to(".")
     rows, _ = run(list_photographs(str(source)), job)
-    told = {Path(row.photograph).name: row.message for row in rows if row.status != "ok"}
-    assert {Path(row.photograph).name for row in rows} - told.keys() == {*sound, "g.avif", "h.tif"}
+    reported = {Path(row.photograph).name: row.message for row in rows if row.status != "ok"}
+    assert {Path(row.photograph).name for row in rows} - reported.keys() == {*sound, "g.avif", "h.tif"}
     words = {
         "IMG_0001.HEIC": "",
         "DJI_0001.DNG": "raw file",
@@ -302,6 +302,6 @@ def test_odd_files_lose_no_neighbours(job, tmp_path):
         "pipe.jpg": "pipe",
         "loop.jpg": "itself",
     }
-    assert told.keys() == words.keys()
-    for name, message in told.items():
+    assert reported.keys() == words.keys()
+    for name, message in reported.items():
         assert words[name] in message and ": " in message and "\n" not in message

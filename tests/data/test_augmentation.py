@@ -82,7 +82,7 @@ def test_flips_and_turns_are_numpys_as_often_as_asked(scenes, shape, quarters):
             raise AssertionError("neither a flip nor a turn of the original")
         found[tuple(seen.ravel().tolist())] = found.get(tuple(seen.ravel().tolist()), 0) + 1
     kinds = 8 if len(quarters) == 3 else 4
-    # Transposed with probability 0.6 * 2 / 3; both flips are even chances, so the four views of each kind are, too.
+    # Transposed with probability 0.6 * 2 / 3; both flips have probability one half, so the four of a kind are even.
     shares = {True: 0.4 / 4, False: 0.6 / 4} if kinds == 8 else {False: 1 / 4}
     assert len(found) == kinds
     for view, count in found.items():

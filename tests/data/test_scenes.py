@@ -127,7 +127,7 @@ def test_a_share_of_clean_scenes_of_one_leaves_no_corrosion():
 
 
 def test_masks_lie_where_the_image_is_rough(test):
-    """Roughness tells corroded pixels best where the mask is, and worse under a mask that is shifted either way."""
+    """Roughness detects corroded pixels best where the mask is, and worse under a mask that is shifted either way."""
     energy = np.stack([_gradient_energy(example.image, 1.5) for example in test])
     mask = np.stack([example.mask for example in test])
     inner = (slice(None), slice(8, -8), slice(8, -8))

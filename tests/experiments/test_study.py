@@ -42,7 +42,7 @@ def _example(seed, most=1.0):
 
 
 def _out_of_distribution(first):
-    """Like the others, but that the model says that it is unsure."""
+    """Like the others, but that the model says that it is uncertain."""
     images = [_example(1000 * first + number).image for number in range(4)]
     return [(str(number), np.maximum(image, np.uint8([0, 150, 0]))) for number, image in enumerate(images)]
 

@@ -1,4 +1,4 @@
-"""The program against the library, after serialisation, at a size and a batch that it was not told of."""
+"""The program against the library, after serialisation, at another size and batch than it was made with."""
 
 import jax
 import numpy as np

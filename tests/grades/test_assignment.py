@@ -35,7 +35,7 @@ def test_grades_that_pixels_cannot_carry_are_refused():
             found = grade_set(ASTM_D610, *interval, level=0.9, judged_pixels=pixels)
             assert (found.refusal is not None) is refused and bool(found.labels) is not refused
     assert "it takes 160000 judged pixels and there are 159999" in str(found) or not refused
-    # 3% and 10% can be told apart in far fewer.
+    # 3% and 10% can be distinguished in far fewer.
     assert grade_set(ASTM_D610, 0.05, 0.05, level=0.9, judged_pixels=2000).labels == ("4",)
 
 

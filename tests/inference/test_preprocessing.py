@@ -148,12 +148,12 @@ def test_what_is_not_read_is_listed_unless_a_camera_made_a_readable_one_with_it(
     assert stems(tmp_path) == stems(tmp_path / "**") == ["DJI_0001", "DJI_0002", "a", "b", "sub/DJI_0001"]
     assert [photograph.path.name for photograph in list_photographs(str(tmp_path))][1] == "DJI_0002.JPG"
     assert stems(tmp_path / "*") == ["DJI_0001", "DJI_0002", "a", "b"]
-    # Who names a raw file gets it, and is told that it is not read.
+    # A raw file that is named is listed, with the error that it is not read.
     assert list_photographs(str(tmp_path / "DJI_0002.DNG"))[0].path.name == "DJI_0002.DNG"
 
 
 def test_links_run_in_circles_and_lose_nothing(tmp_path):
-    """Real folders go before links to them, links to elsewhere are followed once, and broken ones are told of."""
+    """Real folders go before links to them, links to elsewhere are followed once, and broken ones are reported."""
     make(tmp_path, "in/north/1.jpg", "in/2.jpg", "disk/x.jpg", "disk/deep/y.jpg", "other/z.jpg", ".store/w.jpg")
     for link, target in (
         ("in/again", "north"),

@@ -230,7 +230,7 @@ def test_failure_while_writing_leaves_no_data_set(source, tmp_path, to):
 @pytest.mark.parametrize("to", ["tfds", "folder"])
 @pytest.mark.parametrize("limit", [100, 9000])
 def test_full_disk_is_one_line(source, tmp_path, to, limit):
-    """No file may have more bytes than the limit, which the system tells as it tells of a full disk."""
+    """No file may have more bytes than the limit, which the system reports like a full disk."""
     for seed, path in enumerate(sorted((source / "images").iterdir())):
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 56, 3), np.uint8)).save(path)
     limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
@@ -271,7 +271,7 @@ def test_killed_runs_stand_in_nobodys_way(source, tmp_path):
 
 
 class _Waits:
-    """A label that says when it is read, and goes on when it is told to."""
+    """A label that says when it is read, and goes on when `release` is set."""
 
     def __init__(self, reached, go_on):
         self._reached, self._go_on = reached, go_on

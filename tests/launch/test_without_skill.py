@@ -69,4 +69,4 @@ def test_a_model_without_skill_is_said_to_know_nothing(program, more, begin, mod
     outcome = call(program, arguments, model_and_data)
     assert outcome.code == 0, outcome
     said = [line for line in outcome.stderr.splitlines() if "knows nothing" in line]
-    assert len(said) == 1 and said[0].startswith(begin) and "over 6 photographs, 0.5 is chance" in said[0]
+    assert len(said) == 1 and said[0].startswith(begin) and "over 6 photographs, 0.5 is random" in said[0]

@@ -130,9 +130,9 @@ def test_resampled_sets_equal_each_alone(pixels):
     parts = [score_histogram(scores[start::4], wrong[start::4], ~wrong[start::4]).coarser(6) for start in range(4)]
     found = stacked(parts).resampled(np.array([[1.0, 0, 2, 1], [0, 3, 1, 0]]))
     risks = risk_coverage(found.counts, found.sums[:, 0])
-    told = detection(found.sums[:, 1], found.sums[:, 0])
+    found_by_sums = detection(found.sums[:, 1], found.sums[:, 0])
     for row, taken in enumerate([(0, 2, 2, 3), (1, 1, 1, 2)]):
         s, w = (np.concatenate([values[start::4] for start in taken]) for values in (scores, wrong))
         for value, exact in zip(risks, risk_coverage(*_by(s, w)), strict=True):
             assert abs(value[row] - exact) < 2e-2
-        assert abs(told.auroc[row] - metrics.roc_auc_score(w, s)) < 1e-2
+        assert abs(found_by_sums.auroc[row] - metrics.roc_auc_score(w, s)) < 1e-2

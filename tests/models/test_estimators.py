@@ -1,4 +1,4 @@
-"""Whether chance is what it claims to be: estimators of one posterior, its fit, dropout, and maps."""
+"""Whether the noise has its distribution: estimators of one posterior, its fit, dropout, and maps."""
 
 import jax
 import jax.numpy as jnp

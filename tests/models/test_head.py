@@ -1,4 +1,4 @@
-"""The parts where chance enters, against closed forms and against brute force in numpy."""
+"""The parts where noise enters, against closed forms and against brute force in numpy."""
 
 import flax.linen as nn
 import jax

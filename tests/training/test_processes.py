@@ -43,7 +43,7 @@ def test_two_processes_equal_one_also_when_asked_to_stop_on_the_way(cache, undis
     processes = _two_processes(run_directory, cache)
     while processes[0].poll() is None and not (run_directory / "latest").is_dir():
         time.sleep(0.1)
-    # One of them is told; they agree on a step and both save.
+    # One of them gets the signal; they agree on a step and both save.
     processes[1].send_signal(signal.SIGTERM)
     codes = finish(*processes)
     if codes != [0, 0]:  # unless it was through before

@@ -72,7 +72,7 @@ def prepare(
     of the card. The source is only read.
 
     Raises:
-        InputError: where `output` is taken or lies in the source, nothing is usable or can be divided, or, if `strict`,
+        InputError: where `output` is taken or lies in the source, nothing is usable or can be split, or, if `strict`,
             anything was found. In the last three cases audit.json is written, and nothing else.
         RunError: where the disk is full.
     """
@@ -101,7 +101,7 @@ def prepare(
 def _output_folder(output: Path, root: Path) -> Iterator[bool]:
     """Makes the folder and keeps other runs out of it until the end of the block.
 
-    What a killed run had finished there is put into its place, and the block is told so; what it had not is removed. An
+    What a killed run had finished there is moved to its place, and the block gets True; what it had not is removed. An
     `InputError` says where the folder lies in the source, or holds anything else but an earlier audit.
     """
     if Path(os.path.realpath(output)).is_relative_to(os.path.realpath(root)):

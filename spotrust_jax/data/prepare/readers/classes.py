@@ -1,6 +1,6 @@
-"""Which of a source's classes are corrosion, by the words of their names; how classes are stored is told by readers.
+"""Which of a source's classes are corrosion, by the words of their names; the readers know how they are stored.
 
-What the words leave open is asked for, never guessed.
+Where the words leave it open, the program asks.
 """
 
 import re

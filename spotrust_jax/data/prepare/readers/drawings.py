@@ -1,6 +1,6 @@
 """Labels that were drawn, as polygons or otherwise: the annotations of one photograph become its mask here.
 
-How single shapes become pixels is told in polygons.py.
+polygons.py turns single shapes into pixels.
 """
 
 import contextlib

@@ -24,7 +24,7 @@ class Shape(NamedTuple):
 
 
 class Photograph(NamedTuple):
-    """`index` tells photographs apart; `mask` holds the corrosion of formats that store pixels."""
+    """`index` distinguishes photographs; `mask` holds the corrosion of formats that store pixels."""
 
     index: int
     height: int
