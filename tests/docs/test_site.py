@@ -1,7 +1,11 @@
-"""What `mkdocs build --strict` does not see: modules without a page in the API reference, pages outside docs/."""
+"""What `mkdocs build --strict` does not see: missing modules, files and flags, and a citation of another version."""
 
 import re
 from pathlib import Path
+
+import yaml
+
+import spotrust_jax
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOCS = REPOSITORY / "docs"
@@ -53,3 +57,9 @@ def test_commands_in_the_documentation_exist_with_their_flags():
         if not {flag, flag.removeprefix("no")} & flags_of(command[1])
     }
     assert not unknown
+
+
+def test_citation_is_of_this_version():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert citation["version"] == spotrust_jax.__version__
+    assert citation["references"][0]["doi"] == "10.1038/s41529-022-00232-6"
