@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tifffile
 from jaxtyping import Float64
 from PIL import ExifTags, Image
 
-from spotrust_jax.io.images import orientation, without_pillow_limit
+from spotrust_jax.io.images import without_pillow_limit
 
 _UPRIGHT = 1
 _TIFF = (".tif", ".tiff")
-# Tags of GeoTIFF 1.1: degrees or the projection's units for each pixel, points tied to the ground, the whole matrix.
-_PIXEL_SCALE, _TIEPOINTS, _MATRIX, _KEYS = 33550, 33922, 34264, 34735
-_MODEL_TYPE, _RASTER_TYPE, _GEOGRAPHIC, _ANGULAR_UNITS, _PROJECTED = 1024, 1025, 2048, 2054, 3072
+# Keys and tags of GeoTIFF 1.1 by tifffile's names, and values.
+_GEOGRAPHIC, _PROJECTED = "GeographicTypeGeoKey", "ProjectedCSTypeGeoKey"
+_TIES = (("ModelPixelScaleTag", "ModelTiepointTag"), ("ModelTransformationTag",))
 _PROJECTED_MODEL, _GEOGRAPHIC_MODEL, _DEGREE = 1, 2, 9102
 # Numbers below are not EPSG's, and the last one stands for a system that the file describes itself.
 _FIRST_EPSG, _USER_DEFINED = 1024, 32767
@@ -119,10 +120,13 @@ def _read_georeference(path: Path) -> Georeference | None:
     """That of a GeoTIFF."""
     if path.suffix.lower() not in _TIFF:
         return None
-    with without_pillow_limit, Image.open(path) as image:
-        tags, turn, size = image.tag_v2, orientation(image), image.size
-        keys = _geo_keys(tags.get(_KEYS, ()))
-        matrix = _matrix(tags)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        keys, turn = page.geotiff_tags or {}, page.tags.valueof("Orientation", _UPRIGHT)
+        size, tied = (page.imagewidth, page.imagelength), any(all(tag in page.tags for tag in tie) for tie in _TIES)
+    if tied and not keys:
+        raise _UnknownError("its coordinate system has no EPSG number")
+    matrix = _matrix(keys)
     if matrix is None:
         if keys:
             raise _UnknownError("the file ties no pixel to the ground by a scale or a matrix")
@@ -131,7 +135,7 @@ def _read_georeference(path: Path) -> Georeference | None:
         raise _UnknownError("the photograph is stored turned")
     if not np.isfinite(matrix).all() or np.linalg.det(matrix[:, :2]) == 0:
         raise _UnknownError("its pixels have no size on the ground")
-    if keys.get(_RASTER_TYPE) == _PIXEL_IS_POINT:
+    if keys.get("GTRasterTypeGeoKey") == _PIXEL_IS_POINT:
         matrix[:, 2] -= matrix[:, :2] @ (0.5, 0.5)
     reference = Georeference(tuple(map(tuple, matrix.tolist())), _system(keys))
     if _is_geographic(keys):
@@ -141,22 +145,22 @@ def _read_georeference(path: Path) -> Georeference | None:
     return reference
 
 
-def _system(keys: Mapping[int, int]) -> int:
+def _system(keys: Mapping[str, Any]) -> int:
     """EPSG number of the coordinate system; the system below a projection is not that of the coordinates."""
-    model = keys.get(_MODEL_TYPE, _GEOGRAPHIC_MODEL if _is_geographic(keys) else _PROJECTED_MODEL)
+    model = keys.get("GTModelTypeGeoKey", _GEOGRAPHIC_MODEL if _is_geographic(keys) else _PROJECTED_MODEL)
     if model not in (_PROJECTED_MODEL, _GEOGRAPHIC_MODEL):
-        raise _UnknownError(f"its model type {model} is neither projected nor geographic")
+        raise _UnknownError(f"its model type {int(model)} is neither projected nor geographic")
     epsg = keys.get(_GEOGRAPHIC if model == _GEOGRAPHIC_MODEL else _PROJECTED)
     if epsg is None or not _FIRST_EPSG <= epsg < _USER_DEFINED:
         raise _UnknownError("its coordinate system has no EPSG number")
-    if model == _GEOGRAPHIC_MODEL and keys.get(_ANGULAR_UNITS, _DEGREE) != _DEGREE:
+    if model == _GEOGRAPHIC_MODEL and keys.get("GeogAngularUnitsGeoKey", _DEGREE) != _DEGREE:
         raise _UnknownError("its coordinates are not in degrees")
-    return epsg
+    return int(epsg)
 
 
-def _is_geographic(keys: Mapping[int, int]) -> bool:
-    if _MODEL_TYPE in keys:
-        return keys[_MODEL_TYPE] == _GEOGRAPHIC_MODEL
+def _is_geographic(keys: Mapping[str, Any]) -> bool:
+    if "GTModelTypeGeoKey" in keys:
+        return keys["GTModelTypeGeoKey"] == _GEOGRAPHIC_MODEL
     return _GEOGRAPHIC in keys and _PROJECTED not in keys
 
 
@@ -186,16 +190,12 @@ def _altitude(tags: Mapping[int, Any]) -> float | None:
     return -float(value) if below else float(value)
 
 
-def _geo_keys(directory: tuple[int, ...]) -> dict[int, int]:
-    """Numbers that stand in the directory itself."""
-    entries = np.array(directory[4:], np.int64).reshape(-1, 4)
-    return {int(key): int(value) for key, location, _, value in entries if location == 0}
-
-
-def _matrix(tags: Mapping[int, Any]) -> np.ndarray | None:
-    if _MATRIX in tags:
-        return np.array(tags[_MATRIX], np.float64).reshape(4, 4)[:2, [0, 1, 3]]
-    if _PIXEL_SCALE not in tags or _TIEPOINTS not in tags:
+def _matrix(keys: Mapping[str, Any]) -> np.ndarray | None:
+    """The file's own, else that of the first point that is tied to the ground, with the size of a pixel."""
+    if "ModelTransformation" in keys:
+        return np.array(keys["ModelTransformation"], np.float64)[:2, [0, 1, 3]]
+    if "ModelPixelScale" not in keys or "ModelTiepoint" not in keys:
         return None
-    (wide, high), (column, row, _, east, north) = tags[_PIXEL_SCALE][:2], tags[_TIEPOINTS][:5]
+    (wide, high), point = keys["ModelPixelScale"][:2], np.ravel(keys["ModelTiepoint"])
+    column, row, _, east, north = point[:5].tolist()
     return np.array([[wide, 0.0, east - column * wide], [0.0, -high, north + row * high]])
