@@ -5,7 +5,7 @@ together. docs/configuration.md and the help of the programs are made from this 
 """
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from ml_collections import ConfigDict
 
@@ -426,6 +426,9 @@ class PretrainConfig(Ranged):
     """Seed of all random numbers of the run."""
 
 
-def paper_config() -> ConfigDict:
-    """All defaults as a `ConfigDict`, for a config file to change and for `--config.a.b=value` to override."""
+def paper_config() -> Any:
+    """All defaults as a `ConfigDict`, for a config file to change and for `--config.a.b=value` to override.
+
+    Typed as anything, since a type checker cannot know its fields.
+    """
     return ConfigDict(to_dict(TrainConfig()))
