@@ -91,6 +91,7 @@ def configuration() -> TrainConfig:
     config = inspection.get_config()
     config.members = 1
     config.schedule.kind = "plateau"
+    config.validation_epochs = 1  # as this kind needs, though nothing is validated here
     config.schedule.warmup_epochs = 0.0
     if _SMALL.value:
         config.model.preset, config.model.width, config.model.dtype = "w18_small_v1", 4, "float32"
