@@ -1,4 +1,4 @@
-"""Imports point downwards (docs/architecture.md has the floors) and in no circles; few modules are at the top."""
+"""Modules import lower layers alone (docs/architecture.md has them) and in no cycles; few are at the top."""
 
 import ast
 import graphlib
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("spotrust_jax", "launch", "experiments")
-FLOOR = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+LAYER = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 
 
 def module_name(path: Path) -> str:
@@ -21,7 +21,7 @@ def module_name(path: Path) -> str:
 
 
 FILES = {module_name(path): path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
-FLOORS = FLOOR.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+LAYERS = LAYER.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
 
 
 def imported(module: str) -> Iterator[str]:
@@ -37,7 +37,7 @@ def imported(module: str) -> Iterator[str]:
             yield from (name if name in FILES else source for name in names if {name, source} & FILES.keys())
 
 
-def room(module: str) -> str:
+def package_of(module: str) -> str:
     first, *rest = module.split(".")
     return rest[0] if first == "spotrust_jax" and rest else first
 
@@ -45,19 +45,19 @@ def room(module: str) -> str:
 IMPORTS = {module: sorted(set(imported(module)) - {module}) for module in FILES}
 
 
-def test_every_room_has_a_floor():
-    rooms = {room(module) for module in FILES}
-    missing, gone = sorted(rooms - set(FLOORS)), sorted(set(FLOORS) - rooms)
-    assert not missing, f"{missing} have no floor: add a line to docs/architecture.md, above all that they import"
-    assert not gone, f"{gone} are no longer there: take their lines out of docs/architecture.md"
+def test_every_package_has_a_layer():
+    packages = {package_of(module) for module in FILES}
+    missing, gone = sorted(packages - set(LAYERS)), sorted(set(LAYERS) - packages)
+    assert not missing, f"{missing} have no layer: add a row to docs/architecture.md, below all that they import"
+    assert not gone, f"{gone} are no longer there: take their rows out of docs/architecture.md"
 
 
-def test_imports_point_downwards():
-    height = {module: FLOORS.index(room(module)) for module in FILES}
-    upward = [f"{a} imports {b}" for a in FILES for b in IMPORTS[a] if height[b] > height[a]]
+def test_modules_import_lower_layers_alone():
+    layer = {module: LAYERS.index(package_of(module)) for module in FILES}
+    upward = [f"{a} imports {b}" for a in FILES for b in IMPORTS[a] if layer[b] > layer[a]]
     remedy = (
-        "move what both need to a lower room, or have the caller give it as an argument; change the floors of "
-        "docs/architecture.md only if their order is wrong"
+        "move what both need to a lower layer, or have the caller pass it in; change the table of docs/architecture.md "
+        "only if its order is wrong"
     )
     assert not upward, f"{'; '.join(upward)}: {remedy}"
 
@@ -71,4 +71,4 @@ def test_no_modules_import_each_other():
 
 def test_few_modules_are_at_the_top_of_the_package():
     top = sorted(path.stem for path in (ROOT / "spotrust_jax").glob("*.py") if path.stem != "__init__")
-    assert len(top) <= 10, f"{len(top)} modules at the top of the package, ten at most: put one into a room ({top})"
+    assert len(top) <= 10, f"{len(top)} modules at the top of the package, ten at most: put one into a package ({top})"
