@@ -4,9 +4,9 @@
     spotrust pretrain --save_teacher=teacher.npz
 
 The backbone learns to give the features of EfficientNet-Lite2, which has seen ImageNet. WORKDIR/best is a checkpoint
-for --config.fine_tuning.checkpoint of a training. --config.FIELD=VALUE changes any field of spotrust_jax/config.py. The
-same command resumes. Asked to stop (SIGTERM), it saves and exits with code 75. The second form writes the teacher's
-weights to a file for machines without its package, where --config.teacher=teacher.npz names it.
+for --config.fine_tuning.checkpoint of a training. --config.FIELD=VALUE changes any field of the configuration, listed
+below. The same command resumes. Asked to stop (SIGTERM), it saves and exits with code 75. The second form writes the
+teacher's weights to a file for machines without its package, where --config.teacher=teacher.npz names it.
 """
 
 from pathlib import Path
@@ -55,7 +55,8 @@ def _save_teacher(path: Path) -> int:
 
 
 def run() -> None:
-    program.run(main, lambda arguments: config_file.complete(arguments, _INSTALLED, "PretrainConfig"))
+    kind = "PretrainConfig"
+    program.run(main, lambda arguments: config_file.complete(arguments, _INSTALLED, kind), config=kind)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Exit codes: 0 for success, 1 for a run that failed, 2 for input that cannot be u
 and goes on when started again, 130 for Ctrl-C.
 """
 
+import importlib
 import logging as builtin_logging
 import os
 import sys
@@ -38,15 +39,16 @@ def run(
     main: Callable[[], int],
     prepare: Callable[[list[str]], list[str]] = list,
     join: Callable[[], None] = lambda: None,
+    config: str = "",
 ) -> None:
     """Parses the flags, chooses the devices, calls `main` and exits with its code.
 
     `prepare` may check or complete the command line before it is parsed, `join` may meet other processes before jax
-    looks at the devices.
+    looks at the devices. `config` names the class of `spotrust_jax.config` whose fields --config.FIELD changes.
     """
     with interruption.closing_in_time() as ctrl_c:
         try:
-            sys.exit(_code(main, prepare, join))
+            sys.exit(_code(main, prepare, join, config))
         except KeyboardInterrupt:
             sys.exit(ctrl_c.say())
         except Exception:
@@ -56,13 +58,15 @@ def run(
             sys.exit(ctrl_c.say())
 
 
-def _code(main: Callable[[], int], prepare: Callable[[list[str]], list[str]], join: Callable[[], None]) -> int:
+def _code(
+    main: Callable[[], int], prepare: Callable[[list[str]], list[str]], join: Callable[[], None], config: str
+) -> int:
     """The exit code; what the user can mend is one line on standard error."""
     # Names of files may have letters that the terminal has not.
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if any(argument in ("--help", "-help", "-h") for argument in sys.argv[1:]):
-            print(_help(main))
+            print(_help(main, config))
             return 0
         _parse(prepare(sys.argv))
         _prepare_logs()
@@ -89,12 +93,13 @@ def _told(error: Exception) -> int:
             return _complain(f"{error.filename or 'a file'}: {error.strerror or error}", 1)
 
 
-def _help(main: Callable[[], int]) -> str:
+def _help(main: Callable[[], int], config: str) -> str:
     program = sys.modules[main.__module__]
     name = Path(program.__file__).stem
     # Programs outside launch/ are packages that are no commands of spotrust.
     command = f"python -m {program.__package__}" if name == "__main__" else f"spotrust {name}"
-    return help_of(program, command, __package__)
+    defaults = getattr(importlib.import_module("spotrust_jax.config"), config)() if config else None
+    return help_of(program, command, __package__, defaults)
 
 
 def _parse(arguments: list[str]) -> None:

@@ -3,8 +3,8 @@
     spotrust train --config.data.path=DATA --workdir=runs/fine_tuned    # from the shipped detector
     spotrust train --config=configs/variational.py --config.data.path=DATA --workdir=runs/variational
 
---config.FIELD=VALUE changes any field of spotrust_jax/config.py. The same command resumes. Asked to stop (SIGTERM, or a
-preemption notice), it saves and exits with code 75.
+--config.FIELD=VALUE changes any field of the configuration, listed below. The same command resumes. Asked to stop
+(SIGTERM, or a preemption notice), it saves and exits with code 75.
 """
 
 import dataclasses
@@ -69,7 +69,7 @@ def complete_arguments(arguments: list[str]) -> list[str]:
 
 
 def run() -> None:
-    program.run(main, complete_arguments, distributed.join)
+    program.run(main, complete_arguments, distributed.join, config="TrainConfig")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ Seed = Annotated[int, Range(0, LARGEST_INT, what="a whole number")]
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Ranged, section="model"):
-    """Which network. `models/variants/registry.py` checks the names and what goes together."""
+    """Which network."""
 
     variant: str = "variational"
     """Name of a variant: "deterministic", "variational", "dropout" or, made of a trained deterministic network by

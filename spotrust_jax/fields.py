@@ -239,7 +239,7 @@ def describe(config: Any, prefix: str = "") -> Iterator[Field]:
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     sections = [name for name, value in values.items() if dataclasses.is_dataclass(value)]
     for name in (name for name in values if name not in sections):
-        yield Field(f"{prefix}{name}", repr(values[name]), _in_words(hints[name]), meanings[name])
+        yield Field(f"{prefix}{name}", _quoted(values[name]), _in_words(hints[name]), meanings[name])
     for name in sections:
         yield from describe(values[name], f"{prefix}{name}.")
 
@@ -255,6 +255,10 @@ def docstrings(kind: type) -> dict[str, str]:
     }
 
 
+def _quoted(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
 def _in_words(hint: Any) -> str:
     """The values that a field of this type may have."""
     plain = typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
@@ -262,7 +266,7 @@ def _in_words(hint: Any) -> str:
     if isinstance(plain, UnionType):
         return f"{declared[0]}, or ()"
     if declared:
-        return str(declared[0])
+        return str(declared[0]).removesuffix(f" to {LARGEST_INT}")
     if typing.get_origin(plain) is Literal:
-        return ", ".join(map(repr, typing.get_args(plain)))
+        return ", ".join(map(_quoted, typing.get_args(plain)))
     return {bool: "True or False", str: "text"}[plain]

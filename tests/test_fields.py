@@ -16,7 +16,7 @@ from spotrust_jax.config import (
     TrainConfig,
 )
 from spotrust_jax.errors import InputError
-from spotrust_jax.fields import Range, from_dict, ranges_of, to_dict
+from spotrust_jax.fields import Range, describe, from_dict, ranges_of, to_dict
 
 
 def _sections(kind, path=()):
@@ -108,6 +108,17 @@ def test_number_beyond_all_floats_is_one_line(whole, path, name, number):
     with pytest.raises(InputError, match=name) as caught:
         from_dict(whole, values)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_every_field_is_documented_in_one_line():
+    for config in (TrainConfig(), PretrainConfig()):
+        for field in describe(config):
+            assert field.meaning.endswith((".", ".)")) and "\n" not in field.meaning, field.path
+    described = {field.path: field for field in describe(TrainConfig())}
+    assert described["optimizer.momentum"].values == "a number from 0 to below 1"
+    assert described["batch_size"][1:3] == ("4", "a whole number from 1 up")
+    assert described["data.source"][1:3] == ('"folder"', '"folder", "scenes"')
+    assert described["data.mean"].values == "three numbers from 0 to 1, or ()"
 
 
 def test_limits_themselves_are_in_or_out_as_declared():

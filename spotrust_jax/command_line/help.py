@@ -8,9 +8,11 @@ import shutil
 import sys
 import textwrap
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
+
+from spotrust_jax.fields import Field, describe
 
 # Columns of a flag before its explanation begins on a line of its own.
 _FLAG_WIDTH = 28
@@ -52,14 +54,20 @@ def overview(found: list[Command], description: str) -> str:
     return "\n".join([usage, "", _hanging("", description), "", "commands:", *lines, "", _hanging("", ending)])
 
 
-def help_of(program: ModuleType, command: str, launch: str) -> str:
-    """What `COMMAND --help` prints: what the program does, and its flags with their defaults; `launch` as below."""
+def help_of(program: ModuleType, command: str, launch: str, config: Any = None) -> str:
+    """What `COMMAND --help` prints: what the program does, and its flags with their defaults; `launch` as below.
+
+    `config` is a configuration with its defaults, where --config.FIELD changes its fields.
+    """
     found = sections(program, launch)
     required = [f"--{flag.name}={_kind(flag)}" for section in found for flag in section.flags if is_required(flag)]
     usage = _hanging("usage: ", " ".join([command, *required, "[--flag=value ...]"]))
     lines = [usage, *(f"\n{_paragraph(text)}" for text in inspect.getdoc(program).split("\n\n"))]
     for section in found:
         lines += ["", f"{section.title}:", *map(_flag_lines, section.flags)]
+    if config is not None:
+        lines += ["", "Fields of the configuration, with the defaults where the config file does not set them:"]
+        lines += map(_field_lines, describe(config))
     return "\n".join(lines)
 
 
@@ -86,7 +94,15 @@ def is_required(flag: flags.Flag) -> bool:
 
 def _flag_lines(flag: flags.Flag) -> str:
     written = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={_kind(flag)}"
-    explanation = _explanation(flag) + _default(flag)
+    return _entry(written, _explanation(flag) + _default(flag))
+
+
+def _field_lines(field: Field) -> str:
+    return _entry(f"--config.{field.path}=...", f"{field.meaning} ({field.values}; default: {field.default})")
+
+
+def _entry(written: str, explanation: str) -> str:
+    """An option and its explanation, beside it or below."""
     if len(written) <= _FLAG_WIDTH:
         return _hanging(f"  {written:{_FLAG_WIDTH}}  ", explanation)
     return "\n".join([f"  {written}", _hanging(" " * (_FLAG_WIDTH + 4), explanation)])

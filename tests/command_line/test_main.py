@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import spotrust_jax
+from spotrust_jax.config import PretrainConfig, TrainConfig
+from spotrust_jax.fields import describe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPOTRUST = [sys.executable, "-c", "from spotrust_jax.command_line.main import main; main()"]
@@ -84,6 +86,16 @@ def test_help_says_what_is_required_and_what_the_defaults_are():
         [sys.executable, "-m", "launch.predict", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert module.returncode == 0 and " ".join(module.stdout.split()) == text
+
+
+@pytest.mark.parametrize(("program", "config"), [("train", TrainConfig()), ("pretrain", PretrainConfig())])
+def test_help_lists_every_field_of_the_configuration_with_range_and_default(program, config):
+    text = " ".join(spotrust(program, "--help").stdout.split())
+    fields = list(describe(config))
+    assert {field.path for field in fields} >= {"seed", "model.preset", "augmentation.crop_size"}
+    for field in fields:
+        assert f"--config.{field.path}=... {field.meaning} ({field.values}; default: {field.default})" in text
+    assert "(a finite number above 0; default: 0.003)" in text or program == "pretrain"
 
 
 def test_version_is_that_of_the_package():

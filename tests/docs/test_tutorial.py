@@ -21,7 +21,7 @@ PHOTOGRAPHS = 12
 START = """
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.segmenter import ModelConfig
+from spotrust_jax.config import ModelConfig
 from tests.trained_like import trained_like
 model = ModelConfig("deterministic", "w18_small_v2")
 Segmenter(trained_like(model, 3), CheckpointConfig(model, 3, (0.5,) * 3, (0.2,) * 3, 64)).save("start")
