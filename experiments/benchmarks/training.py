@@ -15,7 +15,7 @@ from experiments.benchmarks.plain_network import PlainNetwork
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.losses import attenuated_cross_entropy
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import build_network
+from spotrust_jax.models.segmenter import build_network, variable_shapes
 
 # Repeats of each step, all kinds in turn, so that a busy machine slows all of them.
 _REPEATS = 9
@@ -95,10 +95,10 @@ def _throughput(dtype: str) -> list[Measurement]:
 
 
 def _our_step(preset: str, size: int, batch: int, dtype: str = "float32") -> _Step:
-    network = build_network(ModelConfig("deterministic", preset, dtype=dtype))
-    first = jnp.zeros((1, 32, 32, 3))
+    model = ModelConfig("deterministic", preset, dtype=dtype)
+    network = build_network(model)
     return _compiled(
-        lambda: network.init(jax.random.key(0), first),
+        variable_shapes(model),
         lambda variables, images: network.apply(variables, images, None, True, mutable="batch_stats"),
         size,
         batch,
@@ -108,14 +108,14 @@ def _our_step(preset: str, size: int, batch: int, dtype: str = "float32") -> _St
 def _plain_step(preset: str, size: int, batch: int) -> _Step:
     network = PlainNetwork(architecture(preset))
     return _compiled(
-        lambda: network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))),
+        jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))),
         lambda variables, images: network.apply(variables, images, mutable="batch_stats"),
         size,
         batch,
     )
 
 
-def _compiled(initialise: Callable[[], Any], apply: Apply, size: int, batch: int) -> _Step:
+def _compiled(shapes: Any, apply: Apply, size: int, batch: int) -> _Step:
     """A step of Adam on random images; the cache of compiled programs is left out."""
     optimizer = optax.adam(1e-3)
     images = jax.random.normal(jax.random.key(1), (batch, size, size, 3))
@@ -135,7 +135,7 @@ def _compiled(initialise: Callable[[], Any], apply: Apply, size: int, batch: int
         return {"params": params, "batch_stats": statistics}, moments, loss
 
     # The same number everywhere: how fast a step is does not depend on it.
-    variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.01), jax.eval_shape(initialise))
+    variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.01), shapes)
     state = (variables, optimizer.init(variables["params"]))
     compiled, seconds = _compile(jax.jit(step), (*state, images, labels))
     run = lambda: jax.block_until_ready(compiled(*state, images, labels))  # noqa: E731

@@ -195,14 +195,9 @@ def _with_initial(variables: Variables, config: ModelConfig, key: Key[Array, ""]
     unfilled = [index for index, leaf in enumerate(leaves) if isinstance(leaf, jax.ShapeDtypeStruct)]
     if not unfilled:
         return variables
-
-    def draw(key: Key[Array, ""]) -> list[Array]:
-        # The compiler drops what is not returned: all of the network, and most of the draws.
-        drawn = jax.tree.leaves(initial_variables(config, key))
-        return [drawn[index] for index in unfilled]
-
-    for index, drawn in zip(unfilled, jax.jit(draw)(key), strict=True):
-        leaves[index] = np.asarray(drawn)
+    drawn = jax.tree.leaves(initial_variables(config, key))
+    for index in unfilled:
+        leaves[index] = drawn[index]
     return jax.tree.unflatten(structure, leaves)
 
 

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float
 
 from spotrust_jax.models.fast import row_blocks
 from spotrust_jax.models.hrnet import FeatureMap, Stem
-from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy, he_fan_out, nearly_zero
+from spotrust_jax.models.initialization import constant, he_fan_out, nearly_zero
+from spotrust_jax.models.layers import Conv, ConvNorm, Norm, Policy
 from spotrust_jax.models.resize import Interpolation, resize
 from spotrust_jax.typing import Dimension
 
@@ -30,7 +31,7 @@ class BranchwiseConv(nn.Module):
         channels = [x.shape[-1] for x in branches]
         total = sum(channels)
         kernel = self.param("kernel", he_fan_out, (1, 1, total, total))
-        bias = self.param("bias", nn.initializers.zeros_init(), (total,))
+        bias = self.param("bias", constant(0.0), (total,))
         kernel, bias = nn.dtypes.promote_dtype(kernel, bias, dtype=jnp.dtype(self.policy.dtype))
         size, start, out = branches[0].shape[1:3], 0, bias[None, None, None, :]
         for x, count in zip(branches, channels, strict=True):

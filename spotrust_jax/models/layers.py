@@ -6,22 +6,10 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
+from spotrust_jax.models.initialization import Declaration, constant, he_fan_out
 from spotrust_jax.models.precision import wide
-from spotrust_jax.random import normal
-
-
-def he_fan_out(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
-    """He's initialisation of a kernel [side, side, in, out] by what a cell feeds, as for the published HRNet."""
-    fan_out = shape[0] * shape[1] * shape[3]
-    return (2.0 / fan_out) ** 0.5 * normal(key, shape, dtype)
-
-
-def nearly_zero(key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Float[Array, "..."]:
-    """For the two output layers: every pixel undecided at the start, every log variance near 0."""
-    return 0.01 * normal(key, shape, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +113,7 @@ class Conv(nn.Module):
     policy: Policy
     stride: int = 1
     use_bias: bool = False
-    kernel_init: nn.initializers.Initializer = he_fan_out
+    kernel_init: Declaration = he_fan_out
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
@@ -135,7 +123,7 @@ class Conv(nn.Module):
         y = convolve(x, kernel, self.stride)
         if not self.use_bias:
             return y
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        bias = self.param("bias", constant(0.0), (self.channels,))
         return y + bias.astype(y.dtype)[None, None, None, :]
 
 
@@ -222,10 +210,10 @@ class Norm(nn.Module):
     ) -> Float[Array, "batch height width channel"]:
         """Normalises by the batch when `train`, and updates the running statistics; else, or if frozen, by these."""
         shape = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones_init(), shape)
-        bias = self.param("bias", nn.initializers.zeros_init(), shape)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-        running_variance = self.variable("batch_stats", "var", jnp.ones, shape)
+        scale = self.param("scale", constant(1.0), shape)
+        bias = self.param("bias", constant(0.0), shape)
+        running_mean = self.variable("batch_stats", "mean", constant(0.0), None, shape)
+        running_variance = self.variable("batch_stats", "var", constant(1.0), None, shape)
         if not train or self.policy.frozen_norm:
             multiplier = jax.lax.rsqrt(running_variance.value + EPSILON) * scale
             y = (wide(x) - _over_cells(running_mean.value)) * _over_cells(multiplier) + _over_cells(bias)

@@ -3,17 +3,19 @@
 The ensemble is no variant here: its members are deterministic (or stochastic) networks like these.
 """
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.typing import VariableDict
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.models.head import AleatoricNetwork, SegmentationHead
 from spotrust_jax.models.hrnet import Backbone, FeatureMap
+from spotrust_jax.models.initialization import declarations, draw
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.noise import NoiseKeys, noise_keys
 from spotrust_jax.models.presets import architecture
@@ -85,18 +87,19 @@ def build_network(config: ModelConfig, policy: Policy | None = None) -> Segmente
 
 def variable_shapes(config: ModelConfig) -> Variables:
     """The tree of `params` and `batch_stats` as shapes and types, without computing anything."""
-    return jax.eval_shape(_initialise(config), jax.random.key(0))
+    return nn.unbox(_declarations(config))
 
 
 def initial_variables(config: ModelConfig, key: Key[Array, ""]) -> Variables:
-    """Freshly drawn `params` and `batch_stats`, float32."""
-    return jax.jit(_initialise(config))(key)
+    """Freshly drawn `params` and `batch_stats`, float32 numpy arrays: each by the key and its name alone."""
+    return draw(_declarations(config), key)
 
 
-def _initialise(config: ModelConfig) -> Callable[[Key[Array, ""]], Variables]:
-    network = build_network(config)
-    # With noise, so that the parts that only noise needs have their parameters too.
-    return lambda key: network.init(key, jnp.zeros((1, 32, 32, 3)), noise_keys(key, key[None]))
+@functools.lru_cache(maxsize=8)
+def _declarations(config: ModelConfig) -> VariableDict:
+    """With noise, so that the parts that only noise needs have their parameters too; kept, as tracing takes seconds."""
+    key = jax.random.key(0)
+    return declarations(build_network(config), jnp.zeros((1, 32, 32, 3)), noise_keys(key, key[None]))
 
 
 def normalize(

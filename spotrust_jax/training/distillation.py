@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Int32, PyTree
+from jaxtyping import Array, Float, Int, Int32, Key, PyTree
 
 from spotrust_jax.config import PretrainConfig
 from spotrust_jax.data.photograph_pool import PhotographPool, random_crops
@@ -19,7 +19,7 @@ from spotrust_jax.models.hrnet import Backbone, FeatureMap
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.precision import wide
 from spotrust_jax.models.presets import architecture
-from spotrust_jax.models.segmenter import Variables, initial_variables, normalize
+from spotrust_jax.models.segmenter import Variables, initial_variables, normalize, variable_shapes
 from spotrust_jax.models.teacher import CHANNELS, Teacher, teacher_features
 from spotrust_jax.parallel import AXIS, Placement, average
 from spotrust_jax.random import fold_indices, normal, stream
@@ -62,17 +62,23 @@ class PretrainState(NamedTuple):
 
 def initial_state(config: PretrainConfig) -> PretrainState:
     """Random weights by the seed."""
-    return jax.jit(lambda: _initial(config))()
+    key = _initial_key(config)
+    begin = jax.jit(lambda key, variables: _begin(config, key, variables))
+    return begin(key, initial_variables(config.model, key))
 
 
 def state_shapes(config: PretrainConfig) -> PretrainState:
     """Shapes and types of `initial_state`, without computing anything."""
-    return jax.eval_shape(lambda: _initial(config))
+    begin = lambda key, variables: _begin(config, key, variables)  # noqa: E731
+    return jax.eval_shape(begin, _initial_key(config), variable_shapes(config.model))
 
 
-def _initial(config: PretrainConfig) -> PretrainState:
-    key = stream(jax.random.key(config.seed), "initial")
-    variables = initial_variables(config.model, key)
+def _initial_key(config: PretrainConfig) -> Key[Array, ""]:
+    return stream(jax.random.key(config.seed), "initial")
+
+
+def _begin(config: PretrainConfig, key: Key[Array, ""], variables: Variables) -> PretrainState:
+    """The state before the first step."""
     branches = architecture(config.model.preset, width=config.model.width).branch_channels()
     projections = {
         f"stride{number}": {

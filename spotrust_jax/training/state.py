@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.models.segmenter import Variables, initial_variables
+from spotrust_jax.models.segmenter import Variables, initial_variables, variable_shapes
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.random import stream
 from spotrust_jax.training.fine_tuning import take_weights
@@ -73,7 +74,10 @@ def initial_state(config: TrainConfig) -> MemberState:
     Raises:
         InputError: where the checkpoint to start from cannot be used.
     """
-    state = jax.device_get(jax.jit(lambda: _all_members(config))())
+    begin = jax.jit(lambda key, variables: _begin(config, key, variables))
+    keys = [member_key(config.seed, member) for member in range(config.members)]
+    begun = [jax.device_get(begin(key, initial_variables(config.model, stream(key, "initial")))) for key in keys]
+    state = jax.tree.map(lambda *leaves: np.stack(leaves), *begun)
     if not config.fine_tuning.checkpoint:
         return state
     variables, prior = take_weights(state.variables, config)
@@ -83,16 +87,13 @@ def initial_state(config: TrainConfig) -> MemberState:
 @functools.lru_cache(maxsize=8)
 def state_shapes(config: TrainConfig) -> MemberState:
     """The shapes and types of `initial_state`, without computing anything."""
-    return jax.eval_shape(lambda: _all_members(config))
+    begin = lambda variables: _begin(config, jax.random.key(0), variables)  # noqa: E731
+    one = jax.eval_shape(begin, variable_shapes(config.model))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((config.members, *leaf.shape), leaf.dtype), one)
 
 
-def _all_members(config: TrainConfig) -> MemberState:
-    return jax.lax.map(lambda member: _one_member(config, member), jnp.arange(config.members))
-
-
-def _one_member(config: TrainConfig, member: Int[Array, ""]) -> MemberState:
-    key = member_key(config.seed, member)
-    variables = initial_variables(config.model, stream(key, "initial"))
+def _begin(config: TrainConfig, key: Key[Array, ""], variables: Variables) -> MemberState:
+    """State of the member with this key before its first step."""
     prior_means = variant_of(config.model).prior_means
     return MemberState(
         key_data=jax.random.key_data(key),

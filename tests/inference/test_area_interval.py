@@ -24,7 +24,7 @@ THRESHOLD = 0.5
 VARIATIONAL = ModelConfig("variational", "w18_small_v1", width=4)
 
 
-def segmenter_of(model, members=1):
+def segmenter_of(model, members=1, seed=0):
     def of_member(seed):
         variables = jax.device_get(initial_variables(model, jax.random.key(seed)))
         # The last layer starts near zero.
@@ -32,7 +32,7 @@ def segmenter_of(model, members=1):
         variables["params"]["head"]["logit"]["kernel"] = last
         return variables
 
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *map(of_member, range(members)))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *map(of_member, range(seed, seed + members)))
     return Segmenter(stacked, CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64))
 
 
@@ -63,7 +63,7 @@ def explicit_areas(segmenter, image, model, count):
 
 def test_interval_is_that_of_two_thousand_kernel_draws(image):
     model = ModelConfig("variational", "w18_small_v1", width=4)  # whose maps draw activations
-    segmenter = segmenter_of(model)
+    segmenter = segmenter_of(model, seed=8)  # whose area is neither near 0 nor near 1
     brute = explicit_areas(segmenter, image, dataclasses.replace(model, estimator="kernel"), 2000)
     found = area_draws(segmenter, image, ANALYSIS, THRESHOLD, 2000)
     # Within five standard errors of the mean, and quantiles within the ranks that so many draws leave open.
@@ -86,7 +86,7 @@ def test_weights_are_folded_once_for_all_photographs():
 
 def test_channel_masks_are_drawn_for_the_whole_photograph(image):
     model = ModelConfig("dropout", "w18_small_v1", width=4, dropout_mask="channel")
-    segmenter = segmenter_of(model)
+    segmenter = segmenter_of(model, seed=8)  # whose area is neither near 0 nor near 1
     brute, found = explicit_areas(segmenter, image, model, 400), area_draws(segmenter, image, ANALYSIS, THRESHOLD, 400)
     assert abs(found.mean() - brute.mean()) < 5 * brute.std() * (2 / 400) ** 0.5
     np.testing.assert_allclose(found.std(), brute.std(), rtol=0.25)

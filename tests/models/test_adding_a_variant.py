@@ -21,11 +21,11 @@ from spotrust_jax.export.verify import verify
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
 from spotrust_jax.models.hrnet import FeatureMap
+from spotrust_jax.models.initialization import initial_values, normal
 from spotrust_jax.models.layers import Conv, Policy, convolve
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.variants.registry import VARIANTS, variant_of
 from spotrust_jax.models.variants.variant import Features, Parts, Sharing, Variant
-from spotrust_jax.models.variants.variational import normal_init
 from spotrust_jax.training.loop import train
 from spotrust_jax.training.state import initial_state
 from tests.training.small_network import use_it
@@ -44,7 +44,7 @@ class RankOneConv(nn.Module):
     def __call__(self, x: FeatureMap, shares: Float[Array, "batch members"]) -> FeatureMap:
         """Output for each image by its shares of the members' factors: 1 for the member that was drawn."""
         shape = (self.members, self.channels)
-        factors = [self.param(name, normal_init(1.0, 0.5), shape) for name in ("incoming", "outgoing")]
+        factors = [self.param(name, normal(1.0, std=0.5), shape) for name in ("incoming", "outgoing")]
         incoming, outgoing = ((shares @ values)[:, None, None].astype(x.dtype) for values in factors)
         return outgoing * Conv(self.channels, 3, self.policy, name="shared")(incoming * x)
 
@@ -114,7 +114,7 @@ def test_documentation_shows_this_variant():
 
 def test_a_member_is_a_convolution_by_the_kernel_times_its_factors():
     layer, x = RankOneConv(3, 2, Policy()), jax.random.normal(jax.random.key(0), (2, 5, 5, 3))
-    params = layer.init(jax.random.key(1), x, jnp.eye(2))["params"]
+    params = initial_values(layer, jax.random.key(1), x, jnp.eye(2))["params"]
     found = layer.apply({"params": params}, x, jnp.eye(2))
     for member in range(2):
         factors = jnp.outer(params["incoming"][member], params["outgoing"][member])

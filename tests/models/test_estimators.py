@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from spotrust_jax.models.initialization import initial_values
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.noise import NoiseKeys, cell_noise
 from spotrust_jax.models.resize import resize
@@ -20,7 +21,7 @@ def layer():
     """A layer of three channels with its variables, and the features of two images."""
     conv = BayesianConv(3, Policy())
     x = jax.random.normal(jax.random.key(1), (2, 6, 6, 3))
-    return conv, conv.init(jax.random.key(0), x, method="mean"), x
+    return conv, initial_values(conv, jax.random.key(0), x, method="mean"), x
 
 
 def _drawn(layer, estimator):
@@ -91,7 +92,7 @@ def test_posterior_of_a_linear_gaussian_problem_is_the_closed_form():
         error = jnp.square(jnp.asarray(targets, jnp.float32) - mean[:, 0, 0]) + jnp.square(std[:, 0, 0])
         return jnp.sum(error) / (2 * NOISE**2) + variational_kl({"bayesian_0": params}, PRIOR)
 
-    params = conv.init(jax.random.key(0), jnp.asarray(x), method="mean")["params"]
+    params = initial_values(conv, jax.random.key(0), jnp.asarray(x), method="mean")["params"]
     optimizer = optax.adam(optax.cosine_decay_schedule(0.05, 2000))
 
     def step(carry, _):

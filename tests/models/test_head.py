@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spotrust_jax.models.head import BranchwiseConv
+from spotrust_jax.models.initialization import initial_values
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.resize import resize
@@ -19,12 +20,12 @@ def bayesian():
     """A layer of two channels with its variables, and an input."""
     layer = BayesianConv(2, Policy())
     x = jax.random.normal(jax.random.key(1), (1, 4, 5, 2))
-    return layer, layer.init(jax.random.key(0), x, method="mean"), x
+    return layer, initial_values(layer, jax.random.key(0), x, method="mean"), x
 
 
 def test_initial_weights_are_those_of_the_paper(bayesian):
     big = BayesianConv(64, Policy())
-    params = big.init(jax.random.key(0), jnp.zeros((1, 1, 1, 64)), method="mean")["params"]
+    params = initial_values(big, jax.random.key(0), jnp.zeros((1, 1, 1, 64)), method="mean")["params"]
     np.testing.assert_allclose(jnp.mean(params["kernel_mean"]), 0.0, atol=0.003)
     np.testing.assert_allclose(jnp.std(params["kernel_mean"]), 0.1, rtol=0.02)
     np.testing.assert_allclose(jnp.mean(params["kernel_rho"]), -3.0, atol=0.003)
@@ -74,7 +75,7 @@ def test_mixing_before_upsampling_equals_mixing_after():
     keys = jax.random.split(jax.random.key(0), 3)
     branches = tuple(jax.random.normal(k, (2, *s, c)) for k, s, c in zip(keys, sizes, channels, strict=True))
     module = BranchwiseConv("bicubic", Policy())
-    variables = module.init(jax.random.key(1), branches)
+    variables = initial_values(module, jax.random.key(1), branches)
     together = jnp.concatenate([resize(x, sizes[0], "bicubic") for x in branches], axis=-1)
     plain = nn.Conv(14, (1, 1)).apply({"params": variables["params"]}, together)
     np.testing.assert_allclose(module.apply(variables, branches), plain, atol=1e-5)

@@ -31,4 +31,6 @@ def unchanged(keys, images, masks, ignored, extents, config):
 def use_it(setattr_) -> None:
     """In place of the whole network: `setattr_` is the builtin, or that of a patch which undoes it."""
     setattr_(segmenter, "Backbone", BranchesOnly)
+    # What is kept belongs to the whole network.
+    setattr_(segmenter, "_declarations", segmenter._declarations.__wrapped__)
     setattr_(step, "augment", unchanged)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.models.hrnet import FeatureMap
+from spotrust_jax.models.initialization import constant
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.variants.last_layer import Cells, LastLayer
@@ -22,7 +23,7 @@ class WeightPosterior(nn.Module):
     def __call__(self, activations: FeatureMap, keys: Key[Array, "batch"]) -> Cells:
         """What a draw of the weights, one for each image, adds to the logits of each cell."""
         size = self.channels + 1
-        root = self.param("root", nn.initializers.zeros_init(), (size, size))
+        root = self.param("root", constant(0.0), (size, size))
         drawn = jax.vmap(lambda key: root @ normal(key, (size,)))(keys)
         weights, bias = drawn[:, :-1], drawn[:, -1]
         return jnp.einsum("bhwc,bc->bhw", activations.astype(jnp.float32), weights) + bias[:, None, None]

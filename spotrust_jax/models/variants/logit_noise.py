@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from spotrust_jax.models.hrnet import FeatureMap
+from spotrust_jax.models.initialization import constant
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.noise import NoiseKeys
 from spotrust_jax.models.variants.last_layer import Cells, LastLayer
@@ -31,8 +32,8 @@ class LogVarianceLayer(nn.Module):
     @nn.compact
     def __call__(self, activations: FeatureMap) -> Cells:
         """Of each cell, within `LARGEST_LOG_VARIANCE`."""
-        kernel = self.param("kernel", nn.initializers.zeros_init(), (self.channels,))
-        bias = self.param("bias", nn.initializers.zeros_init(), (1,))
+        kernel = self.param("kernel", constant(0.0), (self.channels,))
+        bias = self.param("bias", constant(0.0), (1,))
         log_variance = jnp.einsum("bhwc,c->bhw", activations.astype(jnp.float32), kernel) + bias[0]
         return jnp.clip(log_variance, -LARGEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, DTypeLike, Float, Key, PyTree
 
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
+from spotrust_jax.models import initialization
 from spotrust_jax.models.hrnet import FeatureMap
 from spotrust_jax.models.layers import Policy, convolve
 from spotrust_jax.models.noise import NoiseKeys, cell_noise
@@ -102,11 +103,6 @@ class Variational(Variant):
         return layer.flipped(x, weights, fold_each(keys.masks, branch))
 
 
-def normal_init(mean: float, std: float) -> nn.initializers.Initializer:
-    """Initialiser of independent normal draws."""
-    return lambda key, shape, dtype=jnp.float32: mean + std * normal(key, shape, dtype)
-
-
 class BayesianConv(nn.Module):
     """3x3 convolution with bias whose weights are independent normals, sigma = softplus(rho)."""
 
@@ -116,10 +112,10 @@ class BayesianConv(nn.Module):
     def setup(self) -> None:
         """Mean drawn around 0 and rho around -3, both with standard deviation 0.1, as in the reference."""
         kernel, bias = (3, 3, self.channels, self.channels), (self.channels,)
-        self.kernel_mean = self.param("kernel_mean", normal_init(0.0, 0.1), kernel)
-        self.kernel_rho = self.param("kernel_rho", normal_init(-3.0, 0.1), kernel)
-        self.bias_mean = self.param("bias_mean", normal_init(0.0, 0.1), bias)
-        self.bias_rho = self.param("bias_rho", normal_init(-3.0, 0.1), bias)
+        self.kernel_mean = self.param("kernel_mean", initialization.normal(std=0.1), kernel)
+        self.kernel_rho = self.param("kernel_rho", initialization.normal(-3.0, std=0.1), kernel)
+        self.bias_mean = self.param("bias_mean", initialization.normal(std=0.1), bias)
+        self.bias_rho = self.param("bias_rho", initialization.normal(-3.0, std=0.1), bias)
 
     def moments(self, x: FeatureMap) -> tuple[FeatureMap, FeatureMap]:
         """Mean and standard deviation of the output at every cell, over draws of the weights."""

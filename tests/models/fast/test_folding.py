@@ -9,6 +9,7 @@ import pytest
 from spotrust_jax.models.fast import row_blocks
 from spotrust_jax.models.fast.folding import fold_norms
 from spotrust_jax.models.head import SegmentationHead
+from spotrust_jax.models.initialization import declarations
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.resize import resize
 
@@ -31,7 +32,7 @@ def test_head_by_rows_equals_upsampling_everything_first(interpolation, side):
     sizes = [(16 // 2**b, 24 // 2**b) for b in range(4)]
     keys = jax.random.split(jax.random.key(0), 4)
     branches = tuple(jax.random.normal(k, (2, *s, c)) for k, s, c in zip(keys, sizes, channels, strict=True))
-    shapes = jax.eval_shape(lambda: head.init(jax.random.key(0), branches, (64, 96), False))
+    shapes = nn.unbox(declarations(head, branches, (64, 96), False))
     variables = _random(shapes, 1)
     folded = SegmentationHead(side, interpolation, Policy(folded=True))
     assert row_blocks.fits(branches)
