@@ -16,8 +16,8 @@ def style():
     return Style(COLOUR_BLIND if _PALETTE.value == "colour_blind" else PAPER, _OPACITY.value)
 
 
-def extras():
+def picture_options():
     """Which pictures there are beyond those that are always written."""
-    from spotrust_jax.outputs.picture_options import Extras
+    from spotrust_jax.outputs.picture_options import PictureOptions
 
-    return Extras(_PANEL.value, _PLAIN.value, _LEVELS.value)
+    return PictureOptions(_PANEL.value, _PLAIN.value, _LEVELS.value)

@@ -58,7 +58,7 @@ def _predict(shard: int, shards: int, writers: tuple, output: Path) -> int:
     truths = _ground_truth(photographs)
     photographs = photographs[shard - 1 :: shards]
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
-    pictures = picture_flags.style(), picture_flags.extras()
+    pictures = picture_flags.style(), picture_flags.picture_options()
     job = Job(output, analysis, threshold, truths, limit, *pictures, report_flags.area_draws(), writers)
     require_ours(photographs, job)
     done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)

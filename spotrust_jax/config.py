@@ -28,7 +28,9 @@ Bounding = Literal["smooth", "clamp"]
 DropoutMask = Literal["element", "channel"]
 """What dropout sets to zero: elements, or channels all over an image."""
 
-Metric = Literal["average_precision", "f1_best_threshold", "f1_corrosion", "iou_corrosion", "accuracy", "loss"]
+ValidationMetric = Literal[
+    "average_precision", "f1_best_threshold", "f1_corrosion", "iou_corrosion", "accuracy", "loss"
+]
 """A score of the validation split, over all its scored pixels: average precision and the best F1 over all thresholds,
 F1, intersection over union and accuracy at the uncalibrated probability 0.5, and the loss, which alone is better where
 it is lower."""
@@ -252,7 +254,7 @@ class PlateauConfig(Ranged, section="plateau"):
     The defaults are those of Nash et al. 2022.
     """
 
-    metric: Metric = "accuracy"
+    metric: ValidationMetric = "accuracy"
     """Metric of the validation split; higher is better, except for "loss"."""
 
     factor: Annotated[float, Range(0, 1, above=True, below=True)] = 0.9
@@ -348,7 +350,7 @@ class TrainConfig(Ranged):
     validation_epochs: NonNegativeInt = 1
     """Epochs after which the networks are validated; 0 for the last one alone. The plateau rule needs 1."""
 
-    best_metric: Metric = "average_precision"
+    best_metric: ValidationMetric = "average_precision"
     """Score of the validation split by which each member's best model is chosen; of equals the later one is. (Not in
     the paper.)"""
 

@@ -37,7 +37,7 @@ from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS, Result, beside, map_endings, write_maps
-from spotrust_jax.outputs.picture_options import NO_EXTRAS, Extras, extra_endings, write_extras
+from spotrust_jax.outputs.picture_options import NO_OPTIONS, PictureOptions, optional_endings, write_optional_pictures
 from spotrust_jax.outputs.summary import Row, describe
 from spotrust_jax.outputs.writers import Writer
 
@@ -59,7 +59,7 @@ class Job:
         truths: masks, where there are any.
         max_map_pixels: photographs of more pixels get their maps as TIFF.
         style: how pictures look.
-        extras: pictures beyond those that are always written.
+        picture_options: pictures beyond those that are always written.
         area_draws: draws for the area's credible interval beyond the passes of the maps; 0 takes those passes where
             they say something about an area, None asks for no interval.
         writers: of what is written besides maps and pictures, in this order.
@@ -71,7 +71,7 @@ class Job:
     truths: Truths | None = None
     max_map_pixels: int = MAX_MAP_PIXELS
     style: rendering.Style = rendering.PAPER_STYLE
-    extras: Extras = NO_EXTRAS
+    picture_options: PictureOptions = NO_OPTIONS
     area_draws: int | None = None
     writers: tuple[Writer, ...] = ()
 
@@ -82,7 +82,7 @@ class Job:
         if self.area_draws is not None:
             settings.append(self.area_draws)
         settings += [[type(writer).__name__, dict(writer.settings)] for writer in self.writers]
-        settings += [list(chosen) for chosen in (self.style, self.extras) if chosen != type(chosen)()]
+        settings += [list(chosen) for chosen in (self.style, self.picture_options) if chosen != type(chosen)()]
         return Records(self.output, json.dumps(settings))
 
     def files(self, photograph: Photograph) -> list[Path]:
@@ -156,7 +156,7 @@ def write(
     with records.writing(photograph, job.files(photograph)):
         stem = job.output / photograph.stem
         measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
-        files += write_extras(stem, result, job.extras, job.style, config.log_variance_bound)
+        files += write_optional_pictures(stem, result, job.picture_options, job.style, config.log_variance_bound)
         row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
         if job.area_draws is not None:
             row = _with_interval(row, config, result.interval)
@@ -188,7 +188,7 @@ def require_ours(photographs: Sequence[Photograph], job: Job) -> None:
 
 
 def _endings() -> list[str]:
-    return [*map_endings(), *extra_endings()]
+    return [*map_endings(), *optional_endings()]
 
 
 def failed(photograph: Photograph, error: Exception) -> Row:

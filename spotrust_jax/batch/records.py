@@ -52,6 +52,8 @@ class Records:
             sizes = {name: self.state(self.output / name).size for name in record["files"]}
             if record["inputs"] != self._inputs(photograph, truth) or record["files"] != sizes:
                 return None
+            if list(record["row"]) != [field.name for field in dataclasses.fields(Row)]:  # before there was some column
+                return None
             row = Row(**record["row"])
             # A folder may come from anybody, and what the row names is read.
             return dataclasses.replace(row, photograph=str(photograph.path), outputs=str(photograph.stem))

@@ -18,7 +18,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.preprocessing import fit_image, restore_map
 from spotrust_jax.inference.test_time_augmentation import AUGMENTATIONS, combine
-from spotrust_jax.inference.tiling import Allocate, Canvas, Tile, crop, in_memory, plan_tiles
+from spotrust_jax.inference.tiling import Allocate, Tile, TileBlend, crop, in_memory, plan_tiles
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.random import content_keys
 from spotrust_jax.sampling.passes import AreaCount
@@ -170,11 +170,11 @@ def analyse(
 
     if tiling.shape == sized.shape[:2]:
         return of_tile(Tile(0, 0, 0)).calibrated(calibration)
-    canvas = Canvas(tiling, allocate)
+    blend = TileBlend(tiling, allocate)
     for tile in tiling.tiles():
         between_tiles()
-        canvas.add(tile, of_tile(tile))
-    return canvas.finish(calibration)
+        blend.add(tile, of_tile(tile))
+    return blend.finish(calibration)
 
 
 def at_size(prediction: Prediction, height: int, width: int) -> Prediction:

@@ -34,7 +34,7 @@ class Given(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class MapPicture:
     """How a map is drawn.
 
     Attributes:
@@ -77,7 +77,7 @@ class Map:
     given: Given = Given.ALWAYS
     stored: bool = True
     compressed: bool = True
-    picture: Picture | None = None
+    picture: MapPicture | None = None
     ranks_errors: bool = False
 
     @property

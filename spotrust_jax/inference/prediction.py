@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32
 
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.maps import Combination, Given, Map, Picture
+from spotrust_jax.inference.maps import Combination, Given, Map, MapPicture
 
 PixelMap = Float32[np.ndarray, "*batch height width"]
 
@@ -33,7 +33,7 @@ class Prediction:
             "mean corrosion probability over samples and members, calibrated where the model is",
             unit="probability",
             range=(0.0, 1.0),
-            picture=Picture("probability", "probability of corrosion", always=False, whole_range=True),
+            picture=MapPicture("probability", "probability of corrosion", always=False, whole_range=True),
         ),
     ]
     epistemic: Annotated[
@@ -45,7 +45,7 @@ class Prediction:
             range=(0.0, 0.5),
             tiles=Combination.TOTAL,
             augmentations=Combination.WITHIN,
-            picture=Picture("epistemic", "standard deviation of the probability"),
+            picture=MapPicture("epistemic", "standard deviation of the probability"),
             ranks_errors=True,
         ),
     ]
@@ -57,7 +57,7 @@ class Prediction:
             unit="log of nats",
             range=None,
             compressed=False,
-            picture=Picture("aleatoric", "log variance"),
+            picture=MapPicture("aleatoric", "log variance"),
             ranks_errors=True,
         ),
     ]
@@ -73,7 +73,7 @@ class Prediction:
             tiles=Combination.WITHIN,
             augmentations=Combination.WITHIN,
             given=Given.ENSEMBLE,
-            picture=Picture("ensemble_spread", "standard deviation of the members' means"),
+            picture=MapPicture("ensemble_spread", "standard deviation of the members' means"),
         ),
     ] = None
     augmentation: Annotated[
@@ -86,7 +86,7 @@ class Prediction:
             tiles=Combination.WITHIN,
             augmentations=Combination.BETWEEN,
             given=Given.AUGMENTED,
-            picture=Picture("augmentation", "standard deviation over augmentations"),
+            picture=MapPicture("augmentation", "standard deviation over augmentations"),
         ),
     ] = None
     entropy: Annotated[

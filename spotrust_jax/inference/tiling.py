@@ -119,7 +119,7 @@ def _earlier(length: int, starts: tuple[int, ...], weights: Float32[np.ndarray, 
 Allocate = Callable[[tuple[int, int]], Float32[np.ndarray, "height width"]]
 
 
-class Canvas:
+class TileBlend:
     """The maps of a photograph, to which tiles are added in reading order.
 
     A pixel that several tiles cover has the moments of their mixture, as `MAPS` says of each map. The sums are of
@@ -154,7 +154,7 @@ class Canvas:
                 blended[window] += weight * values**2
 
     def finish(self, calibration: PlattScaling = PlattScaling()) -> Prediction:
-        """The blended maps, once all tiles are in, with calibrated probability; the canvas is used up."""
+        """The blended maps, once all tiles are in, with calibrated probability; the blend is used up."""
         for rows in row_windows(self._tiling.rows.length, _ROWS):
             for name in self._stds:
                 variance = getattr(self._maps, name)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, UInt8
 
 from spotrust_jax.inference.area_interval import AreaInterval
-from spotrust_jax.inference.maps import Map, Picture
+from spotrust_jax.inference.maps import Map, MapPicture
 from spotrust_jax.inference.prediction import MAPS, Prediction
 from spotrust_jax.inference.preprocessing import restore_rows
 from spotrust_jax.io.streamed_files import png, windows, write_npz, write_tiff
@@ -133,7 +133,7 @@ def beside(stem: Path, ending: str) -> Path:
     return stem.parent / f"{stem.name}{ending}"
 
 
-def pictured() -> list[Picture]:
+def pictured() -> list[MapPicture]:
     """How the maps are drawn that are."""
     return [described.picture for described in MAPS.values() if described.picture is not None]
 
@@ -149,11 +149,11 @@ class Scale:
         palette: the colours.
     """
 
-    picture: Picture
+    picture: MapPicture
     lower: float
     upper: float
     beyond: tuple[bool, bool]
-    palette: rendering.Palette
+    palette: rendering.ColourScheme
 
     def colours(self, values: Float32[np.ndarray, "rows width"]) -> UInt8[np.ndarray, "rows width 3"]:
         """The map in colours."""
@@ -165,14 +165,16 @@ class Scale:
         return rendering.colour_bar(height, label=self.picture.label, palette=self.palette, **ends)
 
 
-def scales(result: Result, palette: rendering.Palette = rendering.PAPER, *, optional: bool = False) -> dict[str, Scale]:
+def scales(
+    result: Result, palette: rendering.ColourScheme = rendering.PAPER, *, optional: bool = False
+) -> dict[str, Scale]:
     """By map, of the pictures that are always written or, where `optional`, of all."""
     names = [name for name in result.prediction.names if MAPS[name].picture is not None]
     names = [name for name in names if optional or MAPS[name].picture.always]
     return {name: _scale(MAPS[name], getattr(result.prediction, name), palette) for name in names}
 
 
-def _scale(described: Map, values: Float32[np.ndarray, "height width"], palette: rendering.Palette) -> Scale:
+def _scale(described: Map, values: Float32[np.ndarray, "height width"], palette: rendering.ColourScheme) -> Scale:
     """Its range is that of the map at the size of the analysis, which resizing does not leave."""
     if described.picture.whole_range:
         return Scale(described.picture, *described.range, (False, False), palette)

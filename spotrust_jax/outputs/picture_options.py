@@ -21,7 +21,7 @@ from spotrust_jax.outputs.map_files import Result, beside, map_pictures, picture
 _TOP = 65535
 
 
-class Extras(NamedTuple):
+class PictureOptions(NamedTuple):
     """Which pictures are wanted.
 
     Attributes:
@@ -35,7 +35,7 @@ class Extras(NamedTuple):
     levels: bool = False
 
 
-NO_EXTRAS = Extras()
+NO_OPTIONS = PictureOptions()
 
 
 class _Levels(NamedTuple):
@@ -53,18 +53,20 @@ class _Levels(NamedTuple):
         return np.rint(np.clip(share, 0, 1) * np.float32(_TOP)).astype(np.uint16)
 
 
-def write_extras(stem: Path, result: Result, extras: Extras, style: rendering.Style, bound: float) -> list[Path]:
+def write_optional_pictures(
+    stem: Path, result: Result, options: PictureOptions, style: rendering.Style, bound: float
+) -> list[Path]:
     """Writes what is wanted and returns the files; log variances lie within `bound` of 0."""
-    if extras.panel:
+    if options.panel:
         rendering.save_picture(panel_picture(result, style), beside(stem, "_panel.png"))
-    files = [beside(stem, "_panel.png")] if extras.panel else []
-    if extras.plain or extras.levels:
-        files += _write_rows(stem, result, extras, style, bound)
+    files = [beside(stem, "_panel.png")] if options.panel else []
+    if options.plain or options.levels:
+        files += _write_rows(stem, result, options, style, bound)
     return files
 
 
-def extra_endings() -> list[str]:
-    """What follows the stem in the names of all files that `write_extras` may write."""
+def optional_endings() -> list[str]:
+    """What follows the stem in the names of all files that `write_optional_pictures` may write."""
     return ["_panel.png", *(f"_{picture.name}_{kind}.png" for picture in pictured() for kind in ("plain", "16bit"))]
 
 
@@ -89,7 +91,9 @@ def _reduced(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return restore_map(np.ascontiguousarray(values[::step, ::step]), height, width)
 
 
-def _write_rows(stem: Path, result: Result, extras: Extras, style: rendering.Style, bound: float) -> list[Path]:
+def _write_rows(
+    stem: Path, result: Result, options: PictureOptions, style: rendering.Style, bound: float
+) -> list[Path]:
     """Both kinds at once, from above to below."""
     height, width = result.image.shape[:2]
     coloured = scales(result, style.palette, optional=True)
@@ -97,10 +101,10 @@ def _write_rows(stem: Path, result: Result, extras: Extras, style: rendering.Sty
     with contextlib.ExitStack() as stack:
         plain, levels, files = {}, {}, []
         for name, scale in coloured.items():
-            if extras.plain:
+            if options.plain:
                 files.append(beside(stem, f"_{scale.picture.name}_plain.png"))
                 plain[name] = stack.enter_context(png(files[-1], height, width))
-            if extras.levels:
+            if options.levels:
                 files.append(beside(stem, f"_{scale.picture.name}_16bit.png"))
                 writer = png(files[-1], height, width, grey=True, description=graded[name].description)
                 levels[name] = stack.enter_context(writer)

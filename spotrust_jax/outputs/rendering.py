@@ -23,7 +23,7 @@ _SMALLEST_FONT = 12  # pixels; below that digits run together
 _SMALL_SIDE = 1280  # pixels, the longest of a small photograph
 
 
-class Palette(NamedTuple):
+class ColourScheme(NamedTuple):
     """Colours of pictures.
 
     Attributes:
@@ -37,15 +37,15 @@ class Palette(NamedTuple):
     scale: str = "viridis"
 
 
-PAPER = Palette()
+PAPER = ColourScheme()
 # Sky blue and vermilion (Okabe and Ito 2008) and cividis look much the same to all kinds of colour vision.
-COLOUR_BLIND = Palette((86, 180, 233), (213, 94, 0), "cividis")
+COLOUR_BLIND = ColourScheme((86, 180, 233), (213, 94, 0), "cividis")
 
 
 class Style(NamedTuple):
     """How pictures look: their colours, and the share of colour that is mixed into an overlay, 0 to 1."""
 
-    palette: Palette = PAPER
+    palette: ColourScheme = PAPER
     opacity: float = 0.45
 
 
@@ -53,7 +53,7 @@ PAPER_STYLE = Style()
 
 
 def mask_picture(
-    mask: Bool[np.ndarray, "height width"], palette: Palette = PAPER
+    mask: Bool[np.ndarray, "height width"], palette: ColourScheme = PAPER
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Corrosion cyan, or in the palette's colour, on black."""
     return np.take(np.array([BLACK, palette.corrosion], np.uint8), mask.astype(np.uint8), axis=0)
@@ -64,7 +64,7 @@ def overlay_picture(
     mask: Bool[np.ndarray, "height width"],
     opacity: float = 0.45,
     outline: int | None = None,
-    palette: Palette = PAPER,
+    palette: ColourScheme = PAPER,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the photograph with corrosion mixed with `opacity` (0 to 1) parts of cyan, and outlined in full cyan.
 
@@ -87,7 +87,7 @@ def outline_width(height: int, width: int) -> int:
 
 
 def accuracy_picture(
-    mask: Bool[np.ndarray, "height width"], truth: Bool[np.ndarray, "height width"], palette: Palette = PAPER
+    mask: Bool[np.ndarray, "height width"], truth: Bool[np.ndarray, "height width"], palette: ColourScheme = PAPER
 ) -> UInt8[np.ndarray, "height width 3"]:
     """White true positive, black true negative, in the paper's palette cyan false positive and red false negative."""
     colours = np.array([BLACK, palette.corrosion, palette.missed, WHITE], np.uint8)
@@ -108,7 +108,7 @@ def uncertainty_picture(
 
 
 def viridis_picture(
-    values: Float[np.ndarray, "height width"], lower: float, upper: float, palette: Palette = PAPER
+    values: Float[np.ndarray, "height width"], lower: float, upper: float, palette: ColourScheme = PAPER
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the map in viridis, or the palette's scale, from `lower` and below to `upper` and above; NaN is grey."""
     unknown = np.isnan(values)
@@ -128,7 +128,7 @@ def colour_bar(
     lower: float,
     upper: float,
     beyond: tuple[bool, bool],
-    palette: Palette = PAPER,
+    palette: ColourScheme = PAPER,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Return the bar to a map; `beyond` says whether there are values below `lower` and above `upper`."""
     below, above = ("≤ " if beyond[0] else ""), ("≥ " if beyond[1] else "")
@@ -195,7 +195,7 @@ def _mixed(opacity: float, colour: tuple[int, int, int]) -> np.ndarray:
     return np.rint(levels).astype(np.uint8)
 
 
-def _colour_bar(height: int, rows: dict[str, int], label: str, palette: Palette) -> np.ndarray:
+def _colour_bar(height: int, rows: dict[str, int], label: str, palette: ColourScheme) -> np.ndarray:
     """Draw the bar, yellow above, with text ticks at the given rows (the first come first) and an upright label."""
     font = _font(0.03 * height)
     size = round(font.size)

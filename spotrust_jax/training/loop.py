@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
-from spotrust_jax.config import Metric, TrainConfig
+from spotrust_jax.config import TrainConfig, ValidationMetric
 from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.errors import RunError
 from spotrust_jax.parallel import DeviceGrid
@@ -328,7 +328,7 @@ def _parameters(config: TrainConfig) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(state_shapes(config).variables["params"])) // config.members
 
 
-def _as_score(scores: Scores, metric: Metric) -> Float[np.ndarray, "members"]:
+def _as_score(scores: Scores, metric: ValidationMetric) -> Float[np.ndarray, "members"]:
     """The higher the better; the reverse of itself."""
     return -scores[metric] if metric == "loss" else scores[metric]
 

@@ -19,7 +19,7 @@ from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
 from spotrust_jax.io.written_files import read_record
 from spotrust_jax.outputs.map_files import write_maps
-from spotrust_jax.outputs.picture_options import Extras
+from spotrust_jax.outputs.picture_options import PictureOptions
 from tests.inference.known_segmenter import KnownSegmenter
 from tests.report.surveys import MODEL, REPORTED, publish
 
@@ -39,7 +39,7 @@ def folder(tmp_path):
 def full_job(output):
     """One that leaves every kind of file."""
     asked = Analysis(None, 2, decomposed=True, augment=True)
-    return Job(output, asked, 0.5, **REPORTED, extras=Extras(True, True, True))
+    return Job(output, asked, 0.5, **REPORTED, picture_options=PictureOptions(True, True, True))
 
 
 def run(pattern, job):
@@ -132,7 +132,7 @@ def test_no_file_of_the_user_is_lost_under_a_map(folder):
 
 def test_maps_of_earlier_runs_are_ours(folder):
     photographs = list_photographs(str(folder))
-    plain = dataclasses.replace(full_job(folder), extras=Extras(), area_draws=None, writers=())
+    plain = dataclasses.replace(full_job(folder), picture_options=PictureOptions(), area_draws=None, writers=())
     # What only the first run writes stays ours after the second.
     for job in (full_job(folder), plain, full_job(folder)):
         require_ours(photographs, full_job(folder))

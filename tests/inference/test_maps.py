@@ -9,7 +9,7 @@ import pytest
 from spotrust_jax.inference.maps import Combination, markdown_table
 from spotrust_jax.inference.prediction import MAPS, Prediction
 from spotrust_jax.inference.test_time_augmentation import combine
-from spotrust_jax.inference.tiling import Canvas, in_memory, plan_tiles
+from spotrust_jax.inference.tiling import TileBlend, in_memory, plan_tiles
 from spotrust_jax.outputs.map_files import map_endings
 from spotrust_jax.outputs.summary import Row
 
@@ -49,16 +49,16 @@ def test_augmentations_combine_as_the_table_says(name):
 @pytest.mark.parametrize("name", MAPS)
 def test_tiles_combine_as_the_table_says(name):
     tiling = plan_tiles(64, 100, 64, 32)
-    tiles, canvas = list(tiling.tiles()), Canvas(tiling, in_memory)
+    tiles, blend = list(tiling.tiles()), TileBlend(tiling, in_memory)
     shape = (3, len(tiles), 64, 100)
     weights, values, probabilities = np.zeros(shape)
     for tile in tiles:
         part = random_prediction(np.random.default_rng(tile.number), tiling.shape)
-        canvas.add(tile, part)
+        blend.add(tile, part)
         place = (tile.number, *tiling.window(tile))
         weights[place], values[place] = tiling.pixel_weights(tile), getattr(part, name)
         probabilities[place] = part.probability
-    found = getattr(canvas.finish(), name)
+    found = getattr(blend.finish(), name)
     wanted = expected(MAPS[name].tiles, weights, values, probabilities)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spotrust_jax.inference.prediction import Prediction
-from spotrust_jax.inference.tiling import Canvas, in_memory, plan_tiles
+from spotrust_jax.inference.tiling import TileBlend, in_memory, plan_tiles
 
 
 @pytest.mark.parametrize(("tile_size", "overlap"), [(64, 32), (256, 32), (1024, 128)])
@@ -46,13 +46,13 @@ def test_blend_has_the_moments_of_the_mixture():
     names = ("weight", "probability", "epistemic", "log_variance", "augmentation")
     # Summed in float64 from the definition: mean of the means, mean of the squares.
     sums = {name: np.zeros((100, 150)) for name in (*names, "square", "spread")}
-    canvas = Canvas(tiling, in_memory)
+    blend = TileBlend(tiling, in_memory)
     for tile in tiling.tiles():
         # Deviations far below the probabilities would be lost if squares were summed in float32.
         scales = (1.0, 1e-4, 1.0, 1e-2)
         maps = [(scale * rng.random(tiling.shape)).astype(np.float32) for scale in scales]
         maps[0] = (0.9 + 1e-4 * maps[0]).astype(np.float32)
-        canvas.add(tile, Prediction(*maps[:3], 0.5, augmentation=maps[3]))
+        blend.add(tile, Prediction(*maps[:3], 0.5, augmentation=maps[3]))
         window = tiling.window(tile)
         weight = np.outer(tiling.rows.weights[tile.row], tiling.columns.weights[tile.column]).astype(np.float64)
         probability, epistemic, log_variance, augmentation = (values.astype(np.float64) for values in maps)
@@ -61,7 +61,7 @@ def test_blend_has_the_moments_of_the_mixture():
         sums["square"][window] += weight * (epistemic**2 + probability**2)
         sums["log_variance"][window] += weight * log_variance
         sums["spread"][window] += weight * augmentation**2
-    blended = canvas.finish()
+    blended = blend.finish()
     mean = {name: values / sums["weight"] for name, values in sums.items()}
     np.testing.assert_allclose(blended.probability, mean["probability"], rtol=1e-6)
     std = np.sqrt(mean["square"] - mean["probability"] ** 2)

@@ -13,7 +13,7 @@ from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
 from spotrust_jax.io import streamed_files
 from spotrust_jax.outputs import rendering
-from spotrust_jax.outputs.picture_options import Extras
+from spotrust_jax.outputs.picture_options import PictureOptions
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
 
 
@@ -43,7 +43,7 @@ def pixels(job, name):
 @pytest.mark.parametrize("at_once", [4_000_000, 500])
 def test_plain_maps_and_levels_have_a_pixel_for_each_of_the_photographs(job, image, monkeypatch, at_once):
     monkeypatch.setattr(streamed_files, "_PIXELS_AT_ONCE", at_once)
-    run(dataclasses.replace(job, extras=Extras(plain=True, levels=True)))
+    run(dataclasses.replace(job, picture_options=PictureOptions(plain=True, levels=True)))
     known = known_maps(image)
     expected = matplotlib.colormaps["viridis"](known.probability, bytes=True)[..., :3]
     np.testing.assert_array_equal(pixels(job, "probability_plain"), expected)
@@ -73,7 +73,7 @@ def test_palette_and_opacity(job, image):
 
 
 def test_panel_shows_all_side_by_side(job, image):
-    run(dataclasses.replace(job, extras=Extras(panel=True)))
+    run(dataclasses.replace(job, picture_options=PictureOptions(panel=True)))
     panel = pixels(job, "panel")
     # Somewhere in it is the photograph, to the right of it the overlay.
     below_title = panel.shape[0] - 70
@@ -86,5 +86,5 @@ def test_panel_shows_all_side_by_side(job, image):
 
 def test_another_look_is_done_again_and_the_usual_one_is_not(job):
     assert run(job) == 1 and run(job) == 0
-    assert run(dataclasses.replace(job, extras=Extras(plain=True))) == 1
+    assert run(dataclasses.replace(job, picture_options=PictureOptions(plain=True))) == 1
     assert run(dataclasses.replace(job, style=rendering.Style(opacity=0.2))) == 1
