@@ -73,10 +73,10 @@ def _code(
         _prepare_jax(join)
         return main()
     except (InputError, RunError, OSError, MemoryError) as error:
-        return _told(error)
+        return _exit_code(error)
 
 
-def _told(error: Exception) -> int:
+def _exit_code(error: Exception) -> int:
     """The exit code of an error, after its line."""
     match error:
         case InputError():

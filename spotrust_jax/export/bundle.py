@@ -19,7 +19,7 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.atomic_files import atomic_folder
 from spotrust_jax.io.regular_files import special_file
 from spotrust_jax.models.hrnet import COARSEST_CELL
-from spotrust_jax.models.mismatch import mismatch_told
+from spotrust_jax.models.mismatch import mismatch_errors
 from spotrust_jax.models.variants.registry import variant_of
 
 FORMAT = 1
@@ -109,7 +109,7 @@ def write_bundle(segmenter: Segmenter, output: str | os.PathLike, *, onnx: bool)
     if onnx:
         _require_onnx(segmenter)
     try:
-        with atomic_folder(output) as folder, mismatch_told(segmenter.variables, segmenter.config.model):
+        with atomic_folder(output) as folder, mismatch_errors(segmenter.variables, segmenter.config.model):
             _fill(segmenter, folder, onnx=onnx)
     except OSError as error:
         reason = error.strerror or error

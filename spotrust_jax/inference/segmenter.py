@@ -26,7 +26,7 @@ from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models import compile_notice
 from spotrust_jax.models.fast.folding import fold_norms, folded_network
 from spotrust_jax.models.hrnet import COARSEST_CELL
-from spotrust_jax.models.mismatch import mismatch_told
+from spotrust_jax.models.mismatch import mismatch_errors
 from spotrust_jax.models.segmenter import Variables, normalize
 from spotrust_jax.parallel import AXIS, DeviceGrid, over_devices
 from spotrust_jax.random import content_keys
@@ -127,7 +127,7 @@ class Segmenter:
         Raises:
             InputError: where the variables are not those of the configuration's network.
         """
-        with mismatch_told(self.variables, self.config.model):
+        with mismatch_errors(self.variables, self.config.model):
             folded = fold_norms(jax.tree.map(np.asarray, self.variables))
         if len(self.devices) > 1:
             return DeviceGrid(self.config.members, self.devices).spread(folded)
@@ -195,7 +195,7 @@ class Segmenter:
         with programs(self.config).first(images.shape, num_samples, self.devices, decomposed, area is None) as new:
             if new:
                 compile_notice.announce(self.config.model, *images.shape[1:3], "predict")
-            with mismatch_told(self.variables, self.config.model):
+            with mismatch_errors(self.variables, self.config.model):
                 found: Maps = jax.device_get(run())
         values = found.named()
         if not all(np.isfinite(value).all() for value in values.values()):

@@ -35,7 +35,7 @@ def differences(tensors: Mapping[str, np.ndarray | jax.Array], model: ModelConfi
 
 
 @contextlib.contextmanager
-def mismatch_told(variables: Variables, model: ModelConfig) -> Iterator[None]:
+def mismatch_errors(variables: Variables, model: ModelConfig) -> Iterator[None]:
     """Around what uses variables [members, ...]: errors become a `MismatchError` where they are another's."""
     try:
         yield

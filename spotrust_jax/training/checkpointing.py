@@ -36,7 +36,7 @@ from spotrust_jax.training.seen import Seen
 from spotrust_jax.training.state import MemberState, state_shapes
 
 
-class Position(NamedTuple):
+class RunPosition(NamedTuple):
     """How far a run has come.
 
     Attributes:
@@ -166,7 +166,7 @@ class RunCheckpoints:
         write_config(self._run_directory / "best", _with_calibration_kept(self._run_directory / "best", self._model))
         self._best = model_manager(self._run_directory / "best", in_background=True)
 
-    def save(self, position: Position, state: MemberState) -> None:
+    def save(self, position: RunPosition, state: MemberState) -> None:
         """Begins to write where the run is.
 
         Raises:
@@ -192,14 +192,14 @@ class RunCheckpoints:
             variables = self._grid.stacked(state.evaluated)
             self._guarded(lambda: _write_whole(folder, variables, self._model, epoch))
 
-    def restore(self) -> tuple[Position, MemberState] | None:
+    def restore(self) -> tuple[RunPosition, MemberState] | None:
         """Where the run was, and the state there, or None where it has not saved yet.
 
         Raises:
             InputError: where what is there is not the state of this configuration.
         """
         restored = self._latest.restore(state_shapes(self._config))
-        return restored and (Position(**restored[0]), restored[1])
+        return restored and (RunPosition(**restored[0]), restored[1])
 
     def wait(self) -> None:
         """Returns when everything is on disk.

@@ -18,7 +18,7 @@ from spotrust_jax.config import TrainConfig, ValidationMetric
 from spotrust_jax.data.pipeline import steps_per_epoch
 from spotrust_jax.errors import RunError
 from spotrust_jax.parallel import DeviceGrid
-from spotrust_jax.training.checkpointing import Position, RunCheckpoints
+from spotrust_jax.training.checkpointing import RunCheckpoints, RunPosition
 from spotrust_jax.training.checks import check_labels, check_memory, check_training
 from spotrust_jax.training.compiled import CompiledFunctions, compile_functions
 from spotrust_jax.training.input_pipeline import (
@@ -136,7 +136,7 @@ class _Run(NamedTuple):
 class _Moment(NamedTuple):
     """A run between two steps: where it is, the state on the devices, and what the host knows of it."""
 
-    position: Position
+    position: RunPosition
     state: MemberState
     watched: _Watched
 
@@ -169,7 +169,7 @@ def _begin(run: _Run, functions: CompiledFunctions) -> _Moment:
     """The first state, made once a step is known to fit into the memory."""
     check_memory(functions.step_bytes, run.config, run.grid.devices)
     state = run.grid.spread(initial_state(run.config))
-    return _Moment(Position(), state, _watch(run, state))
+    return _Moment(RunPosition(), state, _watch(run, state))
 
 
 def _is_over(run: _Run, moment: _Moment) -> bool:
@@ -280,7 +280,7 @@ def _write_log(
     bar.set_postfix({label: f"{rows[name][running].mean():.3f}" for label, name in shown.items() if name in rows})
 
 
-def _leave_if_asked(run: _Run, position: Position, state: MemberState) -> None:
+def _leave_if_asked(run: _Run, position: RunPosition, state: MemberState) -> None:
     if run.interruption.requested():
         _save(run, position, state)
         run.checkpoints.wait()
@@ -289,7 +289,7 @@ def _leave_if_asked(run: _Run, position: Position, state: MemberState) -> None:
         )
 
 
-def _save(run: _Run, position: Position, state: MemberState) -> None:
+def _save(run: _Run, position: RunPosition, state: MemberState) -> None:
     """A state that has gone wrong is never saved."""
     _watch(run, state)
     run.checkpoints.save(position, state)

@@ -175,7 +175,7 @@ def test_links_run_in_circles_and_lose_nothing(tmp_path):
     assert stems(tmp_path / "in" / "**" / "*y.*") == ["disk/deep/y"]
 
 
-def test_pipes_are_listed_so_that_they_are_told_of(tmp_path):
+def test_pipes_are_listed_so_that_they_are_reported(tmp_path):
     make(tmp_path, "a.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
     for pattern in (tmp_path, tmp_path / "*", tmp_path / "**"):

@@ -407,7 +407,7 @@ def test_heic(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_image, read_mask])
-def test_pipes_and_links_that_lead_nowhere_are_told_at_once(tmp_path, read):
+def test_pipes_and_links_that_lead_nowhere_are_reported_at_once(tmp_path, read):
     os.mkfifo(tmp_path / "pipe.jpg")
     assert_refused(read, tmp_path / "pipe.jpg", "pipe", "remove it")
     assert_refused(read, "/dev/zero", "device", "remove it")

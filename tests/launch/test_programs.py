@@ -364,7 +364,7 @@ def test_tuple_given_twice_replaces(config):
     assert result.stdout == "(32, 48) (0.1, 0.2, 0.3)\n", result.stderr
 
 
-def test_crops_above_the_image_size_are_told():
+def test_crops_above_the_image_size_are_reported():
     code = """
 from launch import train
 from spotrust_jax.config import AugmentationConfig, DataConfig, TrainConfig

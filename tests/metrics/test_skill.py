@@ -30,14 +30,14 @@ def test_ranking_is_that_of_scikit_learn(shift):
     assert ranked.low < ranked.auroc < ranked.high < ranked.low + 0.05
 
 
-def test_only_a_model_that_cannot_be_told_from_chance_is_said_to_know_nothing():
+def test_only_a_model_that_whose_ranking_may_be_random_is_said_to_know_nothing():
     assert without_skill(histograms(photographs(0.7))) is None
     for shift in (0.0, -1.0):
         words = without_skill(histograms(photographs(shift)))
         assert words.startswith("this model knows nothing") and "over 12 photographs" in words and "\n" not in words
 
 
-def test_one_probability_everywhere_is_chance():
+def test_one_probability_everywhere_ranks_at_random():
     constant = [(np.full(100, 0.3, np.float32), np.arange(100) < number) for number in (0, 10, 30)]
     assert ranking(histograms(constant)) == (0.5, 0.5, 0.5)
     assert without_skill(histograms(constant)) is not None

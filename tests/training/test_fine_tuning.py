@@ -21,7 +21,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.models.segmenter import variable_shapes
 from spotrust_jax.models.variants.variational import bayesian_means
 from spotrust_jax.parallel import DeviceGrid
-from spotrust_jax.training.checkpointing import Position, RunCheckpoints
+from spotrust_jax.training.checkpointing import RunCheckpoints, RunPosition
 from spotrust_jax.training.fine_tuning import check_start
 from spotrust_jax.training.loop import train
 from spotrust_jax.training.run_directory import claim
@@ -178,10 +178,10 @@ def test_prior_and_average_are_saved_with_the_state(single, tmp_path):
     config = claim(tmp_path, _config(single, prior="checkpoint"), Photographs("ab"))
     state, grid = initial_state(config), DeviceGrid(1, tuple(jax.devices()[:1]))
     states = RunCheckpoints(tmp_path, config, grid)
-    states.save(Position(1, 2), grid.spread(state))
+    states.save(RunPosition(1, 2), grid.spread(state))
     states.close()
     position, restored = latest(config, tmp_path)
-    assert position == Position(1, 2)
+    assert position == RunPosition(1, 2)
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     _assert_equal(restored, state)
 

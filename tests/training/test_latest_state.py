@@ -47,7 +47,7 @@ def test_comes_back(saved):
     np.testing.assert_array_equal(state["kernel"], STATE["kernel"].reshape(np.shape(state["kernel"])))
 
 
-def test_damaged_bytes_are_told_in_a_line(saved, tmp_path):
+def test_damaged_bytes_are_reported_in_a_line(saved, tmp_path):
     files = sorted(path.relative_to(saved) for path in (saved / "latest").rglob("*") if path.is_file())
     assert any("/d/" in str(name) for name in files)
     refused = 0

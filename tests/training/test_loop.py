@@ -21,7 +21,7 @@ from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training import loop
-from spotrust_jax.training.checkpointing import LatestState, Position, RunCheckpoints, disk_errors
+from spotrust_jax.training.checkpointing import LatestState, RunCheckpoints, RunPosition, disk_errors
 from spotrust_jax.training.input_pipeline import TrainingPipeline
 from spotrust_jax.training.interruption import InterruptedRunError
 from spotrust_jax.training.loop import TrainingDivergedError, train
@@ -67,7 +67,7 @@ def _assert_same_run(run_directory, expected):
     for (position, state), (expected_position, expected_state) in [
         (latest(CONFIG, run_directory), latest(CONFIG, expected))
     ]:
-        assert position == expected_position == Position(2, 8, position.best_epoch)
+        assert position == expected_position == RunPosition(2, 8, position.best_epoch)
         for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(expected_state), strict=True):
             np.testing.assert_array_equal(one, other)
     best, expected_best = (spotrust_jax.load(folder / "best").variables for folder in (run_directory, expected))
@@ -126,7 +126,7 @@ def test_sigterm_saves_at_once_and_the_run_goes_on_bit_for_bit(finished, tmp_pat
         _train(CONFIG, tmp_path)
     assert caught.value.exit_code == 75 and signal.getsignal(signal.SIGTERM) is handler
     # The fifth step belongs to the second epoch; the fourth ends the first, which is not validated yet.
-    expected = Position(1, 5, 1) if moment == "step" else Position(0, 4)
+    expected = RunPosition(1, 5, 1) if moment == "step" else RunPosition(0, 4)
     assert latest(CONFIG, tmp_path)[0] == expected
     monkeypatch.undo()
     # What a killed process leaves: half a line, and one of an epoch whose state was never saved.
@@ -217,7 +217,7 @@ def test_sigterm_in_a_validation_whose_step_is_saved_exits_75(tmp_path, monkeypa
         with pytest.raises(InterruptedRunError, match=r"after step 4: .*goes on") as caught:
             _train(config, tmp_path)
         assert caught.value.exit_code == 75
-    assert latest(config, tmp_path)[0] == Position(0, 4)
+    assert latest(config, tmp_path)[0] == RunPosition(0, 4)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_sigterm_in_a_validation_whose_step_is_saved_exits_75(tmp_path, monkeypa
         (ValueError("leaves differ"), r"could not be written \(leaves differ\): the same command"),
     ],
 )
-def test_what_failed_is_told_as_what_it_is(tmp_path, error, words):
+def test_what_failed_is_reported_as_what_it_is(tmp_path, error, words):
     states = LatestState(tmp_path, DeviceGrid(1, tuple(jax.devices()[:1])))
     with pytest.raises(RunError, match=words), disk_errors(tmp_path, states):
         raise error

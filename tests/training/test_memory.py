@@ -24,7 +24,7 @@ def test_too_large_a_step_says_how_much_is_needed_and_what_to_turn():
         check_memory(4 << 40, TrainConfig(), jax.devices()[:1])
 
 
-def test_little_memory_is_told_in_a_fitting_unit(monkeypatch):
+def test_little_memory_is_reported_in_a_fitting_unit(monkeypatch):
     monkeypatch.setattr(checks, "available_bytes", lambda devices: 4096)
     with pytest.raises(InputError, match=r"needs 48\.2 MB on each device, which has 4\.1 kB left: "):
         check_memory(48_200_000, TrainConfig(), [])

@@ -85,7 +85,7 @@ def _row(member, precision, share):
     return {"member": member, "validation_average_precision": precision, "validation_corroded_share": share}
 
 
-def test_a_useless_model_is_told_in_one_line():
+def test_a_useless_model_is_reported_in_one_line():
     rows = [_row(0, 0.81, 0.07), _row(1, 0.0701, 0.07), _row(2, 0.07, 0.07), _row(3, 0.0, 0.07)]
     remarks = useless(rows)
     assert [remark.split(" finds")[0] for remark in remarks] == ["member 1", "member 2", "member 3"]

@@ -20,7 +20,7 @@ class Layer(NamedTuple):
     upright: bool  # whether water runs down the image on it
 
 
-class Canvas(NamedTuple):
+class Painting(NamedTuple):
     """What has been drawn so far."""
 
     radiance: np.ndarray  # [3, height, width]
@@ -33,13 +33,13 @@ def flat_layer(colour: np.ndarray, u: np.ndarray, v: np.ndarray, pixel: np.ndarr
     return Layer(colour * ones, ones, ones, np.zeros_like(u), u, v, pixel, upright)
 
 
-def lay(canvas: Canvas, layer: Layer, coverage: np.ndarray) -> Canvas:
+def lay(canvas: Painting, layer: Layer, coverage: np.ndarray) -> Painting:
     """The layer, corroded as far as `coverage` says, in front of the canvas."""
     radiance = blend(canvas.radiance, layer.albedo * layer.shading, layer.alpha)
-    return Canvas(radiance, blend(canvas.coverage, coverage, layer.alpha))
+    return Painting(radiance, blend(canvas.coverage, coverage, layer.alpha))
 
 
-def cast_shadow(sheet: Sheet, canvas: Canvas, alpha: np.ndarray) -> Canvas:
+def cast_shadow(sheet: Sheet, canvas: Painting, alpha: np.ndarray) -> Painting:
     """The shadow that a part throws on what lies behind it."""
     pixels = sheet.rng.integers(-sheet.size // 24, sheet.size // 24 + 1, 2)
     shadow = np.roll(alpha, tuple(pixels), (0, 1))

@@ -10,7 +10,7 @@ from spotrust_jax.data.synthetic.backgrounds import background, ground
 from spotrust_jax.data.synthetic.camera import lit, photograph
 from spotrust_jax.data.synthetic.corrosion import corrode
 from spotrust_jax.data.synthetic.distractors import weathered
-from spotrust_jax.data.synthetic.layers import Canvas, Layer, cast_shadow, lay
+from spotrust_jax.data.synthetic.layers import Layer, Painting, cast_shadow, lay
 from spotrust_jax.data.synthetic.lettering import with_card, with_lettering
 from spotrust_jax.data.synthetic.sheet import Sheet, blank_sheet
 
@@ -49,7 +49,7 @@ def scene_generator(version: str, seed: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([*version.encode(), seed, index])))
 
 
-def _surface_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
+def _surface_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Painting:
     """A plate, floor or tank that fills the image or ends somewhere in it, perhaps with a part in front of it."""
     layer = sheet.choose({surfaces.plates: 0.4, surfaces.tread_plate: 0.4, surfaces.tank: 0.2})(sheet)
     if sheet.bernoulli(0.3):
@@ -61,7 +61,7 @@ def _surface_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas
     return _add_part(sheet, canvas, config, corrodes) if sheet.bernoulli(0.25) else canvas
 
 
-def _part_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
+def _part_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Painting:
     """One to three parts in front of their surroundings; the nearest corrodes if anything does."""
     canvas = _empty(background(sheet))
     for _ in range(sheet.rng.integers(0, 3)):
@@ -69,7 +69,7 @@ def _part_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
     return _add_part(sheet, canvas, config, corrodes)
 
 
-def _piece_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
+def _piece_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Painting:
     """A loose piece of steel, corroded nearly all over, or a post that is."""
     if sheet.bernoulli(0.65):
         canvas, layer = _empty(ground(sheet)), parts.piece(sheet)
@@ -78,16 +78,16 @@ def _piece_scene(sheet: Sheet, config: SurveyConfig, corrodes: bool) -> Canvas:
     return _add(sheet, cast_shadow(sheet, canvas, layer.alpha), layer, sheet.uniform(0.85, 1.0) if corrodes else 0.0)
 
 
-def _add_part(sheet: Sheet, canvas: Canvas, config: SurveyConfig, corrodes: bool) -> Canvas:
+def _add_part(sheet: Sheet, canvas: Painting, config: SurveyConfig, corrodes: bool) -> Painting:
     layer = sheet.choose(_PARTS)(sheet)
     return _add(sheet, cast_shadow(sheet, canvas, layer.alpha), layer, _fraction(sheet, config) if corrodes else 0.0)
 
 
-def _empty(picture: np.ndarray) -> Canvas:
-    return Canvas(picture, np.zeros_like(picture[0]))
+def _empty(picture: np.ndarray) -> Painting:
+    return Painting(picture, np.zeros_like(picture[0]))
 
 
-def _add(sheet: Sheet, canvas: Canvas, layer: Layer, fraction: float) -> Canvas:
+def _add(sheet: Sheet, canvas: Painting, layer: Layer, fraction: float) -> Painting:
     """The layer as its years have left it, with this fraction of it corroded."""
     layer = weathered(sheet, layer)
     if not fraction:
@@ -102,11 +102,11 @@ def _fraction(sheet: Sheet, config: SurveyConfig) -> float:
     return float(np.exp(sheet.uniform(*np.log(config.corroded_fraction))))
 
 
-def _marked(sheet: Sheet, canvas: Canvas) -> Canvas:
+def _marked(sheet: Sheet, canvas: Painting) -> Painting:
     """With the cards and the writing that inspections and cameras leave."""
     radiance, coverage = canvas
     if sheet.bernoulli(0.12):
         radiance = with_lettering(sheet, radiance)
     if sheet.bernoulli(0.55):
         radiance, coverage = with_card(sheet, radiance, coverage)
-    return Canvas(radiance, coverage)
+    return Painting(radiance, coverage)

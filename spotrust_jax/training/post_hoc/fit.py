@@ -13,7 +13,7 @@ from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import seen_photographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.models.mismatch import mismatch_told
+from spotrust_jax.models.mismatch import mismatch_errors
 from spotrust_jax.models.segmenter import Variables
 from spotrust_jax.models.variants.laplace import LastLayerLaplace
 from spotrust_jax.models.variants.logit_noise import LogitNoise
@@ -53,7 +53,7 @@ def with_last_layer(segmenter: Segmenter, kind: str, dataset: Dataset, most: int
         raise InputError(f"--kind is {kind!r}: choose one of {', '.join(POST_HOC)}")
     require_deterministic(segmenter.config)
     variant, fit = POST_HOC[kind]
-    with mismatch_told(segmenter.variables, segmenter.config.model):
+    with mismatch_errors(segmenter.variables, segmenter.config.model):
         members = [_refitted(segmenter.member(index), fit, dataset, most) for index in range(segmenter.config.members)]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
     config = dataclasses.replace(

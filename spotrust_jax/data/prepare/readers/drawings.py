@@ -36,7 +36,7 @@ _SLIVER = 2.0  # square pixels below which a polygon may have no pixel without b
 _ROUNDING = 1.0  # pixels by which a point may lie outside without being worth a finding
 
 
-class Outline(NamedTuple):
+class DrawnPolygon(NamedTuple):
     """A polygon whose points are x, y in pixels, or in shares of width and height where `shares` is set."""
 
     points: Polygon
@@ -81,24 +81,24 @@ class Undrawable(NamedTuple):
     reason: str
 
 
-Drawing = Outline | Circle | Patch | Brush | RunLengths | Undrawable
+Drawing = DrawnPolygon | Circle | Patch | Brush | RunLengths | Undrawable
 
 
-def outline_of(numbers: object, fill: Fill = covered, *, shares: bool = False) -> Outline | Undrawable:
+def outline_of(numbers: object, fill: Fill = covered, *, shares: bool = False) -> DrawnPolygon | Undrawable:
     """A polygon from pairs, or from alternating x and y."""
     try:
-        return Outline(points_of(numbers), fill, shares)
+        return DrawnPolygon(points_of(numbers), fill, shares)
     except ValueError as error:
         return Undrawable("unreadable_label", f"has a polygon that cannot be drawn ({error}): export the label again")
 
 
-def rectangle(left: float, top: float, width: float, height: float, turn: float = 0.0) -> Outline | Undrawable:
+def rectangle(left: float, top: float, width: float, height: float, turn: float = 0.0) -> DrawnPolygon | Undrawable:
     """A rectangle in pixels, turned clockwise around its upper left corner, in radians."""
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])
     return outline_of(_turned(corners, turn) + np.array([left, top]))
 
 
-def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0) -> Outline | Undrawable:
+def ellipse(x: float, y: float, across: float, down: float, turn: float = 0.0) -> DrawnPolygon | Undrawable:
     """An ellipse in pixels from its centre and its two radii, turned clockwise, in radians."""
     angles = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)
     points = np.stack([across * np.cos(angles), down * np.sin(angles)], axis=1)
@@ -152,7 +152,7 @@ class DrawnLabel:
                 mask |= pixels
             labelled |= pixels
             counts.append(ClassPixels(str(label), taken_as, int(np.count_nonzero(pixels))))
-        if not mask.any() and any(isinstance(drawing, Outline | Circle) for drawing in corroded):
+        if not mask.any() and any(isinstance(drawing, DrawnPolygon | Circle) for drawing in corroded):
             reason = f"has corrosion that covers no pixel of {width} x {height}"
             raise UnusableError("polygon", f"{self.file} {reason}: draw it again, or delete it where nothing is")
         counts.append(ClassPixels(UNLABELLED, "background", int(np.count_nonzero(~labelled))))
@@ -160,7 +160,7 @@ class DrawnLabel:
 
     def _problems(self, drawings: Sequence[Drawing], height: int, width: int) -> list[Finding]:
         """What is wrong with annotations that are drawn all the same; an `UnusableError` where one cannot be."""
-        shapes = [drawing for drawing in drawings if isinstance(drawing, Outline)]
+        shapes = [drawing for drawing in drawings if isinstance(drawing, DrawnPolygon)]
         polygons = [shape.at(height, width) for shape in shapes]
         image = f"the image of {width} x {height}"
         lost = {
@@ -203,7 +203,7 @@ def _drawable(drawings: Sequence[Drawing], height: int, width: int, file: str) -
 def _joined(drawings: Sequence[Drawing], height: int, width: int, file: str) -> Bool[np.ndarray, "{height} {width}"]:
     """The pixels of any of the drawings; an `UnusableError` where one cannot be drawn."""
     mask = np.zeros((height, width), bool)
-    shapes = [drawing for drawing in drawings if isinstance(drawing, Outline)]
+    shapes = [drawing for drawing in drawings if isinstance(drawing, DrawnPolygon)]
     for fill in dict.fromkeys(shape.fill for shape in shapes):
         mask |= fill([shape.at(height, width) for shape in shapes if shape.fill is fill], height, width)
     for drawing in drawings:

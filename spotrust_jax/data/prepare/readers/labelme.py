@@ -10,7 +10,7 @@ from spotrust_jax.data.prepare.readers.drawings import (
     Annotation,
     Circle,
     Drawing,
-    Outline,
+    DrawnPolygon,
     Patch,
     Undrawable,
     outline_of,
@@ -82,15 +82,15 @@ def _drawing(shape: dict, kind: object) -> Drawing:
         reason = f"has corrosion drawn as {shown(kind)}, which has no area that is known"
         return Undrawable("polygon", f"{reason}: draw it as a polygon")
     outline = outline_of(shape.get("points"), filled)
-    return draw(shape, outline.points) if isinstance(outline, Outline) else outline
+    return draw(shape, outline.points) if isinstance(outline, DrawnPolygon) else outline
 
 
 def _polygon(shape: dict, points: Polygon) -> Drawing:
-    return Outline(points, filled)
+    return DrawnPolygon(points, filled)
 
 
 def _four_corners(shape: dict, points: Polygon) -> Drawing:
-    return Outline(points, filled) if len(points) == 4 else _wrong_number(shape, points, 4)
+    return DrawnPolygon(points, filled) if len(points) == 4 else _wrong_number(shape, points, 4)
 
 
 def _rectangle(shape: dict, points: Polygon) -> Drawing:
@@ -98,7 +98,7 @@ def _rectangle(shape: dict, points: Polygon) -> Drawing:
     if len(points) != 2:
         return _four_corners(shape, points)
     (left, top), (right, bottom) = points
-    return Outline(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), filled)
+    return DrawnPolygon(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]), filled)
 
 
 def _circle(shape: dict, points: Polygon) -> Drawing:

@@ -30,7 +30,7 @@ _MOST_DIGITS = 10  # of a class's number
 Colour = tuple[int, int, int]
 
 
-class Palette(NamedTuple):
+class ClassColours(NamedTuple):
     """Class colours with the classes' names, and which of the classes are corrosion or void."""
 
     colours: tuple[Colour, ...]
@@ -50,7 +50,7 @@ class Numbers(NamedTuple):
 class MaskRule(NamedTuple):
     """How the pixels of a source's masks are understood."""
 
-    palette: Palette
+    palette: ClassColours
     # What the values of masks of one channel mean.
     numbers: Numbers
     # Whether those of a palette are its indices and not its colours.
@@ -65,7 +65,7 @@ _VOID_NUMBER, _VOID_COLOUR = 255, (224, 224, 192)  # Pascal VOC's borders and di
 
 _REFERENCE_CLASSES = (ClassLabel("background", 0), ClassLabel("corrosion", 1))
 _REFERENCE_COLOURS: tuple[Colour, ...] = ((255, 0, 0), (255, 0, 255))
-_BLACK_AND_WHITE = Palette(((0, 0, 0), (255, 255, 255)), ("value 0", "value 255"), ("background", "corrosion"))
+_BLACK_AND_WHITE = ClassColours(((0, 0, 0), (255, 255, 255)), ("value 0", "value 255"), ("background", "corrosion"))
 _ZERO_AND_255 = Numbers(((0, "value 0"), (255, "value 255")), frozenset({255}))
 
 
@@ -106,7 +106,7 @@ def mask_rule(root: Path, corrosion_classes: tuple[str, ...]) -> tuple[MaskRule,
     source = f"{root} (no {LABELMAP} there)"
     chosen = corrosion_classes_of(_REFERENCE_CLASSES, names, source) if names or not given else frozenset()
     corrosion = tuple(label in chosen or label.number in given for label in _REFERENCE_CLASSES)
-    palette = Palette(_REFERENCE_COLOURS, tuple(label.name for label in _REFERENCE_CLASSES), _taken_as(corrosion))
+    palette = ClassColours(_REFERENCE_COLOURS, tuple(label.name for label in _REFERENCE_CLASSES), _taken_as(corrosion))
     by_name = frozenset({"background": 0, "corrosion": 255}[label.name] for label in chosen)
     if not given:
         return MaskRule(palette, _ZERO_AND_255._replace(corrosion=by_name)), []
@@ -120,7 +120,7 @@ def numbers_rule(classes: Sequence[ClassLabel], chosen: frozenset[ClassLabel]) -
     names = tuple((label.number, str(label)) for label in classes)
     numbers = Numbers(names, frozenset(label.number for label in chosen))
     colours = tuple((label.number % 256,) * 3 for label in classes)
-    palette = Palette(colours, tuple(map(str, classes)), _taken_as([label in chosen for label in classes]))
+    palette = ClassColours(colours, tuple(map(str, classes)), _taken_as([label in chosen for label in classes]))
     return MaskRule(palette, numbers, indices=True)
 
 
@@ -140,7 +140,7 @@ def _labelled_rule(labels: Sequence[ClassLabel], colours: Sequence[Colour], chos
     """The rule of a labelmap.txt, to which Pascal VOC's void is added."""
     names, taken_as = tuple(map(str, labels)), _taken_as([label in chosen for label in labels])
     with_void = _VOID_COLOUR not in colours
-    palette = Palette(
+    palette = ClassColours(
         (*colours, *[_VOID_COLOUR] * with_void), (*names, *[VOID] * with_void), (*taken_as, *["ignored"] * with_void)
     )
     numbered = tuple((label.number, str(label)) for label in labels)
@@ -230,7 +230,7 @@ def _role(value: int | float, corrosion: frozenset[int], ignored: frozenset[int]
     return "corrosion" if value in corrosion else "ignored" if value in ignored else "background"
 
 
-def _from_colours(colours: UInt8[np.ndarray, "height width 3"], file: str, palette: Palette) -> LabelMask:
+def _from_colours(colours: UInt8[np.ndarray, "height width 3"], file: str, palette: ClassColours) -> LabelMask:
     _check_coloured(file, palette)
     codes, known = _codes(colours), _codes(np.array(palette.colours, np.uint8))
     unknown = ~_any_of(codes, known)
@@ -243,7 +243,7 @@ def _from_colours(colours: UInt8[np.ndarray, "height width 3"], file: str, palet
     return _from_regions([codes == code for code in known.tolist()], palette)
 
 
-def _from_regions(regions: Sequence[Bool[np.ndarray, "height width"]], palette: Palette) -> LabelMask:
+def _from_regions(regions: Sequence[Bool[np.ndarray, "height width"]], palette: ClassColours) -> LabelMask:
     """The label from the pixels of each class of a palette."""
     joined = {role: np.zeros(regions[0].shape, bool) for role in get_args(TakenAs)}
     for region, role in zip(regions, palette.taken_as, strict=True):
@@ -274,7 +274,7 @@ def _from_jpeg(values: Shaped[np.ndarray, "height width *channel"], file: str, r
 
 
 def _nearest(
-    colours: UInt8[np.ndarray, "height width 3"], palette: Palette
+    colours: UInt8[np.ndarray, "height width 3"], palette: ClassColours
 ) -> tuple[Shaped[np.ndarray, "height width"], float]:
     """The class nearest to each pixel, and the share of pixels within one class that are far from it."""
     nearest, distance = np.zeros(colours.shape[:2], np.int32), np.full(colours.shape[:2], np.inf, np.float32)
@@ -316,7 +316,7 @@ def _codes(colours: UInt8[np.ndarray, "*shape 3"]) -> Int32[np.ndarray, "*shape"
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
-def _check_coloured(file: str, palette: Palette) -> None:
+def _check_coloured(file: str, palette: ClassColours) -> None:
     if "corrosion" not in palette.taken_as:
         remedy = f"add {LABELMAP} (a line name:r,g,b:: each), or leave --corrosion_classes out"
         raise UnusableError("palette", f"{file} has class colours, and no class has the number given: {remedy}")

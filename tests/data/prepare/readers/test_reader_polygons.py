@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from spotrust_jax.data.prepare.readers.classes import ClassLabel
-from spotrust_jax.data.prepare.readers.drawings import Annotation, DrawnLabel, Outline
+from spotrust_jax.data.prepare.readers.drawings import Annotation, DrawnLabel, DrawnPolygon
 from spotrust_jax.data.prepare.readers.polygons import RunLengths, covered, decoded, filled, points_of
 from spotrust_jax.data.prepare.source import UnusableError
 
@@ -17,7 +17,7 @@ SQUARE = np.array([[2.0, 1.0], [5.0, 1.0], [5.0, 4.0], [2.0, 4.0]])
 
 def drawn(*drawings, file="a.txt", size=None):
     """A label whose drawings are all corrosion; arrays are polygons that labelme draws."""
-    drawings = [Outline(each, filled) if isinstance(each, np.ndarray) else each for each in drawings]
+    drawings = [DrawnPolygon(each, filled) if isinstance(each, np.ndarray) else each for each in drawings]
     annotations = tuple(Annotation((RUST,), each) for each in drawings)
     return DrawnLabel(file, annotations, (RUST,), frozenset({RUST}), size)
 
@@ -101,7 +101,7 @@ def test_findings():
     assert "1 polygon(s) with points" in findings[0].message and "\n" not in findings[0].message
     np.testing.assert_array_equal(mask, filled([SQUARE, right(5), right(3)], 6, 8))
     assert classes == (("rust", "corrosion", mask.sum()), ("without a label", "background", 48 - mask.sum()))
-    thin = Outline(np.array([[0.0, 1.1], [8, 1.1], [8, 1.4], [0, 1.4]]))
+    thin = DrawnPolygon(np.array([[0.0, 1.1], [8, 1.1], [8, 1.4], [0, 1.4]]))
     mask, findings, *_ = drawn(SQUARE, thin).read(6, 8)
     assert "1 polygon(s) with no pixel" in findings[0].message and not findings[0].left_out
 
@@ -112,7 +112,7 @@ def test_findings():
         ((SQUARE, SQUARE[:2]), "1 polygon.* with fewer than three points"),
         ((SQUARE, SQUARE + 100, SQUARE + 1e7), "2 polygon.* with nothing inside the image of 8 x 6"),
         ((SQUARE[:0],), "1 polygon.* with fewer than three points"),
-        ((Outline(np.array([[0.0, 1.1], [8, 1.1], [8, 1.4]])),), "corrosion that covers no pixel of 8 x 6"),
+        ((DrawnPolygon(np.array([[0.0, 1.1], [8, 1.1], [8, 1.4]])),), "corrosion that covers no pixel of 8 x 6"),
     ],
 )
 def test_labels_that_lose_corrosion_are_left_out(polygons, words):
@@ -128,8 +128,8 @@ def test_labels_without_annotations():
 
 def test_background_need_not_be_drawable():
     paint = ClassLabel("paint")
-    drawings = (Outline(SQUARE), Outline(SQUARE[:2]), RunLengths(2, 2, (1, 3)), RunLengths(6, 8, (3,)))
-    annotations = (Annotation((RUST,), Outline(right(1))), *(Annotation((paint,), each) for each in drawings))
+    drawings = (DrawnPolygon(SQUARE), DrawnPolygon(SQUARE[:2]), RunLengths(2, 2, (1, 3)), RunLengths(6, 8, (3,)))
+    annotations = (Annotation((RUST,), DrawnPolygon(right(1))), *(Annotation((paint,), each) for each in drawings))
     label = DrawnLabel("a.txt", annotations, (paint, RUST), frozenset({RUST})).read(6, 8)
     assert label.classes == (
         ("paint", "background", 9),
@@ -139,7 +139,7 @@ def test_background_need_not_be_drawable():
 
 
 def test_shares_and_sizes():
-    shares = drawn(Outline(SQUARE / [8, 6], shares=True))
+    shares = drawn(DrawnPolygon(SQUARE / [8, 6], shares=True))
     np.testing.assert_array_equal(shares.read(60, 80).mask, covered([SQUARE * 10], 60, 80))
     stated = drawn(SQUARE, file="a.json", size=(6, 8))
     assert stated.read(6, 8).mask.any()
