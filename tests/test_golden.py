@@ -25,7 +25,7 @@ from spotrust_jax.models.fast import row_blocks
 from spotrust_jax.models.fast.folding import fold_norms
 from spotrust_jax.models.layers import Policy
 from spotrust_jax.models.segmenter import Features, Variables, build_network
-from spotrust_jax.sampling.passes import pass_keys
+from spotrust_jax.sampling.passes import sample_keys
 
 VARIANTS = ("deterministic", "dropout", "variational")
 SIZES = ("even", "odd")
@@ -191,7 +191,7 @@ def pass_decoder(config: ModelConfig) -> Callable[[Variables, Features, jax.Arra
         image_keys = jax.random.split(jax.random.key(0), features.log_variance.shape[0])
 
         def one(sample: jax.Array) -> jax.Array:
-            return network.apply(variables, features, pass_keys(image_keys, sample), method="decode")
+            return network.apply(variables, features, sample_keys(image_keys, sample), method="decode")
 
         return jax.lax.map(one, samples, batch_size=4)
 

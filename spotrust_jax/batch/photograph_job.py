@@ -22,7 +22,7 @@ from spotrust_jax.inference.area_interval import (
     AreaInterval,
     area_interval,
     coherent,
-    has_coherent_passes,
+    has_coherent_samples,
     has_draws,
     why_no_draws,
 )
@@ -131,7 +131,7 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
     large = height * width > LARGE
     allocate = functools.partial(on_disk, job.output) if large else in_memory
     try:
-        counted = job.threshold if job.area_draws is not None and has_coherent_passes(segmenter.config) else None
+        counted = job.threshold if job.area_draws is not None and has_coherent_samples(segmenter.config) else None
         prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted)
         areas = _drawn_areas(segmenter, loaded, job, allocate, between_tiles)
     except MismatchError:

@@ -10,7 +10,7 @@ from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.random import fold_each
-from spotrust_jax.sampling.passes import pass_keys
+from spotrust_jax.sampling.passes import sample_keys
 
 
 def half_names(member: int) -> tuple[str, str]:
@@ -35,7 +35,7 @@ def first_noise(
         height: of the image in pixels, a multiple of 32.
         width: likewise.
     """
-    drawn = pass_keys(fold_each(keys, 0), 0)
+    drawn = sample_keys(fold_each(keys, 0), 0)
     shape, noise = architecture(model.preset, width=model.width), variant_of(model).branch_noise()
     sizes = [(height // (4 << b), width // (4 << b), channels) for b, channels in enumerate(shape.branch_channels())]
     return [noise.draw(jnp.ones((1, *size)), drawn, branch) for branch, size in enumerate(sizes)]

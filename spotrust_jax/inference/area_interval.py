@@ -1,6 +1,6 @@
-"""How sure the corroded area is: its share in passes whose noise is one draw for the whole photograph.
+"""How certain the corroded area is: its share in samples whose noise is one draw for the whole photograph.
 
-sampling/ makes the passes and measures the areas in them.
+sampling/ draws the samples and measures the areas in them.
 """
 
 import dataclasses
@@ -43,13 +43,13 @@ def why_no_draws(config: CheckpointConfig) -> str | None:
     return None
 
 
-def has_coherent_passes(config: CheckpointConfig) -> bool:
-    """Whether the passes that make the maps are such draws already."""
+def has_coherent_samples(config: CheckpointConfig) -> bool:
+    """Whether the samples that make the maps are such draws already."""
     return variant_of(config.model).noise != "cell" and why_no_draws(config) is None
 
 
 def has_draws(config: CheckpointConfig) -> bool:
-    """Whether there can be more draws than the passes that make the maps."""
+    """Whether there can be more draws than the samples that make the maps."""
     return variant_of(config.model).stochastic and why_no_draws(config) is None
 
 

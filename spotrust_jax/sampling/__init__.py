@@ -1,1 +1,1 @@
-"""Stochastic passes and the maps that are made of them: keys in, maps out."""
+"""Monte-Carlo samples and the maps that are made of them: keys in, maps out."""

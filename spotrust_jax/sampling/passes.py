@@ -1,4 +1,4 @@
-"""Stochastic passes over the head: images in, the three maps out, in memory that does not grow with the passes.
+"""Monte-Carlo samples of the network: images in, maps out, in memory that does not grow with their number.
 
 Knows nothing of files, sizes on disk or calibration; see inference/ for those.
 """
@@ -15,24 +15,25 @@ from spotrust_jax.models.noise import NoiseKeys, noise_keys
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables
 from spotrust_jax.models.variants.variant import Features
 from spotrust_jax.random import fold_each
-from spotrust_jax.sampling.decomposition import Decomposition, PassTerms, decompose, no_terms, pass_terms
+from spotrust_jax.sampling.decomposition import Decomposition, SampleTerms, decompose, no_terms, sample_terms
+from spotrust_jax.sampling.moments import Moments, merge, moments_of, no_moments
 
-# Passes decoded at once. A CPU has one pass in its cache, part by part; accelerators want more work at a time.
-PASSES_AT_ONCE = {"cpu": 1, "gpu": 8, "tpu": 8}
+# Samples decoded at once. A CPU has one sample in its cache, part by part; accelerators want more work at a time.
+SAMPLES_AT_ONCE = {"cpu": 1, "gpu": 8, "tpu": 8}
 
 
 class Maps(NamedTuple):
-    """What N passes or members say about each pixel.
+    """What N samples or members say about each pixel.
 
     Attributes:
         probability: mean corrosion probability, in [0, 1].
-        epistemic: standard deviation of the probability over passes and members, in [0, 0.5].
+        epistemic: standard deviation of the probability over samples and members, in [0, 0.5].
         log_variance: aleatoric log variance, mean over members.
         ensemble_spread: standard deviation of the members' own mean probabilities, in [0, 0.5]: its square is the part
             of the epistemic variance that members disagree about, the rest is within them. Only of several stochastic
             members: else it is all or nothing.
         decomposition: of the total uncertainty, where it was asked for.
-        areas: weights of the pixels that each pass calls corrosion, summed, where it was asked for.
+        areas: weights of the pixels that each sample calls corrosion, summed, where it was asked for.
     """
 
     probability: Float[Array, "batch height width"]
@@ -40,7 +41,7 @@ class Maps(NamedTuple):
     log_variance: Float[Array, "batch height width"]
     ensemble_spread: Float[Array, "batch height width"] | None = None
     decomposition: Decomposition | None = None
-    areas: Float[Array, "members passes batch"] | None = None
+    areas: Float[Array, "members samples batch"] | None = None
 
     def named(self) -> dict[str, Float[Array | np.ndarray, "batch height width"]]:
         """The maps that there are, by their names in a prediction."""
@@ -50,7 +51,7 @@ class Maps(NamedTuple):
 
 
 class AreaCount(NamedTuple):
-    """How the corroded area of a single pass is counted.
+    """How the corroded area of a single sample is counted.
 
     Attributes:
         threshold: raw probability from which a pixel counts.
@@ -60,52 +61,19 @@ class AreaCount(NamedTuple):
     threshold: Float[ArrayLike, ""]
     weights: Float[ArrayLike, "height width"]
 
-    def __call__(self, probability: Float[Array, "*passes height width"]) -> Float[Array, "*passes"]:
-        """The area of each pass over each image."""
+    def __call__(self, probability: Float[Array, "*samples height width"]) -> Float[Array, "*samples"]:
+        """The area of each sample over each image."""
         weights = jnp.broadcast_to(self.weights, probability.shape)
         return jnp.sum(jnp.where(probability >= self.threshold, weights, 0.0), axis=(-2, -1))
 
 
-Areas = Float[Array, "passes batch"] | None
+Areas = Float[Array, "samples batch"] | None
 
 
-class Moments(NamedTuple):
-    """Mean and summed squared deviation from it of `count` values at each place."""
-
-    count: Float[Array, ""]
-    mean: Float[Array, "*shape"]
-    squares: Float[Array, "*shape"]
-
-
-def no_moments(like: Float[Array, "*shape"]) -> Moments:
-    """Moments of nothing."""
-    return Moments(jnp.zeros(()), jnp.zeros_like(like), jnp.zeros_like(like))
-
-
-def moments_of(values: Float[Array, "count *shape"]) -> Moments:
-    """Moments over the leading axis."""
-    mean = jnp.mean(values, axis=0)
-    return Moments(jnp.asarray(values.shape[0], jnp.float32), mean, jnp.sum(jnp.square(values - mean[None]), axis=0))
-
-
-def merge(a: Moments, b: Moments) -> Moments:
-    """Moments of both sets together, without cancellation (Chan, Golub and LeVeque 1983)."""
-    count = a.count + b.count
-    difference = b.mean - a.mean
-    share = b.count / count
-    mean = a.mean + difference * share
-    return Moments(count, mean, a.squares + b.squares + jnp.square(difference) * (a.count * share))
-
-
-def std(moments: Moments) -> Float[Array, "*shape"]:
-    """Standard deviation of the values themselves (divided by their count): 0 for a single one."""
-    return jnp.sqrt(moments.squares / moments.count)
-
-
-def pass_keys(
+def sample_keys(
     image_keys: Key[Array, "batch"], sample: int | Int[Array, ""], tile: int | Int[Array, ""] = 0
 ) -> NoiseKeys:
-    """Keys of one pass over a batch, from one key for each image; only noise of single cells depends on the tile."""
+    """Keys of one sample of a batch, from one key for each image; only noise of single cells depends on the tile."""
     keys = fold_each(image_keys, sample)
     noise = noise_keys(keys[0], keys)
     return noise._replace(cells=fold_each(noise.cells, tile))
@@ -126,26 +94,26 @@ def predict_maps(
 ) -> Maps:
     """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
 
-    Members of a device run in turn. Deterministic members need one pass each, whatever `num_samples` says.
+    Members of a device run in turn. Deterministic members need one sample each, whatever `num_samples` says.
 
     Args:
         network: what all members share.
         variables: leaves [members, ...] of the members on this device.
         images: normalised.
-        image_keys: the noise of image i is a function of image_keys[i], member and pass alone.
-        num_samples: passes of each member, at least 1; where it is an array, it is known only when the program runs.
+        image_keys: the noise of image i is a function of image_keys[i], member and sample alone.
+        num_samples: samples of each member, at least 1; where it is an array, it is known only when the program runs.
         tile: number of the part of a photograph that the images are, 0 for whole ones.
         bound: brings the network's second output into the range that training gave it, member by member.
         axis_name: mapped axis over whose devices the members are spread, as many on each, or None.
         decomposed: whether the maps have the decomposition too.
-        area: how the area of each pass is counted, where it is; `num_samples` must then be known beforehand.
+        area: how the area of each sample is counted, where it is; `num_samples` must then be known beforehand.
     """
     here = jax.tree.leaves(variables)[0].shape[0]
     first = 0 if axis_name is None else here * jax.lax.axis_index(axis_name)
 
     def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, Areas]:
         member, member_variables = inputs
-        passes = member_passes(
+        samples = member_samples(
             network,
             member_variables,
             images,
@@ -155,10 +123,10 @@ def predict_maps(
             decomposed=decomposed,
             area=area,
         )
-        moments = passes.moments
-        own = moments.squares / moments.count, bound(passes.log_variance), _divided(passes.terms, moments.count)
+        moments = samples.moments
+        own = moments.squares / moments.count, bound(samples.log_variance), _divided(samples.terms, moments.count)
         rest = jax.tree.map(jnp.add, sums[1:], own)
-        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), passes.areas
+        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), samples.areas
 
     start = jnp.zeros(images.shape[:3])
     nothing = _MemberSums(no_moments(start), start, start, no_terms(start) if decomposed else None)
@@ -188,10 +156,10 @@ class _MemberSums(NamedTuple):
     means: Moments
     variance: Float[Array, "batch height width"]
     log_variance: Float[Array, "batch height width"]
-    terms: PassTerms | None
+    terms: SampleTerms | None
 
 
-def _divided(terms: PassTerms | None, count: Float[Array, ""]) -> PassTerms | None:
+def _divided(terms: SampleTerms | None, count: Float[Array, ""]) -> SampleTerms | None:
     return jax.tree.map(lambda total: total / count, terms)
 
 
@@ -204,23 +172,23 @@ def _over_devices(sums: _MemberSums, axis_name: str) -> _MemberSums:
     return _MemberSums(Moments(count, mean, squares), *rest)
 
 
-class Passes(NamedTuple):
-    """What one network's passes over a batch add up to.
+class MemberSamples(NamedTuple):
+    """What one network's samples over a batch add up to.
 
     Attributes:
         moments: of their probabilities.
-        log_variance: not yet bounded; all passes share it.
+        log_variance: not yet bounded; all samples share it.
         terms: sums for the decomposition, where it was asked for.
-        areas: of each pass, where they were.
+        areas: of each sample, where they were.
     """
 
     moments: Moments
     log_variance: Float[Array, "batch height width"]
-    terms: PassTerms | None
+    terms: SampleTerms | None
     areas: Areas
 
 
-def member_passes(
+def member_samples(
     network: SegmenterNetwork,
     variables: Variables,
     images: Float[Array, "batch height width 3"],
@@ -230,38 +198,38 @@ def member_passes(
     tile: int | Int[Array, ""] = 0,
     decomposed: bool = False,
     area: AreaCount | None = None,
-) -> Passes:
-    """All passes of one network, added up."""
+) -> MemberSamples:
+    """All samples of one network, added up."""
     count = area or (lambda _: None)
     features: Features = network.apply(variables, images, method="features")
     if not network.variant.stochastic:
         logits = network.apply(variables, features, method="decode")
         probability = jax.nn.sigmoid(logits)[None]
-        terms = pass_terms(logits) if decomposed else None
-        return Passes(moments_of(probability), features.log_variance, terms, count(probability))
+        terms = sample_terms(logits) if decomposed else None
+        return MemberSamples(moments_of(probability), features.log_variance, terms, count(probability))
 
-    Sums = tuple[Moments, PassTerms | None]
+    Sums = tuple[Moments, SampleTerms | None]
 
-    def add_passes(sums: Sums, samples: Int[Array, "passes"]) -> tuple[Sums, Areas]:
+    def add_samples(sums: Sums, samples: Int[Array, "samples"]) -> tuple[Sums, Areas]:
         decode = lambda sample: _decode(network, variables, features, keys, sample, tile)  # noqa: E731
         logits = jax.vmap(decode)(samples)
         moments, terms = sums
         if decomposed:
-            terms = jax.tree.map(lambda total, new: total + jnp.sum(new, axis=0), terms, pass_terms(logits))
+            terms = jax.tree.map(lambda total, new: total + jnp.sum(new, axis=0), terms, sample_terms(logits))
         probability = jax.nn.sigmoid(logits)
         return (merge(moments, moments_of(probability)), terms), count(probability)
 
     start = features.log_variance
     nothing = no_moments(start), no_terms(start) if decomposed else None
     if isinstance(num_samples, jax.Array):
-        add_pass = lambda sample, sums: add_passes(sums, sample[None])[0]  # noqa: E731
+        add_pass = lambda sample, sums: add_samples(sums, sample[None])[0]  # noqa: E731
         moments, terms = jax.lax.fori_loop(0, num_samples, add_pass, nothing)
         areas = None
     else:
-        samples = jnp.arange(num_samples).reshape(-1, _passes_at_once(network, num_samples))
-        (moments, terms), areas = jax.lax.scan(add_passes, nothing, samples)
+        samples = jnp.arange(num_samples).reshape(-1, _samples_at_once(network, num_samples))
+        (moments, terms), areas = jax.lax.scan(add_samples, nothing, samples)
         areas = jax.tree.map(lambda parts: parts.reshape(num_samples, *parts.shape[2:]), areas)
-    return Passes(moments, features.log_variance, terms, areas)
+    return MemberSamples(moments, features.log_variance, terms, areas)
 
 
 def _decode(
@@ -272,10 +240,10 @@ def _decode(
     sample: Int[Array, ""],
     tile: int | Int[Array, ""],
 ) -> Float[Array, "batch height width"]:
-    """Logits of one pass."""
+    """Logits of one sample."""
 
     def one(features: Features, image_keys: Key[Array, "batch"]) -> Float[Array, "batch height width"]:
-        return network.apply(variables, features, pass_keys(image_keys, sample, tile), method="decode")
+        return network.apply(variables, features, sample_keys(image_keys, sample, tile), method="decode")
 
     if network.variant.noise != "weights":
         return one(features, image_keys)
@@ -284,9 +252,9 @@ def _decode(
     return jax.lax.map(lambda inputs: one(*inputs)[0], single)
 
 
-def _passes_at_once(network: SegmenterNetwork, num_samples: int) -> int:
-    """The largest divisor of `num_samples` up to what suits the platform; one where passes have their own kernels."""
+def _samples_at_once(network: SegmenterNetwork, num_samples: int) -> int:
+    """The largest divisor of `num_samples` up to what suits the platform; one where samples have their own kernels."""
     if network.variant.noise == "weights":
         return 1
-    limit = PASSES_AT_ONCE.get(jax.default_backend(), 8)
+    limit = SAMPLES_AT_ONCE.get(jax.default_backend(), 8)
     return max(count for count in range(1, limit + 1) if num_samples % count == 0)

@@ -22,7 +22,8 @@ from spotrust_jax.models.noise import NoiseKeys, noise_keys
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables, build_network, normalize
 from spotrust_jax.parallel import AXIS, Placement, average, total
 from spotrust_jax.random import fold_indices, stream
-from spotrust_jax.sampling.passes import Maps, member_passes, std
+from spotrust_jax.sampling.moments import std
+from spotrust_jax.sampling.passes import Maps, member_samples
 from spotrust_jax.training.accumulation import mean_over_pieces
 from spotrust_jax.training.objective import data_loss, divergence
 from spotrust_jax.training.optimizer import make_optimizer, moving_average
@@ -153,7 +154,7 @@ def validation_step(
     def validate(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
         images = normalize(batch.images / 255.0, config.data.mean, config.data.std)
-        passes = member_passes(
+        passes = member_samples(
             network, fold_norms(state.evaluated), images, keys, num_samples=config.validation_samples
         )
         moments, log_variance = passes.moments, passes.log_variance

@@ -8,7 +8,7 @@ import pytest
 from spotrust_jax.models.fast.folding import folded_network
 from spotrust_jax.models.segmenter import normalize
 from spotrust_jax.random import content_keys, fold_each
-from spotrust_jax.sampling.passes import pass_keys
+from spotrust_jax.sampling.passes import sample_keys
 
 pytest.importorskip("onnx", reason="needs the package onnx, which is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime, which is not installed")
@@ -34,7 +34,7 @@ def test_halves_of_every_member_equal_the_network(ensemble, images, tmp_path):
             branches[f"branch_{index}"] = features[f"branch_{index}"] + features[f"std_{index}"] * drawn
         (logits,) = second.run(None, branches)
         variables = jax.tree.map(lambda leaf, m=member: leaf[m], ensemble.folded)
-        wanted, log_variance = expected(variables, normal, pass_keys(fold_each(keys, 0), 0))
+        wanted, log_variance = expected(variables, normal, sample_keys(fold_each(keys, 0), 0))
         assert 0.3 < np.std(wanted) < 10
         np.testing.assert_allclose(logits, wanted, atol=1e-4)
         np.testing.assert_allclose(features["log_variance"], log_variance, atol=1e-4)

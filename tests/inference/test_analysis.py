@@ -10,7 +10,7 @@ from PIL import Image
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, parse_scale, predict_photograph
 from spotrust_jax.inference.test_time_augmentation import AUGMENTATIONS, combine
-from spotrust_jax.sampling.passes import pass_keys
+from spotrust_jax.sampling.passes import sample_keys
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
 
 
@@ -73,7 +73,7 @@ def test_spread_over_augmentations_is_apart_from_the_epistemic_one():
 
 def test_tiles_share_what_is_drawn_for_the_photograph():
     keys = jax.random.split(jax.random.key(3), 1)
-    here, there = pass_keys(keys, 5, 1), pass_keys(keys, 5, 2)
+    here, there = sample_keys(keys, 5, 1), sample_keys(keys, 5, 2)
     same = [
         jax.random.key_data(a).tolist() == jax.random.key_data(b).tolist() for a, b in zip(here, there, strict=True)
     ]

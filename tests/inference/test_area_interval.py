@@ -12,7 +12,7 @@ from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.inference.analysis import Analysis, analyse
-from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws, why_no_draws
+from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_samples, has_draws, why_no_draws
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.noise import noise_keys
 from spotrust_jax.models.segmenter import build_network, initial_variables, normalize
@@ -130,7 +130,7 @@ def test_which_networks_have_coherent_draws(model, members, in_passes, more, wor
     config = CheckpointConfig(model, members, (0.5,) * 3, (0.2,) * 3, 64)
     reason = why_no_draws(config)
     assert reason is None if words is None else words in reason
-    assert (has_coherent_passes(config), has_draws(config)) == (in_passes, more)
+    assert (has_coherent_samples(config), has_draws(config)) == (in_passes, more)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.export.bundle import read_description, write_bundle
 from spotrust_jax.export.verify import verify
 from spotrust_jax.inference.analysis import Analysis, analyse
-from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_passes, has_draws
+from spotrust_jax.inference.area_interval import area_interval, coherent, has_coherent_samples, has_draws
 from spotrust_jax.models.hrnet import FeatureMap
 from spotrust_jax.models.initialization import initial_values, normal
 from spotrust_jax.models.layers import Conv, Policy, convolve
@@ -133,7 +133,7 @@ def test_training_changes_its_parts(trained):
 
 def test_samples_are_its_members_and_hold_all_over_a_photograph(trained, image):
     config = trained.config
-    assert has_draws(config) and has_coherent_passes(config) and coherent(trained) is trained
+    assert has_draws(config) and has_coherent_samples(config) and coherent(trained) is trained
     predicted = trained.predict(image, num_samples=40, scale="native")
     assert predicted.epistemic.max() > 0
     threshold = float(np.median(predicted.probability))

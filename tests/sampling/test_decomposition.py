@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.special import entr, expit
 
-from spotrust_jax.sampling.decomposition import decompose, pass_terms
-from spotrust_jax.sampling.passes import moments_of
+from spotrust_jax.sampling.decomposition import decompose, sample_terms
+from spotrust_jax.sampling.moments import moments_of
 
 SPREADS = {"plain": (0.0, 2.0), "saturated": (40.0, 20.0), "saturated low": (-40.0, 20.0), "wide": (0.0, 60.0)}
 
 
 def _decompose(logits):
     with jax.numpy_dtype_promotion("strict"):
-        terms = jax.tree.map(lambda values: jnp.mean(values, axis=0), pass_terms(logits))
+        terms = jax.tree.map(lambda values: jnp.mean(values, axis=0), sample_terms(logits))
         return moments_of(jax.nn.sigmoid(logits)), decompose(jnp.mean(jax.nn.sigmoid(logits), axis=0), terms)
 
 

@@ -13,7 +13,8 @@ from spotrust_jax.config import ModelConfig
 from spotrust_jax.models.fast.folding import fold_norms, folded_network
 from spotrust_jax.models.segmenter import build_network
 from spotrust_jax.random import content_keys, fold_each
-from spotrust_jax.sampling.passes import merge, moments_of, no_moments, pass_keys, predict_maps, std
+from spotrust_jax.sampling.moments import merge, moments_of, no_moments, std
+from spotrust_jax.sampling.passes import predict_maps, sample_keys
 from tests.trained_like import trained_like
 
 SIZE = 64
@@ -71,7 +72,7 @@ def test_epistemic_is_standard_deviation_of_full_passes(variant, members):
     for member, sample, i in itertools.product(range(members), range(4), range(2)):
         one = jax.tree.map(lambda leaf: leaf[member], variables)  # noqa: B023
         keys = fold_each(jax.random.split(jax.random.key(0), 2), member)
-        outputs.append(full_pass(one, _images()[i : i + 1], pass_keys(keys[i : i + 1], sample)))
+        outputs.append(full_pass(one, _images()[i : i + 1], sample_keys(keys[i : i + 1], sample)))
     logits, log_variance = (
         np.array(values, np.float64).reshape(members, 4, 2, SIZE, SIZE) for values in zip(*outputs, strict=True)
     )
