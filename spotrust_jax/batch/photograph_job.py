@@ -89,7 +89,10 @@ class Job:
         """All files that may be written of a photograph."""
         stem = str(photograph.stem)
         maps_and_pictures = [beside(self.output / stem, ending) for ending in _endings()]
-        return [*maps_and_pictures, *(file for one in self.writers for file in one.photograph_files(self.output, stem))]
+        return [
+            *maps_and_pictures,
+            *(file for one in self.writers for file in one.photograph_files(self.output, photograph)),
+        ]
 
     def truth_path(self, photograph: Photograph) -> Path | None:
         """The photograph's mask, where masks are given and it has one."""
@@ -162,7 +165,7 @@ def write(
             row = _with_interval(row, config, result.interval)
         for writer in job.writers:
             row = writer.write(job.output, photograph, row, result)
-            files += writer.photograph_files(job.output, str(photograph.stem))
+            files += writer.photograph_files(job.output, photograph)
         if row.status == "ok":
             records.save(photograph, job.truth_path(photograph), row, files)
     return row

@@ -3,10 +3,12 @@
 data/prepare/readers/labelme.py reads them.
 """
 
+import dataclasses
 import json
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -14,12 +16,15 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from spotrust_jax.errors import InputError
+from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.io.atomic_files import atomic_file, write_atomically
 from spotrust_jax.io.images import read_image, read_label_pixels, size_text
 from spotrust_jax.io.regular_files import read_text
-from spotrust_jax.outputs.map_files import beside
+from spotrust_jax.io.streamed_files import windows
+from spotrust_jax.outputs.map_files import Result, beside
 from spotrust_jax.outputs.outlines import Outline, Ring, outlines
 from spotrust_jax.outputs.summary import Row
+from spotrust_jax.outputs.writers import Run
 
 LABEL = "corrosion"
 
@@ -73,22 +78,43 @@ def write_label(predictions: Path, row: Row, output: Path, *, smallest: int = 1)
         smallest: pixels; smaller regions are left out.
     """
     mask = _read_mask(beside(predictions / row.outputs, "_mask.png"))
-    source = Path(row.photograph)
-    _require_photograph(source, mask.shape)
-    stem = PurePosixPath(row.outputs)
-    # The stem may have the photograph's extension where that is what distinguishes two.
-    name = stem.name if stem.suffix == source.suffix else f"{stem.name}{source.suffix}"
-    photograph = output / stem.parent / name
-    photograph.parent.mkdir(parents=True, exist_ok=True)
-    _copy(source, photograph)
-    shapes = [_shape(polygon) for polygon in polygons_of(mask, smallest)]
-    height, width = mask.shape
-    document = {"version": _VERSION, "flags": {}, "shapes": shapes, "imagePath": name, "imageData": None}
-    path = beside(output / stem, ".json")
-    write_atomically(
-        path, json.dumps(document | {"imageHeight": height, "imageWidth": width}, indent=1, ensure_ascii=False)
-    )
-    return path
+    photograph = Photograph(Path(row.photograph), PurePosixPath(row.outputs))
+    _require_photograph(photograph.path, mask.shape)
+    return _write(mask, photograph, output, smallest)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelWriter:
+    """Labels of a job's photographs in the folder labels/ below that of the maps.
+
+    Attributes:
+        smallest_pixels: smaller regions are left out.
+    """
+
+    smallest_pixels: int = 1
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The attribute."""
+        return dataclasses.asdict(self)
+
+    def photograph_files(self, output: Path, photograph: Photograph) -> list[Path]:
+        """labels/STEM.json, and the photograph beside it."""
+        return [*_files(photograph, output / "labels")]
+
+    def write(self, output: Path, photograph: Photograph, row: Row, result: Result) -> Row:
+        """Writes both; the row stays as it is."""
+        parts = [result.rows("probability", window) for window in windows(*result.image.shape[:2])]
+        mask = np.concatenate([part >= result.threshold for part in parts])
+        _write(mask, photograph, output / "labels", self.smallest_pixels)
+        return row
+
+    def run_files(self, output: Path, suffix: str) -> list[Path]:
+        """None: every photograph has files of its own."""
+        return []
+
+    def finish(self, run: Run) -> None:
+        """Writes nothing."""
 
 
 def polygons_of(mask: Bool[np.ndarray, "height width"], smallest: int = 1) -> list[Ring]:
@@ -124,6 +150,25 @@ def _distances(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.nda
     length = float(np.dot(along, along))
     share = np.clip((points - start) @ along / length, 0, 1) if length else np.zeros(len(points))
     return np.hypot(*(points - start - share[:, None] * along).T)
+
+
+def _files(photograph: Photograph, output: Path) -> tuple[Path, Path]:
+    """The label, and the photograph beside it."""
+    stem, extension = photograph.stem, photograph.path.suffix
+    # The stem may have the photograph's extension where that is what distinguishes two.
+    name = stem.name if stem.suffix == extension else f"{stem.name}{extension}"
+    return beside(output / stem, ".json"), output / stem.parent / name
+
+
+def _write(mask: Bool[np.ndarray, "height width"], photograph: Photograph, output: Path, smallest: int) -> Path:
+    path, copy = _files(photograph, output)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    _copy(photograph.path, copy)
+    shapes = [_shape(polygon) for polygon in polygons_of(mask, smallest)]
+    image = {"imagePath": copy.name, "imageData": None, "imageHeight": mask.shape[0], "imageWidth": mask.shape[1]}
+    document = {"version": _VERSION, "flags": {}, "shapes": shapes, **image}
+    write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False))
+    return path
 
 
 def _slit(outline: Outline) -> Ring:

@@ -65,8 +65,9 @@ class RegionWriter:
         """All attributes."""
         return dataclasses.asdict(self)
 
-    def photograph_files(self, output: Path, stem: str) -> list[Path]:
+    def photograph_files(self, output: Path, photograph: Photograph) -> list[Path]:
         """STEM_regions.geojson, and the regions kept for the tables."""
+        stem = str(photograph.stem)
         return [_geojson(output, stem), _part(output, stem)]
 
     def write(self, output: Path, photograph: Photograph, row: Row, result: Result) -> Row:

@@ -65,8 +65,8 @@ class Writer(Protocol):
         """What its files of a photograph depend on besides the maps, as JSON; other settings make them anew."""
         ...
 
-    def photograph_files(self, output: Path, stem: str) -> list[Path]:
-        """All files that it writes of a photograph, by the stem of its maps."""
+    def photograph_files(self, output: Path, photograph: Photograph) -> list[Path]:
+        """All files that it writes of a photograph, which are below the folder of the maps."""
         ...
 
     def write(self, output: Path, photograph: Photograph, row: Row, result: Result) -> Row:

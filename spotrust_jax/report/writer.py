@@ -40,8 +40,9 @@ class ReportWriter:
         """None: what is kept of a photograph is the same for every page."""
         return {}
 
-    def photograph_files(self, output: Path, stem: str) -> list[Path]:
+    def photograph_files(self, output: Path, photograph: Photograph) -> list[Path]:
         """What is kept of a photograph for the page."""
+        stem = str(photograph.stem)
         return [detail_part(output, stem), thumbnail_part(output, stem)]
 
     def write(self, output: Path, photograph: Photograph, row: Row, result: Result) -> Row:

@@ -16,7 +16,15 @@ from spotrust_jax.data.prepare.readers.polygons import filled
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import list_photographs
-from spotrust_jax.outputs.labels import checked_in, chosen_rows, polygons_of, read_run, simplified, write_label
+from spotrust_jax.outputs.labels import (
+    LabelWriter,
+    checked_in,
+    chosen_rows,
+    polygons_of,
+    read_run,
+    simplified,
+    write_label,
+)
 from spotrust_jax.outputs.summary import write_summary
 from tests.inference.known_segmenter import KnownSegmenter
 
@@ -82,6 +90,24 @@ def test_reader_of_prepare_data_gets_the_masks_back(predictions, tmp_path):
         mask = image[..., 0] / np.float32(255) >= 0.5
         assert iou(photograph.label.read(*mask.shape).mask, mask) > 0.9
     assert (tmp_path / "labels" / "below" / "b 'c'.json").is_file()
+
+
+def test_job_with_labels_writes_what_the_program_makes_of_its_maps(predictions, tmp_path):
+    photographs = list_photographs(str(tmp_path / "in"))
+    job = Job(tmp_path / "job", Analysis(None, 2), 0.5, writers=(LabelWriter(),))
+    finished = sorted(analyse_photographs([KnownSegmenter()], photographs, job))
+    assert [item.row for item in finished] == read_run(predictions)
+    for item in finished:
+        by_program = write_label(predictions, item.row, tmp_path / "labels")
+        by_job = job.output / "labels" / by_program.relative_to(tmp_path / "labels")
+        assert (
+            by_job.read_bytes() == by_program.read_bytes()
+            and by_job.with_name(json.loads(by_job.read_text())["imagePath"]).is_file()
+        )
+    # A second run does nothing anew, and one with other settings does.
+    assert all(item.earlier for item in analyse_photographs([KnownSegmenter()], photographs, job))
+    larger = dataclasses.replace(job, writers=(LabelWriter(smallest_pixels=50),))
+    assert not any(item.earlier for item in analyse_photographs([KnownSegmenter()], photographs, larger))
 
 
 def test_only_what_was_checked(predictions, tmp_path):
