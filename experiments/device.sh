@@ -5,7 +5,7 @@
 #
 # CARRIED holds photographs.tgz (data/ and unlabelled/ of experiments/detector/assemble.py), teacher.npz (spotrust pretrain
 # --save_teacher) and, where packages are missing, wheels/ (pip download). OUT gets the results: weights, measured
-# photographs and the journal, and the compiled programs, which a second start finds in CARRIED/cache.tar.
+# photographs and the log, and the compiled programs, which a second start finds in CARRIED/cache.tar.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 carried=$(realpath "$1") out=$2 seconds=$3

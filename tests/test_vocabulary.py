@@ -21,7 +21,7 @@ WORDS = {
     r"look[_ -]?alikes?\b|[Ll]ooks? alike\b": "distractors (scenes), near-duplicates (photographs)",
     r"\btold\b|\bTold\b|_told|\btold_": "says, gets, reports",
     r"extra_pictures": "picture options",
-    r"put_back|told_when_full": "a verb that says what the function does",
+    r"put_back|told_when_full|def in_turn\b|def ways\b|def observe\b": "a verb that says what the function does",
     r"between_members|[Bb]etween the members": "ensemble spread",
     r"\bunsure\b|\bsurest\b|held for uncertain": "uncertain, most certain, classified as uncertain",
     r"torn apart|_torn_|kept whole": "splits, leaks, grouped",

@@ -6,7 +6,7 @@ DATA holds what assemble.py and subsets.py wrote. Two backbones are pretrained, 
 alone, unless DATA has pretrained.npz and pretrained_others.npz, which --only_pretraining leaves in OUT. Then members of
 the ensemble are trained, then for each site a network on all others, which is fine-tuned to 10, 25 and 50 photographs
 of it and compared with one trained from scratch on all of that site's. OUT gets the averaged weights of the members
-(half precision), the pixels of validation and test photographs counted by probability, and journal.jsonl.
+(half precision), the pixels of validation and test photographs counted by probability, and log.jsonl.
 """
 
 import concurrent.futures
@@ -204,16 +204,16 @@ class Job(NamedTuple):
     program: resident.Program
     evaluator: Evaluator
     states: list[MemberState]
-    journal: Log
+    log: Log
     output: Path
     seconds: float
 
     def train(self, name: str, state: MemberState, examples: np.ndarray, **options) -> Variables:
         """Trains and writes it down."""
-        began, sites = self.journal.seconds, tuple(self.rows.sites[i] for i in examples)
+        began, sites = self.log.seconds, tuple(self.rows.sites[i] for i in examples)
         trained = resident.train(self.program, state, self.pool, examples, sites, self.config, **options)
         losses = trained.losses[:: max(1, len(trained.losses) // 8)]
-        self.journal(run=name, steps=options["steps"], losses=losses, took=self.journal.seconds - began)
+        self.log(run=name, steps=options["steps"], losses=losses, took=self.log.seconds - began)
         return trained.variables
 
     def score(self, name: str, variables: Variables, site: str | None = None) -> None:
@@ -222,7 +222,7 @@ class Job(NamedTuple):
 
     def has(self, seconds: float) -> bool:
         """Whether so much time is left."""
-        return self.journal.seconds + seconds < self.seconds
+        return self.log.seconds + seconds < self.seconds
 
 
 def train_members(job: Job, backbone: Variables, steps: int) -> None:
@@ -252,15 +252,15 @@ def train_across_sites(job: Job, backbone: Variables, steps: int, seconds_per_st
             if job.has(1.2 * steps_here * seconds_per_step + 3):
                 job.score(name, job.train(name, start, examples, steps=steps_here, seed=20, rate=rate), site)
             else:
-                job.journal(left_out=name)
+                job.log(left_out=name)
 
 
 def main(_: list[str]) -> None:
     """Everything, most important first; what there is no time for is left out and said."""
     data, output = Path(_DATA.value), Path(_OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)
-    journal, config = Log(output / "journal.jsonl"), configuration()
-    journal(jax=jax.__version__, device=jax.devices()[0].device_kind, preset=config.model.preset)
+    log, config = Log(output / "log.jsonl"), configuration()
+    log(jax=jax.__version__, device=jax.devices()[0].device_kind, preset=config.model.preset)
     running: list[subprocess.Popen] = []
     with concurrent.futures.ThreadPoolExecutor(5) as threads, _ending(running):
         folders = {"pretrained": "data", "pretrained_others": "subsets/others"}
@@ -270,27 +270,27 @@ def main(_: list[str]) -> None:
         )
         dataset = FolderDataset(data / "data", "all")
         pool, rows = resident.load_pool(dataset, config), read_rows(data / "data", dataset.names)
-        journal(photographs=len(rows.names))
+        log(photographs=len(rows.names))
         drawn = threads.submit(resident.random_states, config, _MEMBERS.value + len(SITES))
         evaluator = Evaluator(config, pool, rows)
         compiled = threads.submit(evaluator.compile)
         program = resident.compile_program(config, pool)
-        journal(compiled="training")
+        log(compiled="training")
         states, _ = drawn.result(), compiled.result()
-        journal(compiled="evaluation")
+        log(compiled="evaluation")
         weights = full.result()
-        journal(pretrained="all")
+        log(pretrained="all")
         chunk = resident.seconds_per_chunk(program, states[0], pool, config)
-        journal(seconds_per_step=chunk / resident.CHUNK, images_per_second=resident.CHUNK * config.batch_size / chunk)
+        log(seconds_per_step=chunk / resident.CHUNK, images_per_second=resident.CHUNK * config.batch_size / chunk)
         if _ONLY_PRETRAINING.value:
             others.result()
             return
-        job = Job(config, pool, rows, program, evaluator, states, journal, output, _SECONDS.value)
-        left = _SECONDS.value - journal.seconds
+        job = Job(config, pool, rows, program, evaluator, states, log, output, _SECONDS.value)
+        left = _SECONDS.value - log.seconds
         train_members(job, weights, resident.steps_within(_ENSEMBLE * left / _MEMBERS.value, chunk, _STEPS.value))
         steps = resident.steps_within(_CROSS_SITE * left / len(SITES), chunk, _STEPS.value)
         train_across_sites(job, others.result(), steps, chunk / resident.CHUNK)
-    journal(done=True)
+    log(done=True)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@
 #   bash experiments/detector/make.sh PHOTOGRAPHS WORKDIR SECONDS
 #
 # PHOTOGRAPHS holds inspection_photos, corrosion_photos, unlabelled and no_rust. Pretraining and training together get so many
-# SECONDS (560 on one H200); WORKDIR/trained/journal.jsonl says what was done in them. Steps whose results are there are not
+# SECONDS (560 on one H200); WORKDIR/trained/log.jsonl says what was done in them. Steps whose results are there are not
 # repeated. WORKDIR/inspection-1 is the model, WORKDIR/scores has its tables.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -192,7 +192,9 @@ class Segmenter:
         maps = spread_maps(self.config, self.devices, decomposed) if several else compiled_maps(self.config, decomposed)
         run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile), area)
         # On many devices at once the first one compiles, and the others find the program in the cache.
-        with programs(self.config).first(images.shape, num_samples, self.devices, decomposed, area is None) as new:
+        with compiled_functions(self.config).first(
+            images.shape, num_samples, self.devices, decomposed, area is None
+        ) as new:
             if new:
                 compile_notice.announce(self.config.model, *images.shape[1:3], "predict")
             with mismatch_errors(self.variables, self.config.model):
@@ -245,19 +247,19 @@ def maps_function(
     return maps
 
 
-class Programs:
-    """The programs of a model that this process has run: one for each size, number of passes and device."""
+class CompiledFunctions:
+    """The compiled functions of a model that this process has run: one for each size, number of passes and device."""
 
     def __init__(self):
         self._lock, self._known = threading.Lock(), set()
 
     @contextlib.contextmanager
     def first(self, shape: tuple[int, ...], *settings: Hashable) -> Iterator[bool]:
-        """Around a run: those of programs that have not run before take turns. Gives whether this one has not."""
-        program = (shape, *settings)
-        with contextlib.nullcontext() if program in self._known else self._lock:
-            yield program not in self._known
-        self._known.add(program)
+        """Around a run: first runs take turns, since they compile. Gives whether this is one."""
+        key = (shape, *settings)
+        with contextlib.nullcontext() if key in self._known else self._lock:
+            yield key not in self._known
+        self._known.add(key)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -266,9 +268,9 @@ class Programs:
 
 
 @functools.lru_cache(maxsize=32)
-def programs(config: CheckpointConfig) -> Programs:
+def compiled_functions(config: CheckpointConfig) -> CompiledFunctions:
     """Those of the models of a configuration."""
-    return Programs()
+    return CompiledFunctions()
 
 
 def load(checkpoint: str | os.PathLike = DEFAULT) -> Segmenter:

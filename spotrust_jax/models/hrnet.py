@@ -20,7 +20,7 @@ COARSEST_CELL = 32
 """Pixels of the image along each side of one cell of the coarsest branch, and the smallest side of an image."""
 
 
-def in_turn(parent: nn.Module, names: list[str], module: nn.Module, x: PyTree, train: bool) -> PyTree:
+def apply_sequence(parent: nn.Module, names: list[str], module: nn.Module, x: PyTree, train: bool) -> PyTree:
     """Applies `parent`'s children `names`, all like `module`, one after the other; shapes stay as they are.
 
     In training they are steps of one loop over their stacked variables. XLA on a CPU otherwise computes the sums along
@@ -140,7 +140,7 @@ class ExchangeModule(nn.Module):
         for index in range(len(branches)):
             names = [f"branch{index}_block{block}" for block in range(self.blocks)]
             block = block_class(BasicBlock, self.policy)(self.policy, parent=None)
-            branches[index] = in_turn(self, names, block, branches[index], train)
+            branches[index] = apply_sequence(self, names, block, branches[index], train)
         return block_class(Exchange, self.policy)(self.policy, name="exchange")(branches, train)
 
 
@@ -176,13 +176,13 @@ class Backbone(nn.Module):
         block = block_class(Bottleneck, self.policy)(self.architecture.stage1_channels, self.policy, parent=None)
         names = [f"stage1_block{number}" for number in range(self.architecture.stage1_blocks)]
         # The first has a projection that the others lack.
-        x = in_turn(self, names[:1], block, x, train)
-        x = in_turn(self, names[1:], block, x, train)
+        x = apply_sequence(self, names[:1], block, x, train)
+        x = apply_sequence(self, names[1:], block, x, train)
         branches = [x]
         for stage, modules in zip((2, 3, 4), self.architecture.modules, strict=True):
             channels = self.architecture.branch_channels(stage)
             branches = Transition(channels, self.policy, name=f"transition{stage}")(branches, train)
             names = [f"stage{stage}_module{module}" for module in range(modules)]
             alike = ExchangeModule(self.architecture.blocks, self.policy, parent=None)
-            branches = in_turn(self, names, alike, branches, train)
+            branches = apply_sequence(self, names, alike, branches, train)
         return tuple(branches)

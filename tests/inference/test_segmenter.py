@@ -15,7 +15,7 @@ from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.prediction import Prediction
-from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, programs
+from spotrust_jax.inference.segmenter import Segmenter, compiled_functions, compiled_maps
 from spotrust_jax.random import content_keys
 from tests.inference.known_segmenter import KnownSegmenter
 from tests.trained_like import trained_like
@@ -85,7 +85,7 @@ def test_parts_of_a_photograph(segmenter, images):
     np.testing.assert_array_equal(parts[0].probability, whole.probability)
     assert not np.array_equal(parts[1].probability, whole.probability)
     np.testing.assert_array_equal(parts[1].log_variance, whole.log_variance)
-    assert (64, 64) in programs(segmenter.config).sizes
+    assert (64, 64) in compiled_functions(segmenter.config).sizes
 
 
 def test_fingerprint_is_that_of_weights_and_settings(segmenter, tmp_path):
@@ -170,18 +170,18 @@ def ensemble(segmenter):
 
 
 @pytest.fixture(scope="module")
-def in_turn(ensemble, images):
+def one_by_one(ensemble, images):
     return ensemble.predict(images, key=KEY, num_samples=2)
 
 
 @pytest.mark.parametrize("devices", [2, 8])
-def test_members_on_many_devices_equal_members_in_turn(ensemble, images, in_turn, devices):
+def test_members_on_many_devices_equal_members_in_turn(ensemble, images, one_by_one, devices):
     segmenters = ensemble.spread(jax.devices()[:devices])
     assert [len(each.devices) for each in segmenters] == [min(devices, 4)] * max(1, devices // 4)
     spread = segmenters[-1].predict(images, key=KEY, num_samples=2)
-    assert spread.names == in_turn.names
+    assert spread.names == one_by_one.names
     for name in spread.names:
-        np.testing.assert_allclose(getattr(spread, name), getattr(in_turn, name), atol=1e-5)
+        np.testing.assert_allclose(getattr(spread, name), getattr(one_by_one, name), atol=1e-5)
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
