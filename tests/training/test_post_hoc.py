@@ -17,6 +17,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.segmenter import build_network
 from spotrust_jax.models.variants.logit_noise import log_likelihoods, noisy_logits
+from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.parallel import Placement
 from spotrust_jax.training.checks import check_training
 from spotrust_jax.training.post_hoc.features import Cells, cached_cells
@@ -172,6 +173,6 @@ def test_only_deterministic_networks_are_fitted(trained, scenes):
     with pytest.raises(InputError, match="deterministic"):
         with_last_layer(dataclasses.replace(trained, config=config), "laplace", scenes)
     with pytest.raises(InputError, match="final_kernel"):
-        ModelConfig("laplace", "w18_small_v1", final_kernel=3)
+        variant_of(ModelConfig("laplace", "w18_small_v1", final_kernel=3))
     with pytest.raises(InputError, match="spotrust last_layer"):
         check_training(TrainConfig(model=ModelConfig("laplace")), Placement(1, 1))
