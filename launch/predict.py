@@ -108,7 +108,7 @@ def _ground_truth(photographs: list):
 def _conclude(finished: list, analysis, config, summary: Path) -> int:
     """Prints warnings and counts at the end, and gives the exit code."""
     from spotrust_jax.inference.analysis import much_larger
-    from spotrust_jax.inference.segmenter import compiled_functions
+    from spotrust_jax.inference.segmenter import compiled_sizes
     from spotrust_jax.io.display import escaped
     from spotrust_jax.outputs.summary import noted
 
@@ -126,7 +126,7 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
         print(escaped(f"error: {row.message}"), file=sys.stderr)
-    sizes = compiled_functions(config).sizes
+    sizes = compiled_sizes(config).sizes
     print(f"{len(sizes)} compiled sizes (width x height): {', '.join(f'{w} x {h}' for h, w in sizes) or 'none'}")
     earlier = sum(item.earlier for item in finished)
     before = f", {earlier} of them by an earlier run" if earlier else ""

@@ -22,7 +22,7 @@ from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.preprocessing import fit_image, list_photographs
-from spotrust_jax.inference.segmenter import Segmenter, compiled_functions
+from spotrust_jax.inference.segmenter import Segmenter, compiled_sizes
 from spotrust_jax.inference.tiling import plan_tiles
 from spotrust_jax.models.segmenter import initial_variables
 
@@ -57,7 +57,7 @@ def sizes() -> list[Measurement]:
     for number in range(_MANY):
         image = np.full((*shapes[number % _SIZES], 3), number % 256, np.uint8)
         analyse(segmenter, image, Analysis(_MANY_SCALE, num_samples=1))
-    count = len(compiled_functions(segmenter.config).sizes)
+    count = len(compiled_sizes(segmenter.config).sizes)
     return [summary(f"programs, {_MANY} photographs of {_SIZES} sizes", np.array([count]), "programs")]
 
 

@@ -192,7 +192,7 @@ class Segmenter:
         maps = spread_maps(self.config, self.devices, decomposed) if several else compiled_maps(self.config, decomposed)
         run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile), area)
         # On many devices at once the first one compiles, and the others find the program in the cache.
-        with compiled_functions(self.config).first(
+        with compiled_sizes(self.config).first(
             images.shape, num_samples, self.devices, decomposed, area is None
         ) as new:
             if new:
@@ -247,7 +247,7 @@ def maps_function(
     return maps
 
 
-class CompiledFunctions:
+class CompiledSizes:
     """The compiled functions of a model that this process has run: one for each size, number of passes and device."""
 
     def __init__(self):
@@ -268,9 +268,9 @@ class CompiledFunctions:
 
 
 @functools.lru_cache(maxsize=32)
-def compiled_functions(config: CheckpointConfig) -> CompiledFunctions:
+def compiled_sizes(config: CheckpointConfig) -> CompiledSizes:
     """Those of the models of a configuration."""
-    return CompiledFunctions()
+    return CompiledSizes()
 
 
 def load(checkpoint: str | os.PathLike = DEFAULT) -> Segmenter:

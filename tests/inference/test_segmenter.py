@@ -15,7 +15,7 @@ from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.prediction import Prediction
-from spotrust_jax.inference.segmenter import Segmenter, compiled_functions, compiled_maps
+from spotrust_jax.inference.segmenter import Segmenter, compiled_maps, compiled_sizes
 from spotrust_jax.random import content_keys
 from tests.inference.known_segmenter import KnownSegmenter
 from tests.trained_like import trained_like
@@ -85,7 +85,7 @@ def test_parts_of_a_photograph(segmenter, images):
     np.testing.assert_array_equal(parts[0].probability, whole.probability)
     assert not np.array_equal(parts[1].probability, whole.probability)
     np.testing.assert_array_equal(parts[1].log_variance, whole.log_variance)
-    assert (64, 64) in compiled_functions(segmenter.config).sizes
+    assert (64, 64) in compiled_sizes(segmenter.config).sizes
 
 
 def test_fingerprint_is_that_of_weights_and_settings(segmenter, tmp_path):
