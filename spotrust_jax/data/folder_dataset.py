@@ -124,7 +124,7 @@ def _ignored_by_name(path: Path) -> dict[str, Path]:
 
 def _refuse(error: OSError) -> None:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        layout = "a data set has the folders images and masks, or launch.prepare_data wrote it for tfds"
+        layout = "a data set has the folders images and masks, or spotrust prepare_data wrote it for tfds"
         raise InputError(f"folder {error.filename} is missing: {layout}") from None
     raise InputError(f"folder {error.filename} cannot be read ({error.strerror}): check its permissions") from error
 

@@ -1,4 +1,4 @@
-"""The folder that `launch.export` writes: which files it has, what is said of them in `bundle.json`, and its README."""
+"""The folder that `spotrust export` writes: its files, their description in `bundle.json`, and its README."""
 
 import dataclasses
 import json
@@ -146,7 +146,7 @@ def read_description(folder: str | os.PathLike) -> Description:
     """
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
-        raise InputError(f"{folder} is no bundle: it has no {DESCRIPTION}; give a folder that launch.export wrote")
+        raise InputError(f"{folder} is no bundle: it has no {DESCRIPTION}; give a folder that spotrust export wrote")
     description = read_config_file(Description, path, what="bundle", version=FORMAT)
     if found := special_file(Path(folder)):
         raise InputError(f"{found} is a pipe or a device, no file: export again")

@@ -278,7 +278,7 @@ def load(checkpoint: str | os.PathLike = DEFAULT) -> Segmenter:
 
     Args:
         checkpoint: name of a model that comes with the package, by default the detector; a folder, such as RUN/best or
-            what `launch.convert` wrote; or a file of safetensors with `config.json` beside it.
+            what `spotrust convert` wrote; or a file of safetensors with `config.json` beside it.
 
     Raises:
         InputError: where there is no such model, or it is damaged or of another version.

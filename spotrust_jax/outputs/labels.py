@@ -34,18 +34,18 @@ _VERSION = "5.5.0"
 
 
 def read_run(folder: Path) -> list[Row]:
-    """The lines of the summary that `launch.predict` wrote into a folder."""
+    """The lines of the summary that `spotrust predict` wrote into a folder."""
     path = folder / "summary.json"
     try:
         rows = [Row(**record) for record in json.loads(read_text(path))]
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: give the --output folder of launch.predict") from None
+        raise InputError(f"{path} does not exist: give the --output folder of spotrust predict") from None
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise InputError(f"{path} is no summary of this version ({error}): run launch.predict again") from error
+        raise InputError(f"{path} is no summary of this version ({error}): run spotrust predict again") from error
     for row in rows:
         if not _is_sound(row):
             what = f"photograph {row.photograph!r} and maps {row.outputs!r}, which are no places below {folder}"
-            raise InputError(f"{path} names {what}: run launch.predict again")
+            raise InputError(f"{path} names {what}: run spotrust predict again")
     return rows
 
 
@@ -225,7 +225,7 @@ def _require_photograph(source: Path, shape: tuple[int, int]) -> None:
         raise InputError(f"photograph {source} cannot be copied ({error}): {remedy}") from error
     if seen != shape:
         sizes = f"{size_text(seen)} pixels and its mask {size_text(shape)}"
-        raise InputError(f"photograph {source} has {sizes}: run launch.predict again")
+        raise InputError(f"photograph {source} has {sizes}: run spotrust predict again")
 
 
 def _copy(source: Path, target: Path) -> None:
