@@ -6,6 +6,8 @@ spotrust train --config=configs/fine_tune.py:w18_small_v2 --config.fine_tuning.c
     --config.data.path=DATA --workdir=runs/fine_tuned
 """
 
+from typing import Any, cast
+
 from ml_collections import ConfigDict
 
 from spotrust_jax.config import PretrainConfig
@@ -13,6 +15,6 @@ from spotrust_jax.fields import to_dict
 
 
 def get_config(preset: str = "w18_small_v2"):
-    config = ConfigDict(to_dict(PretrainConfig()))
+    config = cast(Any, ConfigDict(to_dict(PretrainConfig())))
     config.model.preset = preset
     return config

@@ -95,11 +95,11 @@ def _exit_code(error: Exception) -> int:
 
 def _help(main: Callable[[], int], config: str) -> str:
     program = sys.modules[main.__module__]
-    name = Path(program.__file__).stem
+    name = Path(str(program.__file__)).stem
     # Programs outside launch/ are packages that are no commands of spotrust.
     command = f"python -m {program.__package__}" if name == "__main__" else f"spotrust {name}"
     defaults = getattr(importlib.import_module("spotrust_jax.config"), config)() if config else None
-    return help_of(program, command, __package__, defaults)
+    return help_of(program, command, str(__package__), defaults)
 
 
 def _parse(arguments: list[str]) -> None:

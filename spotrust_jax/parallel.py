@@ -15,6 +15,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Int64, PyTree
 
+from spotrust_jax.typing import Device
+
 AXIS = "devices"
 
 # How arrays lie on the mesh of groups and replicas: one part on each device, or one for each group.
@@ -65,7 +67,7 @@ class DeviceGrid(NamedTuple):
     """
 
     members: int
-    devices: tuple[jax.Device, ...]
+    devices: tuple[Device, ...]
 
     @property
     def placement(self) -> Placement:
@@ -209,7 +211,7 @@ def over_members(function: Callable, grid: DeviceGrid, *, donate: bool = False) 
     return jax.pmap(on_one_device, AXIS, devices=list(grid.devices), donate_argnums=(0,) if donate else ())
 
 
-def over_devices(function: Callable, devices: Sequence[jax.Device], *, shared: int, static: int) -> Callable:
+def over_devices(function: Callable, devices: Sequence[Device], *, shared: int, static: int) -> Callable:
     """`function(members, *others)` of members that are spread over devices, to what is the same on all of them.
 
     `members` is a tree on the grid. Of the others there are `shared`, the same on every device; the argument numbered

@@ -65,7 +65,7 @@ def words(line: str, commands: list[Command], load: Callable[[str], ModuleType])
         found = list(_SCRIPTS)
     elif before[0] in names:
         program = load(before[0])
-        flags_of = [flag for section in sections(program, program.__package__) for flag in section.flags]
+        flags_of = [flag for section in sections(program, str(program.__package__)) for flag in section.flags]
         found = ["--help", *(word for flag in flags_of for word in _words(flag, "=" in current))]
     else:
         found = []

@@ -2,11 +2,11 @@
 
 import ast
 import inspect
-import pkgutil
 import re
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -35,10 +35,10 @@ class Section(NamedTuple):
 def commands(launch: ModuleType) -> list[Command]:
     """The modules of launch/ that have a function `main`; none is imported."""
     found = []
-    for info in pkgutil.iter_modules(launch.__path__):
-        tree = ast.parse(info.module_finder.find_spec(info.name).loader.get_source(info.name))
+    for path in sorted(path for folder in launch.__path__ for path in Path(folder).glob("*.py")):
+        tree = ast.parse(path.read_text())
         if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
-            found.append(Command(info.name, _first_sentence(ast.get_docstring(tree))))
+            found.append(Command(path.stem, _first_sentence(ast.get_docstring(tree))))
     return found
 
 
@@ -62,7 +62,7 @@ def help_of(program: ModuleType, command: str, launch: str, config: Any = None) 
     found = sections(program, launch)
     required = [f"--{flag.name}={_kind(flag)}" for section in found for flag in section.flags if is_required(flag)]
     usage = _hanging("usage: ", " ".join([command, *required, "[--flag=value ...]"]))
-    lines = [usage, *(f"\n{_paragraph(text)}" for text in inspect.getdoc(program).split("\n\n"))]
+    lines = [usage, *(f"\n{_paragraph(text)}" for text in (inspect.getdoc(program) or "").split("\n\n"))]
     for section in found:
         lines += ["", f"{section.title}:", *map(_flag_lines, section.flags)]
     if config is not None:
@@ -78,7 +78,7 @@ def sections(program: ModuleType, launch: str) -> list[Section]:
     """
     by_module = flags.FLAGS.flags_by_module_dict()
     # A program that `python -m` started is registered by the name of its file.
-    own = [flag for name in (program.__name__, program.__file__) for flag in by_module.get(name, [])]
+    own = [flag for name in (program.__name__, str(program.__file__)) for flag in by_module.get(name, [])]
     shared, of_all = f"{launch}.", f"{launch}.program"
     others = [name for name in by_module if name.startswith(shared) and name not in (program.__name__, of_all)]
     found = [Section(_first_sentence(sys.modules[name].__doc__), by_module[name]) for name in others]

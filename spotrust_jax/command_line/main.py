@@ -43,7 +43,7 @@ def _names() -> list[str]:
 def _overview() -> str:
     from spotrust_jax.command_line.help import overview  # noqa: PLC0415
 
-    return overview(_commands(), spotrust_jax.__doc__.partition("\n")[0])
+    return overview(_commands(), str(spotrust_jax.__doc__).partition("\n")[0])
 
 
 def _complete(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ device once, and FlatBuffers, in which `jax.export` writes, ends at 2 GiB, which
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ FlatVariables = dict[str, Float[Array, "..."]]
 MapArrays = dict[str, Float[Array, "batch height width"]]
 
 
-def flat_variables(segmenter: Segmenter) -> dict[str, Float[np.ndarray, "..."]]:
+def flat_variables(segmenter: Segmenter) -> dict[str, Any]:
     """The variables that the program takes, batch norm folded in: name of each, leaves [members, ...]."""
     return {name: np.asarray(leaf) for name, leaf in flatten_dict(segmenter.folded, sep="/").items()}
 

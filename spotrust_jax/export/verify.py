@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -32,6 +32,7 @@ from spotrust_jax.inference.preprocessing import fit_image, list_photographs
 from spotrust_jax.inference.segmenter import Segmenter, load
 from spotrust_jax.io.images import read_image
 from spotrust_jax.random import content_keys
+from spotrust_jax.typing import Device
 
 LARGEST, MEAN = 1e-4, 1e-5
 """Limits of the difference of a map: at any pixel, and on average over the pixels of a photograph."""
@@ -101,7 +102,7 @@ def _check_description(bundle: Path, found: Description, expected: Description) 
             )
 
 
-def _cpu() -> jax.Device:
+def _cpu() -> Device:
     try:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError as error:
@@ -118,7 +119,7 @@ def _onnx_members(segmenter: Segmenter, description: Description) -> dict[str, S
     return {", ".join(pair): in_float32(segmenter.member(index)).uncalibrated for index, pair in enumerate(names)}
 
 
-def _case(segmenter: Segmenter, members: dict[str, Segmenter], image: Image) -> dict[str, np.ndarray]:
+def _case(segmenter: Segmenter, members: dict[str, Segmenter], image: Image) -> dict[str, Any]:
     """What the files are given."""
     keys = _key_of(image)
     case = {"image": image, "key": np.asarray(jax.random.key_data(keys))[0], "num_samples": np.int32(_NUM_SAMPLES)}

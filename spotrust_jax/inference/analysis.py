@@ -34,7 +34,10 @@ _MUCH_LARGER = 2
 class PartPredictor(Protocol):
     """What an analysis needs of a model; `Segmenter` is one."""
 
-    config: CheckpointConfig
+    @property
+    def config(self) -> CheckpointConfig:
+        """Of the model."""
+        ...
 
     def predict_part(
         self,

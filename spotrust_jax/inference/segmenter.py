@@ -31,6 +31,7 @@ from spotrust_jax.models.segmenter import Variables, normalize
 from spotrust_jax.parallel import AXIS, DeviceGrid, over_devices
 from spotrust_jax.random import content_keys
 from spotrust_jax.sampling.passes import AreaCount, Maps, predict_maps
+from spotrust_jax.typing import Device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Segmenter:
 
     variables: Variables
     config: CheckpointConfig
-    devices: tuple[jax.Device, ...] = ()
+    devices: tuple[Device, ...] = ()
 
     def __repr__(self) -> str:
         """One line: the variables are millions of numbers."""
@@ -111,7 +112,7 @@ class Segmenter:
         """
         return self._predict(image[None], photograph[None], num_samples, tile, decomposed, area)[0]
 
-    def spread(self, devices: Sequence[jax.Device]) -> "list[Segmenter]":
+    def spread(self, devices: Sequence[Device]) -> "list[Segmenter]":
         """The same segmenter several times, so that together they compute on all of the devices.
 
         Members of an ensemble are divided among as many devices as can have equal parts of them.
@@ -199,7 +200,7 @@ class Segmenter:
                 compile_notice.announce(self.config.model, *images.shape[1:3], "predict")
             with mismatch_errors(self.variables, self.config.model):
                 found: Maps = jax.device_get(run())
-        values = found.named()
+        values: dict[str, Any] = found.named()
         if not all(np.isfinite(value).all() for value in values.values()):
             raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
         areas = None if area is None else np.moveaxis(found.areas, -1, 0).reshape(len(images), -1)
@@ -213,7 +214,7 @@ def compiled_maps(config: CheckpointConfig, decomposed: bool = False) -> Any:
 
 
 @functools.lru_cache(maxsize=32)
-def spread_maps(config: CheckpointConfig, devices: tuple[jax.Device, ...], decomposed: bool = False) -> Any:
+def spread_maps(config: CheckpointConfig, devices: tuple[Device, ...], decomposed: bool = False) -> Any:
     """The same for members that are spread over devices: variables are on their grid, maps as from one device."""
     return over_devices(maps_function(config, AXIS, decomposed=decomposed), devices, shared=5, static=3)
 

@@ -5,6 +5,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePath
+from typing import TypeVar
+
+PathKind = TypeVar("PathKind", bound=PurePath)
 
 READS_HEIF = importlib.util.find_spec("pillow_heif") is not None
 """Whether the extra `heif` is installed."""
@@ -55,7 +58,7 @@ def why_unread(name: str | os.PathLike) -> str:
     return f"is of the kind {kind}, which is not read: export it as JPEG, PNG or TIFF" if extension in _OTHERS else ""
 
 
-def without_originals(files: Iterable[PurePath]) -> list[PurePath]:
+def without_originals(files: Iterable[PathKind]) -> list[PathKind]:
     """The photographs without those of kinds that are not read beside one of the same stem that is: a camera's pair."""
     files = list(files)
     readable = {file.with_suffix("") for file in files if is_readable(file.name)}

@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from spotrust_jax.models.fast import row_blocks
@@ -32,7 +33,7 @@ class BranchwiseConv(nn.Module):
         total = sum(channels)
         kernel = self.param("kernel", he_fan_out, (1, 1, total, total))
         bias = self.param("bias", constant(0.0), (total,))
-        kernel, bias = nn.dtypes.promote_dtype(kernel, bias, dtype=jnp.dtype(self.policy.dtype))
+        kernel, bias = promote_dtype(kernel, bias, dtype=jnp.dtype(self.policy.dtype))
         size, start, out = branches[0].shape[1:3], 0, bias[None, None, None, :]
         for x, count in zip(branches, channels, strict=True):
             share = kernel[0, 0, start : start + count]
@@ -55,7 +56,7 @@ class SegmentationHead(nn.Module):
         self.logit = self._last()
 
     def __call__(
-        self, branches: tuple[FeatureMap, ...], size: tuple[Dimension, Dimension], train: bool
+        self, branches: tuple[FeatureMap, ...], size: tuple[Dimension, ...], train: bool
     ) -> Float[Array, "batch height width"]:
         """Logits of corrosion at `size` (height, width), float32."""
         x = self._folded(branches) if self.policy.folded else self.logit(self.activations(branches, train))
@@ -79,7 +80,7 @@ class SegmentationHead(nn.Module):
             return self._last(parent=None).apply({"params": params["logit"]}, x)
 
         def by_rows(branches: tuple[FeatureMap, ...]) -> Float[Array, "batch h w 1"]:
-            leaves = nn.dtypes.promote_dtype(
+            leaves = promote_dtype(
                 params["mix"]["kernel"][0, 0],
                 params["mix"]["bias"],
                 params["logit"]["kernel"],

@@ -2,10 +2,12 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, Float
 
 from spotrust_jax.models.initialization import Declaration, constant, he_fan_out
@@ -53,7 +55,7 @@ def _convolve(x: Array, kernel: Array, stride: int) -> Array:
     return _convolution(x, kernel, [(padding, padding)] * 2, window_strides=(stride, stride))
 
 
-def _convolution(x: Array, kernel: Array, padding: list[tuple[int, int]], **options: tuple[int, int]) -> Array:
+def _convolution(x: Array, kernel: Array, padding: list[tuple[int, int]], **options: Any) -> Array:
     options = {"window_strides": (1, 1), **options}
     return jax.lax.conv_general_dilated(
         x, kernel, padding=padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
@@ -119,7 +121,7 @@ class Conv(nn.Module):
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
         """Convolves; a stride of two halves the size, rounding up."""
         kernel = self.param("kernel", self.kernel_init, (self.kernel, self.kernel, x.shape[-1], self.channels))
-        x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=jnp.dtype(self.policy.dtype))
+        x, kernel = promote_dtype(x, kernel, dtype=jnp.dtype(self.policy.dtype))
         y = convolve(x, kernel, self.stride)
         if not self.use_bias:
             return y

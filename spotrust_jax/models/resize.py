@@ -21,7 +21,7 @@ _KEYS_A = -0.75
 
 
 def resize(
-    images: Float[Array, "batch height width channel"], size: tuple[Dimension, Dimension], method: Interpolation
+    images: Float[Array, "batch height width channel"], size: tuple[Dimension, ...], method: Interpolation
 ) -> Float[Array, "batch new_height new_width channel"]:
     """Interpolates to `size` (height, width) as torch's `interpolate(align_corners=False)`, without antialiasing."""
     _, height, width, _ = images.shape

@@ -104,8 +104,8 @@ def _declarations(config: ModelConfig) -> VariableDict:
 
 def normalize(
     images: Float[Array, "batch height width 3"],
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    mean: Sequence[float],
+    std: Sequence[float],
 ) -> Float[Array, "batch height width 3"]:
     """Images in [0, 1] by the channel statistics that the network was trained with."""
     return (images - jnp.asarray(mean)[None, None, None]) / jnp.asarray(std)[None, None, None]

@@ -9,7 +9,7 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -131,7 +131,7 @@ def load_teacher(path: str | os.PathLike = "") -> Teacher:
 def save_teacher(teacher: Teacher, path: str | os.PathLike) -> None:
     """Writes weights as float16 to an .npz file of 10 MB, for machines that have neither package nor PyTorch."""
     leaves = jax.tree_util.tree_leaves_with_path(teacher)
-    arrays = {jax.tree_util.keystr(place): np.asarray(leaf, np.float16) for place, leaf in leaves}
+    arrays: dict[str, Any] = {jax.tree_util.keystr(place): np.asarray(leaf, np.float16) for place, leaf in leaves}
     with atomic_file(Path(path)) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
 

@@ -5,8 +5,6 @@ The range of each single setting is checked when a configuration is made, by `fi
 
 from collections.abc import Sequence
 
-import jax
-
 from spotrust_jax.config import PretrainConfig, TrainConfig
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
@@ -16,6 +14,7 @@ from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.parallel import Placement
 from spotrust_jax.training.input_pipeline import MemberData
 from spotrust_jax.training.memory import available_bytes, memory_remedy
+from spotrust_jax.typing import Device
 
 
 def check_training(config: TrainConfig, placement: Placement) -> None:
@@ -46,7 +45,7 @@ def check_labels(data: Sequence[MemberData]) -> None:
             _check_classes(dataset, split)
 
 
-def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[jax.Device]) -> None:
+def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[Device]) -> None:
     """Compares the bytes that a step needs, if they are known, with what each of these devices has left.
 
     Raises:

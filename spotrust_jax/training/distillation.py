@@ -5,7 +5,7 @@ of the backbone's branch, averaged over cells (after Romero et al. 2015, FitNets
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -131,7 +131,7 @@ def pretrain_step(
         gradients, (losses, statistics) = jax.grad(loss_of, has_aux=True)(trained)
         gradients, losses = average((gradients, losses), placement)
         updates, moments = optimizer.update(gradients, state.optimizer, trained)
-        trained = optax.apply_updates(trained, updates)
+        trained = cast(Variables, optax.apply_updates(trained, updates))
         begins = state.step % config.evaluation_steps == 0
         return PretrainState(
             step=state.step + 1,

@@ -169,7 +169,7 @@ def _open(config: DataConfig) -> MemberData:
 
 
 def _for_devices(batch: Batch) -> DeviceBatch:
-    return DeviceBatch(*batch)._replace(indices=batch.indices.astype(np.int32))
+    return DeviceBatch._make(batch)._replace(indices=batch.indices.astype(np.int32))
 
 
 def _blank(rows: np.ndarray, size: tuple[int, int]) -> DeviceBatch:

@@ -39,6 +39,7 @@ from spotrust_jax.training.seen import seen_by_run
 from spotrust_jax.training.state import MemberState, initial_state, state_shapes
 from spotrust_jax.training.summary import SUMMARY_NAME, useless, write_summary
 from spotrust_jax.training.validation import Picture, validate
+from spotrust_jax.typing import Device
 
 # Steps that the host may run ahead of the devices.
 _STEPS_AHEAD = 2
@@ -69,7 +70,7 @@ class Progress(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def train(config: TrainConfig, run_directory: str | os.PathLike, devices: Sequence[jax.Device]) -> Progress:
+def train(config: TrainConfig, run_directory: str | os.PathLike, devices: Sequence[Device]) -> Progress:
     """Trains, or goes on where an earlier run in `run_directory` stopped, and keeps RUN/best up to date.
 
     Args:

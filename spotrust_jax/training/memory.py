@@ -10,6 +10,7 @@ import psutil
 
 from spotrust_jax.config import TrainConfig
 from spotrust_jax.errors import RunError
+from spotrust_jax.typing import Device
 
 _GIBIBYTE = 1 << 30
 
@@ -43,7 +44,7 @@ def step_bytes(compiled: Any) -> int | None:
     return sizes - analysis.alias_size_in_bytes
 
 
-def available_bytes(devices: Sequence[jax.Device]) -> int | None:
+def available_bytes(devices: Sequence[Device]) -> int | None:
     """Bytes that each of these devices has left; host devices share the machine's memory."""
     device = devices[0]
     if device.platform == "cpu":
@@ -52,7 +53,7 @@ def available_bytes(devices: Sequence[jax.Device]) -> int | None:
     return statistics["bytes_limit"] - statistics["bytes_in_use"] if statistics else None
 
 
-def peak_memory(devices: Sequence[jax.Device]) -> dict[str, float]:
+def peak_memory(devices: Sequence[Device]) -> dict[str, float]:
     """Peaks so far, in GiB: of this process on the host and, where it is known, of the fullest of the devices."""
     peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GIBIBYTE}
     known = [stats["peak_bytes_in_use"] for device in devices if (stats := device.memory_stats())]

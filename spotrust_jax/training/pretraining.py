@@ -43,6 +43,7 @@ from spotrust_jax.training.log import Log
 from spotrust_jax.training.loop import TrainingDivergedError
 from spotrust_jax.training.memory import memory_errors
 from spotrust_jax.training.run_directory import write_down
+from spotrust_jax.typing import Device
 
 # Steps that the host may run ahead of the devices.
 _STEPS_AHEAD = 4
@@ -58,7 +59,7 @@ class Pretrained(NamedTuple):
 def pretrain(
     config: PretrainConfig,
     run_directory: str | os.PathLike,
-    devices: Sequence[jax.Device],
+    devices: Sequence[Device],
     teacher: Teacher | None = None,
 ) -> Pretrained:
     """Pretrains, or goes on where an earlier run in `run_directory` stopped; RUN/best has the lowest held-out loss.

@@ -34,6 +34,6 @@ class LastLayer(Variant):
         (activations,) = features.branches
         return network.head.logit(activations)[..., 0].astype(jnp.float32)
 
-    def enlarged(self, cells: Cells, size: tuple[Dimension, Dimension]) -> Float[Array, "batch height width"]:
+    def enlarged(self, cells: Cells, size: tuple[Dimension, ...]) -> Float[Array, "batch height width"]:
         """Cells at `size` (height, width)."""
         return resize(cells[..., None], size, self.interpolation)[..., 0]

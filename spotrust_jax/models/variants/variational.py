@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from jaxtyping import Array, DTypeLike, Float, Key, PyTree
 
 from spotrust_jax.config import ModelConfig
@@ -146,7 +147,7 @@ class BayesianConv(nn.Module):
         return self.mean(x) + signs_out * self._convolve(x * signs_in, std, none) + bias.astype(x.dtype)
 
     def _convolve(self, x: FeatureMap, kernel: Float[Array, "3 3 _in _out"], bias: Float[Array, "_out"]) -> FeatureMap:
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=jnp.dtype(self.policy.dtype))
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=jnp.dtype(self.policy.dtype))
         return convolve(x, kernel) + bias[None, None, None, :]
 
 
