@@ -37,6 +37,7 @@ SMALL = {
         "--config.fine_tuning.checkpoint=start",
         "--config.data.image_size=64",
         "--config.augmentation.crop_size=(64, 64)",
+        "--config.augmentation.blur=0",
         "--config.epochs=2",
         "--config.run.panel_epochs=0",
     ],
