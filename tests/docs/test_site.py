@@ -36,6 +36,14 @@ def test_files_named_in_the_documentation_exist():
     assert not missing
 
 
+def test_links_of_pages_outside_the_site_lead_to_files():
+    """README and CONTRIBUTING are not built, so `mkdocs` does not check them; the changelog speaks of other times."""
+    pages = [page for page in REPOSITORY.glob("*.md") if page.name != "CHANGELOG.md"]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())]
+    assert len(links) > 10
+    assert not [link for page, link in links if "://" not in link and not (page.parent / link).exists()]
+
+
 def flags_of(program: str) -> set[str]:
     """The flags that a program of launch/ and the modules beside it that it imports define."""
     text = (REPOSITORY / "launch" / f"{program}.py").read_text()
