@@ -11,7 +11,7 @@ from jaxtyping import Bool, UInt8
 from spotrust_jax.data.example import Example
 from spotrust_jax.inference.analysis import at_size
 from spotrust_jax.inference.maps import Given
-from spotrust_jax.inference.prediction import MAPS, Prediction
+from spotrust_jax.inference.prediction import MAPS, PICTURES, Prediction
 from spotrust_jax.io.images import resize_image, resize_mask
 from spotrust_jax.outputs import rendering
 
@@ -19,7 +19,7 @@ from spotrust_jax.outputs import rendering
 _SIDE = 320
 
 # The uncertainties that every model gives, by the tables of maps.
-_SHOWN = [name for name, described in MAPS.items() if described.given is Given.ALWAYS and described.picture.always]
+_SHOWN = [name for name, picture in PICTURES.items() if MAPS[name].given is Given.ALWAYS and picture.always]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _uncertainty_row(shown: _Shown, ranges: dict[str, tuple[float, float]]) -> n
     pictures = {"photograph": shown.image}
     for name in _SHOWN:
         lower, upper = ranges[name]
-        picture, values = MAPS[name].picture, getattr(shown.maps, name)
+        picture, values = PICTURES[name], getattr(shown.maps, name)
         pictures[picture.name] = rendering.uncertainty_picture(values, label=picture.label, lower=lower, upper=upper)
     return rendering.panel(list(pictures.values()), list(pictures))
 
@@ -118,7 +118,7 @@ def _uncertainty_row(shown: _Shown, ranges: dict[str, tuple[float, float]]) -> n
 def _range(models: dict[str, list[_Shown]], name: str) -> tuple[float, float]:
     """One range for all models, so that their pictures can be compared."""
     values = [getattr(shown.maps, name).ravel() for photographs in models.values() for shown in photographs]
-    return rendering.display_range(np.concatenate(values), floor=MAPS[name].range and MAPS[name].range[0])
+    return rendering.display_range(np.concatenate(values), floor=MAPS[name].floor)
 
 
 def _rows(rows: Sequence[np.ndarray]) -> UInt8[np.ndarray, "height width 3"]:

@@ -1,7 +1,7 @@
 """All metrics of evaluations, each with its 95% bootstrap interval over photographs, as plain records."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -83,10 +83,12 @@ def _pixel_measures(evaluation: Evaluation) -> dict[str, _Measured]:
     values = _by_group_and_name(evaluation.pooled)
     ranges = {(group, name): value_range(name) for group, name in values}
     intervals = measure_intervals(of_resamples, values, [len(evaluation.images)], ranges)
-    return {
-        group: tuple({name: of[key, name] for key, name in of if key == group} for of in (values, intervals))
-        for group in dict.fromkeys(group for group, _ in values)
-    }
+    groups = dict.fromkeys(group for group, _ in values)
+    return {group: (_of_group(values, group), _of_group(intervals, group)) for group in groups}
+
+
+def _of_group(found: Mapping[tuple[str, str], Any], group: str) -> dict[str, Any]:
+    return {name: value for (other, name), value in found.items() if other == group}
 
 
 def _by_group_and_name(scores: PixelScores) -> dict[tuple[str, str], PerSet]:

@@ -81,6 +81,11 @@ class Map:
     ranks_errors: bool = False
 
     @property
+    def floor(self) -> float | None:
+        """The lower end of its range, where that does not depend on the model."""
+        return None if self.range is None else self.range[0]
+
+    @property
     def column(self) -> str:
         """The range as the documentation has it."""
         return "within ±`loss.log_variance_bound`" if self.range is None else "{:g} to {:.3g}".format(*self.range)

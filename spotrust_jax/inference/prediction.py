@@ -179,6 +179,11 @@ MAPS: Mapping[str, Map] = {
 }
 """All maps by name, in the order in which files and tables have them."""
 
+PICTURES: Mapping[str, MapPicture] = {
+    name: described.picture for name, described in MAPS.items() if described.picture is not None
+}
+"""How maps are drawn, of those that are."""
+
 
 def stack(predictions: Sequence[Prediction]) -> Prediction:
     """The maps of several images of one size as those of a batch."""

@@ -200,10 +200,10 @@ class Segmenter:
                 compile_notice.announce(self.config.model, *images.shape[1:3], "predict")
             with mismatch_errors(self.variables, self.config.model):
                 found: Maps = jax.device_get(run())
-        values: dict[str, Any] = found.named()
+        values = {name: np.asarray(value) for name, value in found.named().items()}
         if not all(np.isfinite(value).all() for value in values.values()):
             raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
-        areas = None if area is None else np.moveaxis(found.areas, -1, 0).reshape(len(images), -1)
+        areas = None if found.areas is None else np.moveaxis(np.asarray(found.areas), -1, 0).reshape(len(images), -1)
         return Prediction(**values, threshold=self.config.threshold, areas=areas)
 
 

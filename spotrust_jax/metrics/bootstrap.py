@@ -3,7 +3,8 @@
 What is measured, and how, is in metrics.py and measures.py.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -44,7 +45,7 @@ def bootstrap_interval(
 Interval = tuple[float, float]
 
 # By any names.
-Measures = Mapping[Hashable, float | Float64[np.ndarray, "*sets"]]
+Measures = Mapping[Any, float | Float64[np.ndarray, "*sets"]]
 
 # Resamples whose histograms are in memory at a time.
 _RESAMPLES_AT_A_TIME = 50
@@ -54,12 +55,12 @@ def measure_intervals(
     measure: Callable[..., Measures],
     values: Measures,
     images: Sequence[int],
-    ranges: Mapping[Hashable, Interval],
+    ranges: Mapping[Any, Interval],
     *,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-) -> dict[Hashable, Interval]:
+) -> dict[Any, Interval]:
     """Percentile interval of each measure of one or several groups of images, each resampled by itself.
 
     `measure` takes for each group how often each of its images counts, [resamples, images], and gives the measures of

@@ -20,7 +20,7 @@ def value_range(name: str) -> tuple[float, float]:
 def markdown_table() -> str:
     """The table of the documentation."""
     rows = [
-        (f"`{metric.name}`", metric.label, group.title.lower(), metric.__doc__.splitlines()[0], _range(metric))
+        (f"`{metric.name}`", metric.label, group.title.lower(), (metric.__doc__ or "").splitlines()[0], _range(metric))
         for group in GROUPS
         for metric in group.metrics
     ]

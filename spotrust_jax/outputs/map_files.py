@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float16, Float32, UInt8
 
 from spotrust_jax.inference.area_interval import AreaInterval
-from spotrust_jax.inference.maps import Map, MapPicture
-from spotrust_jax.inference.prediction import MAPS, Prediction
+from spotrust_jax.inference.maps import MapPicture
+from spotrust_jax.inference.prediction import MAPS, PICTURES, Prediction
 from spotrust_jax.inference.preprocessing import restore_rows
 from spotrust_jax.io.streamed_files import png, windows, write_npz, write_tiff
 from spotrust_jax.metrics.masks import Confusion, confusion
@@ -124,18 +124,13 @@ def write_maps(
 
 def map_endings() -> list[str]:
     """What follows the stem in the names of all files that `write_maps` may write."""
-    pictures = ["mask", "overlay", "accuracy", *(picture.name for picture in pictured() if picture.always)]
+    pictures = ["mask", "overlay", "accuracy", *(picture.name for picture in PICTURES.values() if picture.always)]
     return [*(f"_{picture}.png" for picture in pictures), "_maps.npz", "_maps.tif"]
 
 
 def beside(stem: Path, ending: str) -> Path:
     """The stem with an ending; `with_suffix` would cut a stem that has a dot in it."""
     return stem.parent / f"{stem.name}{ending}"
-
-
-def pictured() -> list[MapPicture]:
-    """How the maps are drawn that are."""
-    return [described.picture for described in MAPS.values() if described.picture is not None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,20 +164,22 @@ def scales(
     result: Result, palette: rendering.ColourScheme = rendering.PAPER, *, optional: bool = False
 ) -> dict[str, Scale]:
     """By map, of the pictures that are always written or, where `optional`, of all."""
-    names = [name for name in result.prediction.names if MAPS[name].picture is not None]
-    names = [name for name in names if optional or MAPS[name].picture.always]
-    return {name: _scale(MAPS[name], getattr(result.prediction, name), palette) for name in names}
+    there = result.prediction.names
+    shown = [name for name, picture in PICTURES.items() if name in there and (optional or picture.always)]
+    return {name: _scale(name, getattr(result.prediction, name), palette) for name in shown}
 
 
-def _scale(described: Map, values: Float32[np.ndarray, "height width"], palette: rendering.ColourScheme) -> Scale:
+def _scale(name: str, values: Float32[np.ndarray, "height width"], palette: rendering.ColourScheme) -> Scale:
     """Its range is that of the map at the size of the analysis, which resizing does not leave."""
-    if described.picture.whole_range:
-        return Scale(described.picture, *described.range, (False, False), palette)
+    described, picture = MAPS[name], PICTURES[name]
+    if picture.whole_range and described.range is not None:
+        lower, upper = described.range
+        return Scale(picture, lower, upper, (False, False), palette)
     step = max(1, round((values.size / _RANGE_VALUES) ** 0.5))
     values = values[::step, ::step]
-    lower, upper = rendering.display_range(values, floor=described.range and described.range[0])
+    lower, upper = rendering.display_range(values, floor=described.floor)
     beyond = bool(values.min() < lower), bool(values.max() > upper)
-    return Scale(described.picture, lower, upper, beyond, palette)
+    return Scale(picture, lower, upper, beyond, palette)
 
 
 def _write_pictures(stem: Path, result: Result, style: rendering.Style) -> tuple[Measured, list[Path]]:

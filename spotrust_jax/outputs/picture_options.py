@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 from spotrust_jax.inference.maps import Given
-from spotrust_jax.inference.prediction import MAPS
+from spotrust_jax.inference.prediction import MAPS, PICTURES
 from spotrust_jax.inference.preprocessing import restore_map
 from spotrust_jax.io.streamed_files import PngWriter, png, windows
 from spotrust_jax.outputs import rendering
-from spotrust_jax.outputs.map_files import Result, beside, map_pictures, pictured, scales
+from spotrust_jax.outputs.map_files import Result, beside, map_pictures, scales
 
 _TOP = 65535
 
@@ -67,7 +67,10 @@ def write_optional_pictures(
 
 def optional_endings() -> list[str]:
     """What follows the stem in the names of all files that `write_optional_pictures` may write."""
-    return ["_panel.png", *(f"_{picture.name}_{kind}.png" for picture in pictured() for kind in ("plain", "16bit"))]
+    return [
+        "_panel.png",
+        *(f"_{picture.name}_{kind}.png" for picture in PICTURES.values() for kind in ("plain", "16bit")),
+    ]
 
 
 def panel_picture(
