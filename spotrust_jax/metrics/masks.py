@@ -123,7 +123,7 @@ class MatthewsCorrelation(Metric):
         covariance = tp * tn - fp * fn
         scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
         # Without a class there is no correlation; a mask without an error counts as a perfect one all the same.
-        return np.where(counts.wrong == 0, 1.0, covariance / np.where(scale > 0, scale, 1.0))
+        return np.where(counts.wrong == 0, 1.0, covariance / np.where(scale > 0, scale, 1.0))[()]
 
 
 MASKS = Group("Masks", (IouCorrosion, Miou, F1, Precision, Recall, Accuracy, MatthewsCorrelation))

@@ -58,6 +58,10 @@ def test_confusion_by_hand():
     assert scores(counted) == pytest.approx(Scores(2 / 4, 2 / 4, 4 / 6, 2 / 3, 2 / 3, 4 / 6, 3 / 9))
 
 
+def test_scores_of_one_set_are_plain_numbers():
+    assert all(isinstance(value, float) for value in scores(Confusion(1, 2, 3, 4)))
+
+
 def test_confusion_of_a_whole_is_the_sum_of_its_parts():
     prediction, truth = _random_masks(seed=3)
     parts = [confusion(prediction[:, :4], truth[:, :4]), confusion(prediction[:, 4:], truth[:, 4:])]
