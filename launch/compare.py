@@ -17,7 +17,7 @@ _WORKDIR = flags.DEFINE_list("workdir", None, "Run directories, separated by com
 def main() -> int:
     from spotrust_jax.training.summary import compare
 
-    print(compare([Path(workdir) for workdir in _WORKDIR.value]))
+    print(compare([Path(directory) for directory in _WORKDIR.value]))
     return 0
 
 

@@ -3,7 +3,7 @@
     spotrust pretrain --config=configs/pretrain.py --config.data.path=PHOTOGRAPHS --workdir=runs/pretrained
     spotrust pretrain --save_teacher=teacher.npz
 
-The backbone learns to give the features of EfficientNet-Lite2, which has seen ImageNet. WORKDIR/best is a checkpoint
+The backbone learns to give the features of EfficientNet-Lite2, which has seen ImageNet. RUN/best is a checkpoint
 for --config.fine_tuning.checkpoint of a training. --config.FIELD=VALUE changes any field of the configuration, listed
 below. The same command resumes. Asked to stop (SIGTERM), it saves and exits with code 75. The second form writes the
 teacher's weights to a file for machines without its package, where --config.teacher=teacher.npz names it.
@@ -21,7 +21,7 @@ from . import program
 
 config_file.replace_tuples()
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, configs/NAME.py[:argument].", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metrics.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, for checkpoints and metrics.")
 _SAVE_TEACHER = flags.DEFINE_string("save_teacher", None, "Write the teacher's weights to this .npz file, and stop.")
 
 # Where configs/ stands beside this folder.

@@ -23,7 +23,7 @@ _DEFAULT_CONFIG = "configs/fine_tune.py"
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, f"Config file, configs/NAME.py[:argument]; {_DEFAULT_CONFIG} where none is given.", lock_config=True
 )
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and metrics.", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, for checkpoints and metrics.", required=True)
 _STRICT_BATCH = flags.DEFINE_bool("strict_batch", False, "Whether to refuse a batch that devices cannot split evenly.")
 
 

@@ -1,20 +1,24 @@
-"""What is checked before a run: that settings go together, and that devices, data and memory suffice for them.
+"""What is checked before a run: that settings go together, and that devices, data, memory and start suit them.
 
 The range of each single setting is checked when a configuration is made, by `fields.py`.
 """
 
 from collections.abc import Sequence
 
-from spotrust_jax.config import PretrainConfig, TrainConfig
+from spotrust_jax.checkpoints import CheckpointConfig, read_config
+from spotrust_jax.config import ModelConfig, PretrainConfig, TrainConfig
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.display import size_in_words
 from spotrust_jax.models.hrnet import COARSEST_CELL
+from spotrust_jax.models.presets import architecture
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.parallel import Placement
-from spotrust_jax.training.input_pipeline import MemberData
 from spotrust_jax.training.memory import available_bytes, memory_remedy
 from spotrust_jax.typing import Device
+
+# Parts of the network that fine-tuning takes only where asked, by the top of the parameter tree, and what they are.
+OPTIONAL_PARTS = {"head": "a head for corrosion", "bayesian": "Bayesian layers", "aleatoric": "an aleatoric network"}
 
 
 def check_training(config: TrainConfig, placement: Placement) -> None:
@@ -37,12 +41,30 @@ def check_pretraining(config: PretrainConfig, placement: Placement) -> None:
     _check_shares(config.batch_size, placement)
 
 
-def check_labels(data: Sequence[MemberData]) -> None:
-    """Raises an `InputError` for a split that is empty, or shows only corrosion or none of it."""
+def check_labels(data: Sequence[tuple[Dataset, Dataset]]) -> None:
+    """Raises an `InputError` for a split that is empty, or shows only corrosion or none of it.
+
+    `data` has the training and the validation split of each member.
+    """
     for split, datasets in zip(("training", "validation"), zip(*data, strict=True), strict=True):
         # Members mostly share theirs.
         for dataset in {id(dataset): dataset for dataset in datasets}.values():
             _check_classes(dataset, split)
+
+
+def check_start(config: TrainConfig) -> CheckpointConfig | None:
+    """The configuration of the checkpoint that training is to start from, None where it starts from random weights.
+
+    Raises:
+        InputError: where there is no such checkpoint, or it lacks what is to be taken from it.
+    """
+    if not config.fine_tuning.checkpoint:
+        return None
+    start = read_config(config.fine_tuning.checkpoint)
+    _check_backbone(config, start.model)
+    _check_parts(config, start)
+    _check_members(config, start.members)
+    return start
 
 
 def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[Device]) -> None:
@@ -120,3 +142,55 @@ def _check_classes(dataset: Dataset, split: str) -> None:
     raise InputError(
         f"the masks of the {split} split show {what}: check that corrosion is 255 and background 0, or add photographs"
     )
+
+
+def _check_backbone(config: TrainConfig, start: ModelConfig) -> None:
+    def describe(model: ModelConfig) -> str:
+        return f"{model.preset} of width {architecture(model.preset, width=model.width).width}"
+
+    if architecture(start.preset, width=start.width) != architecture(config.model.preset, width=config.model.width):
+        raise InputError(
+            f"{config.fine_tuning.checkpoint} is a {describe(start)} and config.model a {describe(config.model)}: give "
+            f"a checkpoint of the same preset and width, or set config.model.preset and width to the checkpoint's"
+        )
+
+
+def _check_parts(config: TrainConfig, start: CheckpointConfig) -> None:
+    checkpoint, asked = config.fine_tuning.checkpoint, _asked_parts(config)
+    there = {"head", "aleatoric", *variant_of(start.model).part_names} - set(start.untrained)
+    for name in sorted(asked.keys() - there):
+        raise InputError(
+            f"config.fine_tuning.{asked[name]}, but {checkpoint} comes from weights without {OPTIONAL_PARTS[name]}: "
+            f"leave it at its default, or give a checkpoint that has them"
+        )
+    own = {"head", "aleatoric", *variant_of(config.model).part_names}
+    for name in sorted(asked.keys() - own):
+        raise InputError(
+            f"config.fine_tuning.{asked[name]}, but config.model.variant is {config.model.variant!r}, which does not "
+            f"have {OPTIONAL_PARTS[name]}: leave it at its default"
+        )
+    if "head" in asked and start.model.final_kernel != config.model.final_kernel:
+        raise InputError(
+            f"config.fine_tuning.head=True, but {checkpoint} has a head of final_kernel {start.model.final_kernel} and "
+            f"config.model one of {config.model.final_kernel}: set config.model.final_kernel to the checkpoint's"
+        )
+
+
+def _asked_parts(config: TrainConfig) -> dict[str, str]:
+    """Parts that the checkpoint must have beside the backbone, each with the field that asks for it."""
+    asked = {name: f"{name}=True" for name in OPTIONAL_PARTS if getattr(config.fine_tuning, name)}
+    return {**asked, "bayesian": "prior=checkpoint"} if config.fine_tuning.prior == "checkpoint" else asked
+
+
+def _check_members(config: TrainConfig, members: int) -> None:
+    checkpoint = config.fine_tuning.checkpoint
+    if members not in (1, config.members):
+        raise InputError(
+            f"{checkpoint} has {members} members and config.members is {config.members}: give a checkpoint of one "
+            f"member, from which all start, or of as many as config.members"
+        )
+    if members < config.members and config.fine_tuning.head:
+        raise InputError(
+            f"config.fine_tuning.head=True with {config.members} members, and {checkpoint} has one: members that start "
+            f"alike hardly come to differ; leave the head at its default"
+        )

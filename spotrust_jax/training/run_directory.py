@@ -16,7 +16,7 @@ from spotrust_jax.data.example import Dataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import to_dict
 from spotrust_jax.io.atomic_files import write_atomically
-from spotrust_jax.training.fine_tuning import check_start
+from spotrust_jax.training.checks import check_start
 
 CONFIG_NAME = "config.json"
 

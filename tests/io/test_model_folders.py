@@ -23,7 +23,7 @@ from spotrust_jax.data.synthetic import SurveySceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import from_dict
 from spotrust_jax.io import model_folders
-from spotrust_jax.training.fine_tuning import check_start
+from spotrust_jax.training.checks import check_start
 from tests.compilation import xla_flags
 from tests.trained_like import trained_like
 
@@ -172,7 +172,7 @@ def test_bad_names_are_one_line_and_code_two(shipped, compilation_cache, tmp_pat
 
 
 def test_training_goes_on_from_the_default(shipped, compilation_cache, tmp_path):
-    data, workdir, rate = tmp_path / "data", tmp_path / "run", 1e-4
+    data, run_directory, rate = tmp_path / "data", tmp_path / "run", 1e-4
     splits = {"train": SurveySceneDataset("train", 4, 64), "validation": SurveySceneDataset("validation", 2, 64)}
     write_folder(splits, data, DatasetCard("scenes"))
     small = ("preset=w18_small_v1", "width=4")
@@ -188,10 +188,10 @@ def test_training_goes_on_from_the_default(shipped, compilation_cache, tmp_path)
         "--config.batch_size=2",
         "--config.epochs=2",
         f"--config.optimizer.learning_rate={rate}",
-        f"--workdir={workdir}",
+        f"--workdir={run_directory}",
     )
     assert done.returncode == 0, done.stderr
-    (before, _), (after, config) = load_model(shipped / "inspection-1"), load_model(workdir / "best")
+    (before, _), (after, config) = load_model(shipped / "inspection-1"), load_model(run_directory / "best")
     assert config.members == 2 and len(config.trained_on.names) == 4
     # Adam moves a weight by little more than its rate in each of four steps, so no part began anew.
     leaves = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before["params"], after["params"]))

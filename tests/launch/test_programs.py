@@ -62,11 +62,11 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(run, data, tmp_path_factory):
     """A run directory after two steps."""
-    workdir = tmp_path_factory.mktemp("run")
+    run_directory = tmp_path_factory.mktemp("run")
     result = run(
         "train",
         "--config=configs/variational.py:w18_small_v1",
-        f"--workdir={workdir}",
+        f"--workdir={run_directory}",
         f"--config.data.path={data}",
         "--config.model.width=4",
         "--config.data.image_size=64",
@@ -76,7 +76,7 @@ def trained(run, data, tmp_path_factory):
     )
     assert result.returncode == 0, result.stderr
     assert "2 epochs, 2 steps" in result.stdout
-    return workdir
+    return run_directory
 
 
 def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained, tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from spotrust_jax.checkpoints import CheckpointConfig, save_model
 from spotrust_jax.config import ModelConfig
+from spotrust_jax.io import model_folders
 from tests.mutations.programs import call
 from tests.trained_like import trained_like
 from tests.training.small_network import use_it
@@ -36,11 +37,11 @@ def model_and_data(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", ["name", "folder", "file", "link", "link to file"])
 def test_calibrate_leaves_the_models_of_the_package_as_they_are(place, model_and_data):
-    own = registry.FOLDER / registry.DEFAULT
+    own = model_folders.FOLDER / model_folders.DEFAULT
     before = (own / "config.json").read_bytes(), os.stat(own / "config.json").st_mtime_ns
     (model_and_data / "link").symlink_to(own)
     given = {
-        "name": registry.DEFAULT,
+        "name": model_folders.DEFAULT,
         "folder": own,
         "file": own / "model.safetensors",
         "link": "link",

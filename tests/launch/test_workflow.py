@@ -46,12 +46,12 @@ def test_prepare_train_calibrate_evaluate(photographs, compilation_cache, tmp_pa
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    data, workdir, best = tmp_path / "DATA", tmp_path / "run", f"--checkpoint={tmp_path}/run/best"
+    data, run_directory, best = tmp_path / "DATA", tmp_path / "run", f"--checkpoint={tmp_path}/run/best"
     run("prepare_data", f"--source={photographs}", f"--output={data}")
     config = "--config=configs/variational.py:w18_small_v1"
-    run("train", config, f"--config.data.path={data}", f"--workdir={workdir}", *SMALL)
+    run("train", config, f"--config.data.path={data}", f"--workdir={run_directory}", *SMALL)
     printed = run("calibrate", best, f"--data={data}", "--num_samples=2")
-    record = json.loads((workdir / "best" / "config.json").read_text())
+    record = json.loads((run_directory / "best" / "config.json").read_text())
     trained, selected = (set(record[kind]["names"]) for kind in ("trained_on", "selected_on"))
     assert not trained & selected and record["calibrated_on"] == record["selected_on"]
     assert f"{len(selected)} photographs" in printed

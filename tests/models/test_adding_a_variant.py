@@ -97,9 +97,9 @@ def registered():
 
 @pytest.fixture(scope="module")
 def trained(registered, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("batch_ensemble")
-    train(_config(), workdir, jax.devices()[:1])
-    return spotrust_jax.load(workdir / "best")
+    run_directory = tmp_path_factory.mktemp("batch_ensemble")
+    train(_config(), run_directory, jax.devices()[:1])
+    return spotrust_jax.load(run_directory / "best")
 
 
 @pytest.fixture(scope="module")

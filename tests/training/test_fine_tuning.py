@@ -22,7 +22,7 @@ from spotrust_jax.models.segmenter import variable_shapes
 from spotrust_jax.models.variants.variational import bayesian_means
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training.checkpointing import RunCheckpoints, RunPosition
-from spotrust_jax.training.fine_tuning import check_start
+from spotrust_jax.training.checks import check_start
 from spotrust_jax.training.loop import train
 from spotrust_jax.training.run_directory import claim
 from spotrust_jax.training.state import initial_state, state_shapes
