@@ -8,6 +8,7 @@ on photographs that did not fit them is estimated by leaving out a fifth of the 
 are kept in OUTPUT, so a second start predicts nothing again.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,11 @@ from absl import app, flags
 from jaxtyping import Float64
 
 from experiments.detector import measure, scores
+from experiments.detector.areas import histograms
 from experiments.detector.folders import read_named, read_table
 from experiments.detector.measure import Measured, Photograph
 from experiments.detector.scores import Interval
+from spotrust_jax.calibration.areas import fit_areas_to_pixels
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.data.seen import photograph_hash
 from spotrust_jax.inference.segmenter import Segmenter, load
@@ -164,6 +167,7 @@ def main(_: list[str]) -> None:
         "threshold": float(calibration(np.float64(best))),
         "cautious_threshold": float(calibration(np.float64(thresholds["cautious"]))),
         "rule": f"best F1, on {len(validation.names)} photographs in {groups} groups",
+        "areas": dataclasses.asdict(fit_areas_to_pixels(histograms(validation), validation.groups, 1.0)),
         "out_of_fold": out_of_fold(validation),
     }
     (output / f"calibration_{scale}.json").write_text(json.dumps(found, indent=2) + "\n")

@@ -21,6 +21,7 @@ from absl import app, flags
 
 from experiments.detector.folders import read_named, read_table
 from experiments.detector.half_weights import load_half
+from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard, Score, save_safetensors
 from spotrust_jax.config import ModelConfig
@@ -91,6 +92,7 @@ def calibrated(config: CheckpointConfig, photographs: Path, found: dict, card: M
         calibration=PlattScaling(found["slope"], found["intercept"]),
         threshold=found["threshold"],
         threshold_rule=found["rule"],
+        areas=AreaCalibration(**found["areas"]),
         trained_on=trained,
         calibrated_on=photographs_of(inspection, validation, "inspection_photos") | unknown,
         card=card,

@@ -60,8 +60,8 @@ class Job:
         max_map_pixels: photographs of more pixels get their maps as TIFF.
         style: how pictures look.
         picture_options: pictures beyond those that are always written.
-        area_draws: draws for the area's credible interval beyond the passes of the maps; 0 takes those passes where
-            they say something about an area, None asks for no interval.
+        area_draws: draws of the area beyond the passes of the maps; 0 takes those passes where
+            they say something about an area, None asks for none.
         writers: of what is written besides maps and pictures, in this order.
     """
 
@@ -160,7 +160,7 @@ def write(
         stem = job.output / photograph.stem
         measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
         files += write_optional_pictures(stem, result, job.picture_options, job.style, config.log_variance_bound)
-        row = describe(loaded.row, result.image.shape[:2], job.threshold, measured)
+        row = describe(loaded.row, result.image.shape[:2], job.threshold, measured, config.areas)
         if job.area_draws is not None:
             row = _with_interval(row, config, result.interval)
         for writer in job.writers:
@@ -202,10 +202,14 @@ def failed(photograph: Photograph, error: Exception) -> Row:
 def _with_interval(row: Row, config: CheckpointConfig, interval: AreaInterval | None) -> Row:
     if interval is None:
         reason = why_no_draws(config) or "the maps' own passes average out over an area: --area_draws=200"
-        return dataclasses.replace(row, area_note=reason)
+        return dataclasses.replace(row, sampled_area_note=reason)
     note = "" if variant_of(config.model).stochastic else "range of the members, which are few draws"
     return dataclasses.replace(
-        row, area_low=interval.low, area_high=interval.high, area_draws=interval.draws, area_note=note
+        row,
+        sampled_area_low=interval.low,
+        sampled_area_high=interval.high,
+        sampled_areas=interval.draws,
+        sampled_area_note=note,
     )
 
 

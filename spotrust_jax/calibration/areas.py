@@ -1,8 +1,9 @@
 """Corroded areas with intervals that hold as often as they say, by split conformal prediction over groups.
 
 The estimate is the sum of calibrated probabilities, which is unbiased where they are calibrated; the area of a mask is
-biased by its threshold. How far the estimate is off grows with what the pixels leave open, mean p (1 - p), so errors
-are compared after division by it.
+biased by its threshold. How far the estimate is off grows with what the pixels leave open, mean p (1 - p), and a little
+with the area itself, so errors are compared after division by these. Large areas are more often taken for too small
+than small ones for too large, so each side of an interval has a quantile of its own.
 """
 
 import dataclasses
@@ -35,18 +36,20 @@ class AreaCalibration:
     """What makes intervals of estimates.
 
     Attributes:
-        quantile: half the width of an interval, in units of the error that the pixels let expect.
+        below, above: how far an interval reaches below and above the estimate, in units of the error that is expected.
         level: probability with which intervals hold the true share, for a photograph of a new group.
         groups: groups of photographs that it was measured on; 0 where it was not, and there are no intervals.
     """
 
-    quantile: float = 0.0
+    below: float = 0.0
+    above: float = 0.0
     level: float = LEVEL
     groups: int = 0
 
     def __post_init__(self) -> None:
-        if not (self.quantile >= 0 and is_finite(self.quantile)):
-            raise InputError(f"the quantile of areas is {shown(self.quantile)}: give a number from 0 up")
+        for reach in (self.below, self.above):
+            if not is_finite(reach):
+                raise InputError(f"the reach of intervals of areas is {shown(reach)}: give a finite number")
         if not 0 < self.level < 1:
             raise InputError(f"the level of intervals of areas is {shown(self.level)}: give one between 0 and 1")
         if self.groups < 0:
@@ -83,7 +86,8 @@ class Shares(NamedTuple):
 
 def needed_groups(level: float = LEVEL) -> int:
     """The fewest groups of photographs from which intervals of a level can be had."""
-    return math.ceil(level / (1 - level) - 1e-9)
+    one_side = (1 + level) / 2
+    return math.ceil(one_side / (1 - one_side) - 1e-9)
 
 
 def fit_areas(
@@ -103,11 +107,25 @@ def fit_areas(
             f"the photographs are of {len(counts)} groups, and intervals of areas that hold with {level:.0%} need "
             f"{needed_groups(level)}: label photographs of more structures"
         )
-    errors = np.abs(truth - shares.estimate) / (shares.open + _FLOOR)
+    errors = (truth - shares.estimate) / _expected_error(shares.estimate, shares.open)
     weights = 1 / ((len(counts) + 1) * counts[place])
+    return AreaCalibration(
+        *(_quantile(side, weights, (1 + level) / 2) for side in (-errors, errors)), level, len(counts)
+    )
+
+
+def _quantile(
+    errors: Float64[np.ndarray, "photographs"], weights: Float64[np.ndarray, "photographs"], level: float
+) -> float:
+    """The smallest error that the level of the weights does not exceed."""
     order = np.argsort(errors, kind="stable")
     reached = np.searchsorted(weights[order].cumsum(), level - 1e-9)
-    return AreaCalibration(float(errors[order][min(reached, len(order) - 1)]), level, len(counts))
+    return float(errors[order][min(reached, len(order) - 1)])
+
+
+def _expected_error(estimate, open_share):
+    """In the unit of the share, of floats or arrays."""
+    return (open_share + _FLOOR) * (1 + estimate)
 
 
 def fit_areas_to_pixels(
@@ -154,5 +172,8 @@ def area(calibration: AreaCalibration, estimate: float, open_share: float) -> Ar
     """
     if not calibration.groups:
         return Area(estimate, None, None, calibration.level)
-    half = calibration.quantile * (open_share + _FLOOR)
-    return Area(estimate, max(estimate - half, 0.0), min(estimate + half, 1.0), calibration.level)
+    error = _expected_error(estimate, open_share)
+    # Where estimates were off to one side alone, the other side's quantile may lie beyond the estimate.
+    low = estimate - max(calibration.below, 0.0) * error
+    high = estimate + max(calibration.above, 0.0) * error
+    return Area(estimate, max(low, 0.0), min(high, 1.0), calibration.level)

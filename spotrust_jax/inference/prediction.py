@@ -8,6 +8,7 @@ from typing import Annotated, get_args
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from spotrust_jax.calibration.areas import Area, AreaCalibration, area
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.maps import Combination, Given, Map, MapPicture
@@ -23,6 +24,7 @@ class Prediction:
 
     Attributes:
         threshold: the model's probability threshold.
+        area_calibration: what intervals of corroded areas are made of.
         areas: where asked for, the corroded share of the photograph in each pass, member after member.
     """
 
@@ -138,6 +140,7 @@ class Prediction:
             stored=False,
         ),
     ] = None
+    area_calibration: AreaCalibration = AreaCalibration()
     areas: Float32[np.ndarray, "*batch passes"] | None = None
 
     def __repr__(self) -> str:
@@ -169,6 +172,30 @@ class Prediction:
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold is {threshold}: give a number from 0 to 1")
         return self.probability >= threshold
+
+    def area(self, region: Bool[np.ndarray, "_height _width"] | None = None) -> Area:
+        """The corroded share of one image, or of a region of it, with the interval that holds it as often as it says.
+
+        The estimate is the mean probability, not the share of the mask, which its threshold makes too large or too
+        small. How often intervals hold was measured on whole photographs at the scale that the model is calibrated at.
+
+        Args:
+            region: true where the image is judged; all of it by default.
+
+        Raises:
+            InputError: for a batch, or a region of another shape or without any pixel.
+        """
+        p = self.probability.astype(np.float64)
+        if p.ndim != 2:
+            raise InputError(f"the prediction is of a batch of {len(p)} images: ask for one, prediction[0].area()")
+        if region is not None:
+            if region.shape != p.shape:
+                given = f"{list(region.shape)} pixels"
+                raise InputError(f"region is of {given}: give booleans of the image's shape {list(p.shape)}")
+            if not region.any():
+                raise InputError("region has no pixel: mark what is to be judged as true")
+            p = p[region]
+        return area(self.area_calibration, float(p.mean()), float((p * (1 - p)).mean()))
 
 
 MAPS: Mapping[str, Map] = {

@@ -204,7 +204,8 @@ class Segmenter:
         if not all(np.isfinite(value).all() for value in values.values()):
             raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
         areas = None if found.areas is None else np.moveaxis(np.asarray(found.areas), -1, 0).reshape(len(images), -1)
-        return Prediction(**values, threshold=self.config.threshold, areas=areas)
+        config = self.config
+        return Prediction(**values, threshold=config.threshold, area_calibration=config.areas, areas=areas)
 
 
 @functools.lru_cache(maxsize=32)

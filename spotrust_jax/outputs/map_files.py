@@ -35,18 +35,21 @@ class Measured:
         pixels: their number.
         corroded: how many of them are corrosion.
         sums: of each map.
+        open: sum of p (1 - p) of the probability p, what the pixels leave open.
         confusion: counts against the ground truth, where there is one.
     """
 
     pixels: int
     corroded: int
     sums: Mapping[str, float]
+    open: float
     confusion: Confusion | None
 
     def __add__(self, other: "Measured") -> "Measured":
         counts = None if self.confusion is None else self.confusion + other.confusion
         sums = {name: value + other.sums[name] for name, value in self.sums.items()}
-        return Measured(self.pixels + other.pixels, self.corroded + other.corroded, sums, counts)
+        pixels, corroded = self.pixels + other.pixels, self.corroded + other.corroded
+        return Measured(pixels, corroded, sums, self.open + other.open, counts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,4 +234,5 @@ def _measure(result: Result, window: slice, values: Mapping[str, Float32[np.ndar
     mask = values["probability"] >= result.threshold
     counts = None if result.truth is None else confusion(mask, result.truth[window])
     sums = {name: float(value.sum(dtype=np.float64)) for name, value in values.items()}
-    return Measured(mask.size, int(mask.sum()), sums, counts)
+    p = values["probability"].astype(np.float64)
+    return Measured(mask.size, int(mask.sum()), sums, float((p * (1 - p)).sum()), counts)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spotrust_jax.calibration.areas import AreaCalibration, area
 from spotrust_jax.inference.maps import Given
 from spotrust_jax.inference.prediction import MAPS
 from spotrust_jax.io.atomic_files import write_atomically
@@ -26,6 +27,9 @@ class _Photograph:
     width: int | None = None
     threshold: float | None = None
     corroded_fraction: float | None = None
+    area: float | None = None
+    area_low: float | None = None
+    area_high: float | None = None
 
 
 def _figures() -> list[str]:
@@ -56,12 +60,15 @@ class Row(_Figures):
         height, width: pixels.
         threshold: probability from which a pixel counts as corrosion.
         corroded_fraction: share of pixels that do.
+        area, area_low, area_high: estimate of the corroded share and the interval that holds it as often as the model's
+            calibration says; there is no interval where the model is not calibrated for areas.
         mean_NAME: mean of each map of `MAPS`.
         the scores of masks, each under its name: against the ground truth.
         regions: connected corroded regions; this and what follows is there with a report.
         millimetres_per_pixel, corroded_square_millimetres: where the scale is known.
-        area_low, area_high, area_draws, area_note: credible interval of the corroded fraction, how many draws it comes
-            from, and why there is none or how it is to be read.
+        sampled_area_low, sampled_area_high, sampled_areas, sampled_area_note: middle 95% of the corroded fractions in
+            single samples, how many there are, and why there are none or how they are to be read. It says how far
+            samples are apart, not how far all of them may be from the truth.
         expected_missed_fraction: share of the pixels that is expected to be corrosion outside of the mask: the mean of
             the probability where it is below the threshold, else 0.
         latitude, longitude, altitude: of the camera, in degrees (WGS 84) and metres.
@@ -72,10 +79,10 @@ class Row(_Figures):
     regions: int | None = None
     millimetres_per_pixel: float | None = None
     corroded_square_millimetres: float | None = None
-    area_low: float | None = None
-    area_high: float | None = None
-    area_draws: int | None = None
-    area_note: str = ""
+    sampled_area_low: float | None = None
+    sampled_area_high: float | None = None
+    sampled_areas: int | None = None
+    sampled_area_note: str = ""
     expected_missed_fraction: float | None = None
     latitude: float | None = None
     longitude: float | None = None
@@ -84,8 +91,11 @@ class Row(_Figures):
     scale_note: str = ""
 
 
-def describe(row: Row, shape: tuple[int, int], threshold: float, measured: Measured) -> Row:
-    """The row with its figures."""
+def describe(
+    row: Row, shape: tuple[int, int], threshold: float, measured: Measured, calibration: AreaCalibration
+) -> Row:
+    """The row with its figures; `calibration` makes the interval of the area."""
+    found = area(calibration, measured.sums["probability"] / measured.pixels, measured.open / measured.pixels)
     counts = measured.confusion
     scored = {} if counts is None else {name: float(value) for name, value in scores(counts)._asdict().items()}
     return dataclasses.replace(
@@ -94,6 +104,9 @@ def describe(row: Row, shape: tuple[int, int], threshold: float, measured: Measu
         width=shape[1],
         threshold=threshold,
         corroded_fraction=measured.corroded / measured.pixels,
+        area=found.estimate,
+        area_low=found.low,
+        area_high=found.high,
         **{f"mean_{name}": total / measured.pixels for name, total in measured.sums.items()},
         **scored,
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import Photograph
@@ -26,6 +27,7 @@ class Model:
         num_samples: passes.
         scale: long side of the analysis in pixels, or None for each photograph's own.
         threshold: probability from which a pixel counts as corrosion.
+        areas: what intervals of areas are made of.
     """
 
     name: str
@@ -33,6 +35,12 @@ class Model:
     num_samples: int
     scale: int | None
     threshold: float
+    areas: AreaCalibration = AreaCalibration()
+
+    @property
+    def area_level(self) -> str:
+        """How often intervals of areas hold, in words."""
+        return f"{self.areas.level:.0%}"
 
 
 class Run(NamedTuple):
@@ -93,4 +101,5 @@ def described(config: CheckpointConfig, checkpoint: Path, analysis: Analysis, th
     # RUN/best says less than RUN.
     folder = checkpoint.parent if checkpoint.suffix == ".safetensors" else checkpoint
     name = config.card.name or (folder.resolve().parent.name if folder.name == "best" else folder.resolve().name)
-    return Model(name, f"{members}{config.model.variant}, {config.model.preset}", passes, analysis.scale, threshold)
+    kind = f"{members}{config.model.variant}, {config.model.preset}"
+    return Model(name, kind, passes, analysis.scale, threshold, config.areas)

@@ -88,6 +88,7 @@ def _overview(run: Run, files: str | None) -> dict:
     return {
         "files": files,
         "threshold": int(np.searchsorted(steps.probability, np.float32(run.model.threshold))),
+        "area_level": run.model.area_level,
         "probability_steps": _short(steps.probability),
         "epistemic_steps": _short(steps.epistemic),
         "viridis": scale_colours("viridis").ravel().tolist(),
@@ -99,7 +100,8 @@ def _card(output: Path, number: int, row: Row, files: str | None) -> dict:
     part = thumbnail_part(output, row.outputs)
     picture = data_url(part.read_bytes()) if files is None else f"{files}/{number:06}.jpg"
     names = ("outputs", "status", "message", "height", "width", "corroded_fraction", "mean_epistemic", "mean_entropy")
-    names += ("mean_log_variance", "expected_missed_fraction", "area_low", "area_high", "area_note", "regions")
+    names += ("mean_log_variance", "expected_missed_fraction", "area", "area_low", "area_high", "regions")
+    names += ("sampled_area_low", "sampled_area_high", "sampled_area_note")
     names += ("millimetres_per_pixel", "latitude", "longitude", "mean_probability")
     return {"name": _display_name(row), "thumbnail": picture, **{name: getattr(row, name) for name in names}}
 

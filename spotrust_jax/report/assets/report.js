@@ -366,13 +366,15 @@ function showFigures() {
   byId("cut-off-value").textContent = last ? "off" : String(data.epistemic_steps[cutOff()]);
   byId("threshold").setAttribute("aria-valuetext", byId("threshold-value").textContent);
   byId("cut-off").setAttribute("aria-valuetext", byId("cut-off-value").textContent);
-  const interval = photograph.area_low === null ? null : `${percent(photograph.area_low)} to ${percent(photograph.area_high)}`;
+  const between = (low, high) => (low === null ? "none" : `${percent(low)} to ${percent(high)}`);
   const rows = [
-    ["corroded area", percent(area / pixels), MASK],
+    ["corroded area, estimate", percent(photograph.area)],
+    [`${data.area_level} interval`, between(photograph.area_low, photograph.area_high)],
+    ["marked area", percent(area / pixels), MASK],
     ["pixels", `${area} of ${pixels}`],
     scale !== null && ["area", `${(area * scale * scale).toFixed(0)} mm²`],
     !last && ["left out as uncertain", percent(leftOut / pixels), LEFT_OUT],
-    ["95% interval, run's threshold", interval || "none"],
+    ["spread of the samples", between(photograph.sampled_area_low, photograph.sampled_area_high)],
     ["mean epistemic", fixed(photograph.mean_epistemic, 4)],
     ["mean entropy", `${fixed(photograph.mean_entropy, 3)} nats`],
     ["mean log variance", fixed(photograph.mean_log_variance, 2)],
@@ -388,7 +390,8 @@ function showFigures() {
     }
     return element("div", {}, term, element("dd", {}, value));
   }));
-  if (photograph.area_note) byId("figures").append(element("small", {}, `${interval ? "Interval" : "No interval"}: ${photograph.area_note}.`));
+  if (photograph.area_low === null) byId("figures").append(element("small", {}, "No interval: the model's areas are not calibrated."));
+  if (photograph.sampled_area_note) byId("figures").append(element("small", {}, `Spread of the samples: ${photograph.sampled_area_note}.`));
   byId("canvas").setAttribute("aria-label", `${viewer.layer} of ${photograph.name}, ${percent(area / pixels)} corroded`);
   byId("viewer").dataset.area = area;
 }
