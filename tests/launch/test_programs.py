@@ -101,7 +101,10 @@ def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained,
     arrays = np.load(tmp_path / "out" / "below" / "ünï 'x'_maps.npz")
     assert arrays["probability"].shape == (260, 150)
     mask = np.asarray(Image.open(tmp_path / "out" / "below" / "ünï 'x'_mask.png"))
-    np.testing.assert_array_equal(mask[..., 1] == 255, arrays["probability"] >= np.float16(0.5))
+    # Half precision rounds what is just below the threshold to it.
+    clear = np.abs(arrays["probability"].astype(np.float32) - 0.5) > 2**-11
+    assert clear.mean() > 0.9
+    np.testing.assert_array_equal((mask[..., 1] == 255)[clear], (arrays["probability"] >= 0.5)[clear])
     fraction = rows["ünï 'x'.png"]["corroded_fraction"]
     np.testing.assert_allclose(fraction, (mask[..., 1] == 255).mean(), atol=1e-3)
 
