@@ -127,8 +127,8 @@ def measure(model: Model, parts: Parts) -> Measured:
 
 
 def realised_miss_rates(*observed: CalibrationData, seed: int = 0) -> Float64[np.ndarray, "divisions"]:
-    """Mean miss rates on the rest when a threshold is promised from some of the photographs, divided at random."""
-    missed = np.concatenate([one.missed for one in observed])
+    """Mean miss rates on the rest when a threshold is promised from some of the photographs with corrosion, split at random."""
+    missed = np.concatenate([one.missed[one.corroded] for one in observed])
     if len(missed) < 2 * _CALIBRATING:
         return np.zeros(0)
     generator, realised = np.random.default_rng(seed), []

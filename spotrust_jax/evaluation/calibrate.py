@@ -4,7 +4,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from scipy.special import expit
 from tqdm import tqdm
 
@@ -55,6 +55,11 @@ class CalibrationData(NamedTuple):
     each: tuple[Histogram, ...]
     photographs: SeenPhotographs = SeenPhotographs()
 
+    @property
+    def corroded(self) -> Bool[np.ndarray, "images"]:
+        """Which photographs show any corrosion; the others have none to miss, and say nothing of a miss rate."""
+        return np.array([bool(pixels.sums[1].any()) for pixels in self.each])
+
 
 class Quality(NamedTuple):
     """Of probabilities; metrics/probabilities.py says what each is."""
@@ -100,9 +105,8 @@ def calibrated(config: CheckpointConfig, observed: CalibrationData, miss_rate: f
     if miss_rate is None:
         raw, rule = best_f1_threshold(observed.by_probability), "best F1"
     else:
-        corroded = [bool(pixels.sums[1].any()) for pixels in observed.each]
-        groups = [group for group, some in zip(observed.groups, corroded, strict=True) if some]
-        raw = conformal_threshold(of_groups(observed.missed[corroded], groups), THRESHOLDS, miss_rate)
+        groups = [group for group, some in zip(observed.groups, observed.corroded, strict=True) if some]
+        raw = conformal_threshold(of_groups(observed.missed[observed.corroded], groups), THRESHOLDS, miss_rate)
         rule = f"at most {miss_rate:g} of the corrosion of a group that has some missed in expectation"
         photographs = f"{len(groups)} photographs with corrosion in {len(set(groups))} groups"
     threshold = float(calibration(np.float64(raw)))
@@ -118,7 +122,7 @@ def calibrated(config: CheckpointConfig, observed: CalibrationData, miss_rate: f
 
 
 def _area_calibration(config: CheckpointConfig, observed: CalibrationData) -> AreaCalibration:
-    corroded = {group for group, one in zip(observed.groups, observed.each, strict=True) if one.sums[1].any()}
+    corroded = {group for group, some in zip(observed.groups, observed.corroded, strict=True) if some}
     sound = {
         group for group, one in zip(observed.groups, observed.each, strict=True) if (one.counts > one.sums[1]).any()
     }

@@ -116,8 +116,11 @@ def test_promised_miss_rate_is_realised_where_photographs_are_exchangeable():
     centres = np.random.default_rng(0).normal(2, 1, (240, 1))
     logits = np.log(THRESHOLDS) - np.log1p(-THRESHOLDS)
     missed = 1 / (1 + np.exp(-(logits - centres) * 1.7))
-    nothing = score_histogram(np.zeros(1))
-    parts = [CalibrationData(nothing, some, tuple(map(str, range(len(some))))) for some in (missed[:120], missed[120:])]
+    pixel = score_histogram(np.zeros(1), np.zeros(1), np.ones(1))
+    parts = [
+        CalibrationData(pixel, some, tuple(map(str, range(len(some)))), (pixel,) * len(some))
+        for some in (missed[:120], missed[120:])
+    ]
     rates = study.realised_miss_rates(*parts)
     assert len(rates) == 100
     assert 0.07 < rates.mean() < 0.1 + 2 * rates.std() / 10

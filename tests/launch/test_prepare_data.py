@@ -124,7 +124,7 @@ def test_program_leaves_out_what_it_lists_and_nothing_else(source, tmp_path):
     ("flags", "words"),
     [
         (["--output={source}/data"], "lies in the source"),
-        (["--format=cvat"], "'cvat'"),
+        (["--format=vott"], "'vott'"),
         (["--max_pixels=100", "--to=folder"], "no usable photograph"),
     ],
 )
