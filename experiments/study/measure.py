@@ -127,7 +127,7 @@ def measure(model: Model, parts: Parts) -> Measured:
 
 
 def realised_miss_rates(*observed: CalibrationData, seed: int = 0) -> Float64[np.ndarray, "divisions"]:
-    """Mean miss rates on the rest when a threshold is promised from some of the photographs with corrosion, split at random."""
+    """Mean miss rates on the rest when a threshold is promised from some of the photographs that show corrosion."""
     missed = np.concatenate([one.missed[one.corroded] for one in observed])
     if len(missed) < 2 * _CALIBRATING:
         return np.zeros(0)
