@@ -127,7 +127,7 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     for row in failed:
         print(escaped(f"error: {row.message}"), file=sys.stderr)
     sizes = compiled_sizes(config).sizes
-    print(f"{len(sizes)} compiled sizes (width x height): {', '.join(f'{w} x {h}' for h, w in sizes) or 'none'}")
+    print(f"compiled sizes (width x height): {', '.join(f'{w} x {h}' for h, w in sizes) or 'none'}")
     earlier = sum(item.earlier for item in finished)
     before = f", {earlier} of them by an earlier run" if earlier else ""
     print(f"{len(rows) - len(failed)} of {len(rows)} photographs analysed{before}: {summary}")

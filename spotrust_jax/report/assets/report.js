@@ -91,13 +91,13 @@ function chipsOf(photograph) {
 
 function cardOf(photograph) {
   const area = percent(photograph.corroded_fraction);
-  const alternative = `${photograph.name}: ${area} corroded, ${percent(photograph.expected_missed_fraction)} expected missed`;
+  const alternative = `${photograph.name}: ${area} marked, ${percent(photograph.expected_missed_fraction)} expected missed`;
   const image = element("img", { src: photograph.thumbnail, loading: "lazy", decoding: "async", alt: alternative });
   const filled = element("i");
   filled.style.width = `${100 * photograph.corroded_fraction}%`;
   const figure = (value, name) => element("span", {}, element("b", {}, value), name);
-  const values = element("span", { class: "values" }, figure(area, "corroded"),
-    figure(`± ${fixed(photograph.mean_epistemic, 3)}`, "uncertainty"), figure(percent(photograph.expected_missed_fraction), "expected missed"));
+  const values = element("span", { class: "values" }, figure(area, "marked"),
+    figure(fixed(photograph.mean_epistemic, 3), "mean epistemic"), figure(percent(photograph.expected_missed_fraction), "expected missed"));
   const button = element("button", { type: "button" }, image, element("span", { class: "body" },
     element("span", { class: "name", title: photograph.outputs }, photograph.name),
     element("span", { class: "meter", "aria-hidden": "true" }, filled), values,
