@@ -30,7 +30,7 @@ def begins(*arguments, **options):
 
 def test_prediction_says_so_first(monkeypatch, caplog):
     monkeypatch.setattr(segmenters, "compiled_maps", lambda *arguments: begins)
-    segmenters.programs.cache_clear()
+    segmenters.compiled_sizes.cache_clear()
     config = CheckpointConfig(MODEL, 1, (0.5,) * 3, (0.2,) * 3, 96)
     segmenter = segmenters.Segmenter({}, config)
     monkeypatch.setitem(segmenter.__dict__, "folded", None)
