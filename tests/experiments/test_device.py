@@ -93,7 +93,7 @@ def test_job_runs_with_what_is_carried_and_brings_results_back(carried, tmp_path
     assert (carried / "imported").exists()
     with _joined(tmp_path / "out", "results") as archive:
         archive.extractall(tmp_path / "results", filter="data")
-    rows = [json.loads(line) for line in (tmp_path / "results" / "journal.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "results" / "log.jsonl").read_text().splitlines()]
     assert rows[-1].get("done"), (rows[-1], result.stderr)
     # What there is no time for is left out and said.
     ran, left_out = ({row[kind] for row in rows if kind in row} for kind in ("run", "left_out"))
