@@ -13,10 +13,9 @@ import numpy as np
 from absl import app, flags
 from jaxtyping import Bool, Float64
 from scipy.special import expit
-from spotrust_jax.metrics.histogram import Histogram
 
 from experiments.detector.measure import EDGES, Measured, load
-from experiments.detector.scores import fit_calibration
+from experiments.detector.scores import fit_calibration, histograms
 from spotrust_jax.calibration.areas import Area, AreaCalibration, area, fit_areas_to_pixels
 from spotrust_jax.calibration.platt import PlattScaling
 
@@ -39,16 +38,6 @@ class Held(NamedTuple):
     small: float
     large: float
     width: float
-
-
-def histograms(measured: Measured) -> list[Histogram]:
-    """Pixels of each photograph by their raw probability."""
-    found = []
-    for background, corrosion in zip(measured.background, measured.corrosion, strict=True):
-        counts = background + corrosion
-        bins = np.flatnonzero(counts)
-        found.append(Histogram(bins, counts[bins], np.stack([_P[bins] * counts[bins], corrosion[bins]])))
-    return found
 
 
 def areas(measured: Measured, calibration: AreaCalibration, scaling: PlattScaling) -> list[Area]:

@@ -18,7 +18,6 @@ from absl import app, flags
 from jaxtyping import Float64
 
 from experiments.detector import measure, scores
-from experiments.detector.areas import histograms
 from experiments.detector.folders import read_named, read_table
 from experiments.detector.measure import Measured, Photograph
 from experiments.detector.scores import Interval
@@ -167,7 +166,7 @@ def main(_: list[str]) -> None:
         "threshold": float(calibration(np.float64(best))),
         "cautious_threshold": float(calibration(np.float64(thresholds["cautious"]))),
         "rule": f"best F1, on {len(validation.names)} photographs in {groups} groups",
-        "areas": dataclasses.asdict(fit_areas_to_pixels(histograms(validation), validation.groups, 1.0)),
+        "areas": dataclasses.asdict(fit_areas_to_pixels(scores.histograms(validation), validation.groups, 1.0)),
         "out_of_fold": out_of_fold(validation),
     }
     (output / f"calibration_{scale}.json").write_text(json.dumps(found, indent=2) + "\n")

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from experiments.detector.measure import EDGES, Measured
+from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.calibration.platt import PlattScaling
 
 _CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
@@ -66,6 +67,16 @@ def called_area(measured: Measured, threshold: float) -> Float64[np.ndarray, "ph
     true_positive, false_positive, _ = confusion(measured, threshold)
     pixels = measured.background.sum(axis=1) + measured.corrosion.sum(axis=1)
     return (true_positive + false_positive) / pixels
+
+
+def histograms(measured: Measured) -> list[Histogram]:
+    """Pixels of each photograph by their raw probability."""
+    p, found = expit(_CENTRES), []
+    for background, corrosion in zip(measured.background, measured.corrosion, strict=True):
+        counts = background + corrosion
+        bins = np.flatnonzero(counts)
+        found.append(Histogram(bins, counts[bins], np.stack([p[bins] * counts[bins], corrosion[bins]])))
+    return found
 
 
 def fit_calibration(measured: Measured, weights: Float64[np.ndarray, "photographs"]) -> PlattScaling:
