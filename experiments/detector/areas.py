@@ -12,18 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from absl import app, flags
 from jaxtyping import Bool, Float64
-from scipy.special import expit
 
-from experiments.detector.measure import EDGES, Measured, load
+from experiments.detector.measure import Measured, load
 from experiments.detector.scores import fit_calibration, histograms
-from spotrust_jax.calibration.areas import Area, AreaCalibration, area, fit_areas_to_pixels
+from spotrust_jax.calibration.areas import AreaCalibration, area, fit_areas_to_pixels, shares_of, true_share
 from spotrust_jax.calibration.platt import PlattScaling
 
 _FIT = flags.DEFINE_string("fit", None, "Measured photographs that intervals are made of.", required=True)
 _SCORE = flags.DEFINE_string("score", None, "Measured photographs that the intervals are held against.")
 
 _DIVISIONS = 50
-_P = expit((EDGES[1:] + EDGES[:-1]) / 2)
 
 
 class Held(NamedTuple):
@@ -40,16 +38,11 @@ class Held(NamedTuple):
     width: float
 
 
-def areas(measured: Measured, calibration: AreaCalibration, scaling: PlattScaling) -> list[Area]:
-    """The area of each photograph with its interval."""
-    p, counts = scaling(_P), measured.background + measured.corrosion
-    shares = counts @ np.stack([p, p * (1 - p)], axis=1) / counts.sum(axis=1, keepdims=True)
-    return [area(calibration, *map(float, one)) for one in shares]
-
-
-def held(measured: Measured, found: Sequence[Area]) -> Held:
-    """How often the true share lies in the interval."""
-    truth = measured.corrosion.sum(axis=1) / (measured.background + measured.corrosion).sum(axis=1)
+def held(measured: Measured, calibration: AreaCalibration, scaling: PlattScaling) -> Held:
+    """How often the true shares of photographs lie in their intervals."""
+    pixels = histograms(measured)
+    truth = np.array([true_share(one) for one in pixels])
+    found = [area(calibration, *shares_of(one, scaling)) for one in pixels]
     low, high = np.array([[one.low, one.high] for one in found]).T
     inside = (low <= truth) & (truth <= high)
     parts = (np.ones_like(inside), truth < 0.02, truth > 0.2)
@@ -64,7 +57,7 @@ def divisions(measured: Measured) -> list[Held]:
         fits = (generator.permutation(len(names)) < 2 * len(names) // 3)[place]
         rest, part = measured.chosen(fits), measured.chosen(~fits)
         calibration = fit_areas_to_pixels(histograms(rest), rest.groups, 1.0)
-        found.append(held(part, areas(part, calibration, fit_calibration(rest, np.ones(len(rest.names))))))
+        found.append(held(part, calibration, fit_calibration(rest, np.ones(len(rest.names)))))
     return found
 
 
@@ -89,7 +82,7 @@ def main(_: list[str]) -> None:
     print(f"| {_DIVISIONS} divisions by group | {' | '.join(f'{value:.3f}' for value in np.nanmean(many, axis=0))} |")
     if _SCORE.value:
         scored, scaling = load(Path(_SCORE.value)), fit_calibration(fitted, np.ones(len(fitted.names)))
-        found, groups = held(scored, areas(scored, calibration, scaling)), len(set(scored.groups))
+        found, groups = held(scored, calibration, scaling), len(set(scored.groups))
         print(f"| {len(scored.names)} others, {groups} groups | {' | '.join(f'{v:.3f}' for v in found)} |")
 
 

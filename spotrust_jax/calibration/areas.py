@@ -151,15 +151,19 @@ def fit_areas_to_pixels(
         rest = functools.reduce(operator.add, (one for one, out in zip(pixels, held, strict=True) if not out))
         scaling = fit_platt_scaling(rest, positive_weight)
         for i in np.flatnonzero(held):
-            shares[:, i], truth[i] = _shares_of(pixels[i], scaling)
+            shares[:, i], truth[i] = shares_of(pixels[i], scaling), true_share(pixels[i])
     return fit_areas(Shares(*shares), truth, groups, level)
 
 
-def _shares_of(pixels: Histogram, scaling: PlattScaling) -> tuple[tuple[float, float], float]:
-    """Estimate and open share of a photograph's pixels, and their true share."""
-    probabilities, corroded = pixels.sums
-    p, total = scaling(probabilities / pixels.counts), pixels.counts.sum()
-    return ((pixels.counts * p).sum() / total, (pixels.counts * p * (1 - p)).sum() / total), corroded.sum() / total
+def shares_of(pixels: Histogram, scaling: PlattScaling) -> tuple[float, float]:
+    """Mean calibrated probability p of a photograph's pixels, and mean p (1 - p)."""
+    p, total = scaling(pixels.sums[0] / pixels.counts), pixels.counts.sum()
+    return float((pixels.counts * p).sum() / total), float((pixels.counts * p * (1 - p)).sum() / total)
+
+
+def true_share(pixels: Histogram) -> float:
+    """The share of a photograph's pixels that is labelled as corrosion."""
+    return float(pixels.sums[1].sum() / pixels.counts.sum())
 
 
 def area(calibration: AreaCalibration, estimate: float, open_share: float) -> Area:
