@@ -24,10 +24,7 @@ class LastLayer(Variant):
 
     def branch_noise(self) -> BranchNoise:
         """Always an error: the decoder has no place for this noise."""
-        raise InputError(
-            f"--onnx is not available with model.variant={self.name}, whose noise is not on the branches: leave --onnx "
-            f"out"
-        )
+        raise self.without_branch_noise()
 
     def logits(self, network: nn.Module, features: Features) -> Cells:
         """Logits of each cell by the trained last layer, float32."""

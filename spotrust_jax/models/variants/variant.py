@@ -155,14 +155,18 @@ class Variant:
             InputError: where samples differ otherwise than by noise on the branches.
         """
         if self.stochastic:
-            raise InputError(
-                f"--onnx is not available with model.variant={self.name}, whose noise is not on the branches: leave "
-                f"--onnx out"
-            )
+            raise self.without_branch_noise()
         return BranchNoise(
             draw=lambda ones, keys, branch: ones,
             code="# This network has no noise: one sample is the answer.",
             note="One sample is enough.",
+        )
+
+    def without_branch_noise(self) -> InputError:
+        """What `branch_noise` raises where the decoder has no place for the noise."""
+        return InputError(
+            f"--onnx is not available with model.variant={self.name}, whose noise is not on the branches: leave --onnx "
+            f"out"
         )
 
 
