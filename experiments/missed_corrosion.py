@@ -11,8 +11,7 @@ from tqdm import tqdm
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
-
-_RESAMPLES = 1000
+from spotrust_jax.metrics.bootstrap import LEVEL, RESAMPLES, group_weights, tail_of
 
 # What photographs are sorted by, the largest first, and the field of `Reviewed` that has it.
 _ORDERS = {
@@ -27,7 +26,7 @@ class Reviewed(NamedTuple):
     """A photograph of a known mask.
 
     Attributes:
-        name: of the photograph.
+        name, group: of the photograph.
         expected_missed: mean over the pixels of the calibrated probability where it is below the threshold, else 0.
         entropy, mutual_information: means over the pixels, of the raw passes, in nats.
         area: share of the pixels that the mask marks.
@@ -35,6 +34,7 @@ class Reviewed(NamedTuple):
     """
 
     name: str
+    group: str
     expected_missed: float
     entropy: float
     mutual_information: float
@@ -47,7 +47,7 @@ class Ranking(NamedTuple):
 
     Attributes:
         found: in the order that is measured.
-        low, high: ends of its 95% bootstrap interval over photographs.
+        low, high: ends of its 95% bootstrap interval over groups of photographs.
         random: on average in random order.
         perfect: in the best order there is.
     """
@@ -71,7 +71,7 @@ def review_dataset(
         expected_missed = float(np.where(mask, 0, prediction.probability).mean(dtype=np.float64))
         doubt = float(prediction.entropy.mean()), float(prediction.mutual_information.mean())
         missed = int((example.mask & ~mask & example.scored).sum())
-        reviewed.append(Reviewed(example.name, expected_missed, *doubt, float(mask.mean()), missed))
+        reviewed.append(Reviewed(example.name, example.group, expected_missed, *doubt, float(mask.mean()), missed))
     return reviewed
 
 
@@ -79,25 +79,32 @@ def rankings(reviewed: Sequence[Reviewed], share: float) -> dict[str, Ranking]:
     """What each order finds in the first share of the photographs; empty where nothing was missed."""
     missed = np.array([item.missed for item in reviewed], np.float64)
     orders = {name: np.array([getattr(item, field) for item in reviewed]) for name, field in _ORDERS.items()}
-    found = {name: evaluate_ranking(values, missed, share) for name, values in orders.items()}
+    groups = [item.group for item in reviewed]
+    found = {name: evaluate_ranking(values, missed, groups, share) for name, values in orders.items()}
     return {name: ranking for name, ranking in found.items() if ranking is not None}
 
 
 def evaluate_ranking(
-    scores: Float[np.ndarray, "photographs"], missed: Float[np.ndarray, "photographs"], share: float = 0.2
+    scores: Float[np.ndarray, "photographs"],
+    missed: Float[np.ndarray, "photographs"],
+    groups: Sequence[str],
+    share: float = 0.2,
 ) -> Ranking | None:
     """How much of the missed corrosion (pixels of each photograph) the highest scores have; None where none is missed.
 
     Args:
         scores: of each photograph; equal ones count as if in random order.
         missed: corroded pixels that the mask leaves out.
+        groups: of photographs, which the interval resamples.
         share: of the photographs that are looked at again, rounded up.
     """
     if not missed.any():
         return None
-    drawn = np.random.default_rng(0).integers(len(scores), size=(_RESAMPLES, len(scores)))
-    found = [_found(scores[places], missed[places], share) for places in drawn if missed[places].any()]
-    low, high = np.quantile(found, [0.025, 0.975]).tolist()
+    drawn = group_weights(groups, RESAMPLES, np.random.default_rng(0)).astype(int)
+    places = [np.repeat(np.arange(len(scores)), row) for row in drawn]
+    found = [_found(scores[one], missed[one], share) for one in places if missed[one].any()]
+    tail = tail_of(LEVEL, len(set(groups)))
+    low, high = np.quantile(found, [tail, 1 - tail]).tolist()
     random = _looked_at(len(scores), share) / len(scores)
     return Ranking(_found(scores, missed, share), low, high, random, _found(missed, missed, share))
 

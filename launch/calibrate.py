@@ -54,7 +54,7 @@ def main() -> int:
         print(f"areas: intervals that hold with {config.areas.level:.0%}, from {config.areas.groups} groups")
     else:
         print(f"areas: no intervals, which need photographs of {needed_groups()} groups or more")
-    program.warn(without_skill(observed.each))
+    program.warn(without_skill(observed.each, observed.groups))
     return 0
 
 

@@ -1,6 +1,7 @@
 """Shows finished training runs side by side.
 
-Scores, time, memory, devices, and where their configurations differ.
+Scores, time, memory, devices, and where their configurations differ. For differences of scores with intervals, evaluate
+the models together: spotrust evaluate --checkpoint=A,B.
 
     spotrust compare --workdir=runs/variational,runs/dropout
 """

@@ -1,6 +1,7 @@
 """Scores trained models on a labelled split.
 
-Masks, probabilities and uncertainties, with intervals over photographs, as tables and figures.
+Masks, probabilities and uncertainties as tables and figures, with intervals over groups of photographs; of several
+models the differences, too.
 """
 
 import functools
@@ -54,7 +55,7 @@ def main() -> int:
     output = Path(_OUTPUT.value)
     print(write_evaluations(output, evaluations, ood_evaluations))
     for found in evaluations:
-        program.warn(without_skill([one.by_probability for one in found.each]), found.model)
+        program.warn(without_skill([one.by_probability for one in found.each], found.groups), found.model)
     if _FIGURES.value:
         figures.write(output / "figures")
         write_plots(output / "figures", evaluations)

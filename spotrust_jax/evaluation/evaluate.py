@@ -29,6 +29,7 @@ class Evaluation:
     Attributes:
         model: its name.
         images: names of the photographs.
+        groups: what each of them belongs to, such as a structure.
         pooled: of all pixels of all of them.
         each: of each, in coarser bins.
         means: mean of each uncertainty over the scored pixels of each photograph.
@@ -37,6 +38,7 @@ class Evaluation:
 
     model: str
     images: tuple[str, ...]
+    groups: tuple[str, ...]
     pooled: PixelScores
     each: tuple[PixelScores, ...]
     means: Means
@@ -92,7 +94,7 @@ def evaluate(
         InputError: where there is nothing to score.
     """
     threshold = segmenter.config.threshold if threshold is None else threshold
-    pooled, each, means = None, [], []
+    pooled, groups, each, means = None, [], [], []
     for example in tqdm(dataset, desc=model, unit="photo", mininterval=1.0):
         if not example.scored.any():
             raise InputError(f"all pixels of photograph {example.name} are ignored: leave it out of the split")
@@ -100,12 +102,13 @@ def evaluate(
         mask = prediction.mask(threshold)
         found = pixel_scores(prediction, mask, example.mask, example.scored, patch=patch)
         pooled = found if pooled is None else pooled + found
+        groups.append(example.group)
         each.append(found.coarser)
         means.append(_means(uncertainty_maps(prediction), example.scored))
         look(example, prediction)
     if pooled is None:
         raise InputError("there is no image to score: give at least one image with a mask")
-    return Evaluation(model, tuple(dataset.names), pooled, tuple(each), _columns(means), threshold)
+    return Evaluation(model, tuple(dataset.names), tuple(groups), pooled, tuple(each), _columns(means), threshold)
 
 
 def evaluate_out_of_distribution(

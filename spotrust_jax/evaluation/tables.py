@@ -6,16 +6,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution
-from spotrust_jax.evaluation.measures import AVERAGES, Measure, summarize
+from spotrust_jax.evaluation.measures import (
+    AVERAGES,
+    Measure,
+    differences,
+    estimates,
+    require_same_photographs,
+)
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
+from spotrust_jax.metrics.bootstrap import group_note
 from spotrust_jax.metrics.detection import DETECTION
 from spotrust_jax.metrics.masks import MASKS, Confusion, scores
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 from spotrust_jax.metrics.probabilities import PROBABILITIES
 from spotrust_jax.metrics.ranking_errors import RANKING_ERRORS
 
-FILES = ("table.md", "metrics.csv", "metrics.json", "per_image.csv")
+FILES = ("table.md", "metrics.csv", "differences.csv", "metrics.json", "per_image.csv")
 """What `write_evaluations` writes."""
 
 
@@ -28,7 +35,7 @@ class _Table(NamedTuple):
 
 
 _TABLES = (
-    _Table(MASKS.title, "average", tuple(AVERAGES)),
+    _Table(MASKS.title, "average", AVERAGES),
     _Table(PROBABILITIES.title, "", ("probability",)),
     _Table(RANKING_ERRORS.title, "uncertainty", UNCERTAINTIES),
     _Table(DETECTION.title, "uncertainty", tuple(f"out_of_distribution/{name}" for name in UNCERTAINTIES)),
@@ -41,15 +48,38 @@ def write_evaluations(
     ood_evaluations: Sequence[OutOfDistribution | None] | None = None,
     measures: Sequence[Sequence[Measure]] | None = None,
 ) -> str:
-    """Writes `FILES` into `folder` and returns the Markdown; `measures` are what `summarize` gave, if it was asked."""
+    """Writes `FILES` into `folder` and returns the Markdown; of several models, differences from the first as well.
+
+    Where `measures` are given, which `summarize` made, there are no differences.
+
+    Raises:
+        InputError: where models were evaluated on different photographs.
+    """
+    require_same_photographs(evaluations)
     folder.mkdir(parents=True, exist_ok=True)
     ood_evaluations = [None] * len(evaluations) if ood_evaluations is None else ood_evaluations
     pairs = list(zip(evaluations, ood_evaluations, strict=True))
-    measures = [summarize(*pair) for pair in pairs] if measures is None else measures
-    text = "\n".join([*(_markdown(table, measures) for table in _TABLES), _note(*pairs[0])])
+    compared: Sequence[Sequence[Measure]] = ()
+    if measures is None:
+        found = [estimates(*pair) for pair in pairs]
+        measures = [[measure for part in one for measure in part.measures] for one in found]
+        compared = [differences(found[0], other) for other in found[1:]]
+    text = "\n".join(
+        [
+            *(_markdown(table, measures) for table in _TABLES),
+            *(_markdown(table._replace(title=f"Differences: {table.title}"), compared) for table in _TABLES),
+            _note(*pairs[0]),
+        ]
+    )
     records = [_record(evaluation, found) for evaluation, found in zip(evaluations, measures, strict=True)]
     rows = [measure for found in measures for measure in found]
-    contents = (text, csv_text(Measure._fields, rows), json.dumps(records, indent=2) + "\n", _per_image(pairs))
+    contents = (
+        text,
+        csv_text(Measure._fields, rows),
+        csv_text(Measure._fields, [difference for found in compared for difference in found]),
+        json.dumps(records, indent=2) + "\n",
+        _per_image(pairs),
+    )
     for name, content in zip(FILES, contents, strict=True):
         write_atomically(folder / name, content)
     return text
@@ -76,7 +106,7 @@ def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
 
 def _note(evaluation: Evaluation, ood: OutOfDistribution | None) -> str:
     also = "" if ood is None else f", {len(ood.images)} out of distribution"
-    return f"{len(evaluation.images)} images{also}; in brackets 95% bootstrap intervals over images.\n"
+    return f"{len(evaluation.images)} images{also}; {group_note(evaluation.groups)}.\n"
 
 
 def with_interval(measure: Measure, digits: int = 3) -> str:

@@ -1,85 +1,114 @@
-"""How far a metric would move with another draw of test images: percentile bootstrap over images, not pixels.
+"""How far measures would move with other test photographs: a bootstrap over groups of them, not over pixels.
 
-What is measured, and how, is in metrics.py and measures.py.
+Photographs of one structure resemble each other, so groups are what is drawn with replacement. The same draws measure
+every model, so that differences between models are paired.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from jaxtyping import Float64
-
-from spotrust_jax.metrics.masks import Confusion, Scores, count_array
-
-# Images drawn at a time: bounds the memory for large test sets, and changes no result.
-_DRAWN_AT_A_TIME = 1 << 20
-
-
-def bootstrap_interval(
-    confusions: Sequence[Confusion],
-    statistic: Callable[..., Scores],
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> tuple[Scores, Scores]:
-    """Lower and upper end of the percentile interval of each score, images resampled with replacement.
-
-    `statistic` is `pooled_scores` or `mean_scores`: it maps counts [resamples, images, 4] to scores [resamples]. Images
-    count as independent; several of the same structure are not, and the interval is then too narrow. A single image
-    says nothing about others, and its interval is its own score. Efron and Tibshirani 1993, chapter 13.
-    """
-    counts = count_array(confusions)
-    images = len(counts)
-    generator = np.random.default_rng(seed)
-    rows = max(1, _DRAWN_AT_A_TIME // images)
-    blocks = [
-        np.stack(statistic(counts[generator.integers(images, size=(min(rows, resamples - start), images))]))
-        for start in range(0, resamples, rows)
-    ]
-    tail = (1 - level) / 2
-    lower, upper = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1)
-    return Scores(*lower), Scores(*upper)
-
 
 Interval = tuple[float, float]
 
 # By any names.
 Measures = Mapping[Any, float | Float64[np.ndarray, "*sets"]]
 
+Deviations = dict[Any, Float64[np.ndarray, "resamples"]]
+"""How far each measure is off in each resample, by its name."""
+
+FEW_GROUPS = 6
+"""With fewer groups, intervals hold less often than they say (tests/metrics/test_bootstrap.py)."""
+
+LEVEL = 0.95
+RESAMPLES = 1000
+
 # Resamples whose histograms are in memory at a time.
 _RESAMPLES_AT_A_TIME = 50
 
 
-def measure_intervals(
+def deviations(
     measure: Callable[..., Measures],
-    values: Measures,
-    images: Sequence[int],
-    ranges: Mapping[Any, Interval],
+    groups: Sequence[Sequence[str]],
     *,
-    level: float = 0.95,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[Any, Interval]:
-    """Percentile interval of each measure of one or several groups of images, each resampled by itself.
+) -> Deviations:
+    """How far measures of resampled photographs are from those of the photographs as they are.
 
-    `measure` takes for each group how often each of its images counts, [resamples, images], and gives the measures of
-    each resample. Where it goes by coarser bins than `values`, the interval is moved by what those make of the images
-    as they are, but not out of the range of values that the measure has. The remarks on `bootstrap_interval` hold here.
+    Args:
+        measure: takes for each set of photographs how often each of them counts, [resamples, photographs], and gives
+            the measures of each resample.
+        groups: of each set, the group of each photograph; a group is drawn with all of its photographs. Each set is
+            resampled by itself.
+        resamples: how many.
+        seed: of the draws, which depend on nothing else but the groups.
     """
-    drawn = [measure(*weights) for weights in _weights(images, resamples, seed)]
-    plain = measure(*(np.ones((1, count)) for count in images))
-    tail = (1 - level) / 2
-    intervals = {}
-    for name, value in values.items():
-        ends = np.quantile(np.concatenate([one[name] for one in drawn]), [tail, 1 - tail])
-        low, high = np.clip(ends + (value - plain[name][0]), *ranges[name])
-        intervals[name] = (float(low), float(high))
-    return intervals
+    drawn = [measure(*weights) for weights in _weights(groups, resamples, seed)]
+    plain = measure(*(np.ones((1, len(one))) for one in groups))
+    return {name: np.concatenate([one[name] for one in drawn]) - plain[name][0] for name in plain}
 
 
-def _weights(images: Sequence[int], resamples: int, seed: int) -> Iterator[list[Float64[np.ndarray, "_ _images"]]]:
+def interval(
+    value: float,
+    deviations: Float64[np.ndarray, "resamples"],
+    groups: int,
+    values: Interval,
+    level: float = LEVEL,
+) -> Interval:
+    """Percentile interval of a measure, widened for few groups, and not out of the range of `values` that it has.
+
+    The deviations may be those of coarser bins than the value. A single group says nothing about others, and its
+    interval is its own value.
+    """
+    tail = tail_of(level, groups)
+    low, high = np.clip(np.quantile(deviations, [tail, 1 - tail]) + value, *values)
+    return float(low), float(high)
+
+
+def tail_of(level: float, groups: int) -> float:
+    """Share of the resamples beyond each end of an interval.
+
+    A bootstrap of n groups is too narrow, by sqrt((n - 1) / n) and by the normal quantile in place of Student's; the
+    quantiles further out correct for both (the expanded percentile interval of Hesterberg 2015, section 3.3).
+    """
+    if groups < 2:
+        return (1 - level) / 2
+    student = scipy.stats.t.ppf((1 + level) / 2, groups - 1)
+    return float(scipy.stats.norm.cdf(-np.sqrt(groups / (groups - 1)) * student))
+
+
+def group_note(groups: Sequence[str], level: float = LEVEL) -> str:
+    """In words, what intervals go by, and what they are worth where there are few groups."""
+    if len(set(groups)) >= FEW_GROUPS:
+        return f"in brackets {level:.0%} bootstrap intervals over {in_groups(groups)}"
+    return (
+        f"in brackets bootstrap intervals over {in_groups(groups)}, which are too few: the intervals hold less often "
+        f"than {level:.0%}; label photographs of {FEW_GROUPS} structures or more"
+    )
+
+
+def group_weights(
+    groups: Sequence[str], resamples: int, generator: np.random.Generator
+) -> Float64[np.ndarray, "resamples photographs"]:
+    """How often each photograph counts in each resample, as often as its group is drawn."""
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    count = len(names)
+    return generator.multinomial(count, np.full(count, 1 / count), resamples).astype(np.float64)[:, place]
+
+
+def in_groups(groups: Sequence[str]) -> str:
+    """Photographs by number, with that of their groups where these are fewer."""
+    photographs, count = len(groups), len(set(groups))
+    return f"{photographs} photographs" + (f" in {count} group{'s' * (count > 1)}" if count < photographs else "")
+
+
+def _weights(
+    groups: Sequence[Sequence[str]], resamples: int, seed: int
+) -> Iterator[list[Float64[np.ndarray, "_ _photographs"]]]:
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, _RESAMPLES_AT_A_TIME):
         rows = min(_RESAMPLES_AT_A_TIME, resamples - start)
-        yield [generator.multinomial(count, np.full(count, 1 / count), rows).astype(np.float64) for count in images]
+        yield [group_weights(one, rows, generator) for one in groups]

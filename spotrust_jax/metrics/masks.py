@@ -153,7 +153,7 @@ def scores(confusion: Confusion) -> Scores:
     return _score_counts(count_array([confusion])[0])
 
 
-def pooled_scores(confusions: Sequence[Confusion] | Int64[np.ndarray, "*sets images 4"]) -> Scores:
+def pooled_scores(confusions: Sequence[Confusion] | Num[np.ndarray, "*sets images 4"]) -> Scores:
     """Scores of all pixels of all images together: large images and large areas weigh more.
 
     Takes one confusion for each image, or rows of `count_array` with any leading axes, which the scores then have too.
@@ -161,7 +161,7 @@ def pooled_scores(confusions: Sequence[Confusion] | Int64[np.ndarray, "*sets ima
     return _score_counts(_as_counts(confusions).sum(axis=-2))
 
 
-def mean_scores(confusions: Sequence[Confusion] | Int64[np.ndarray, "*sets images 4"]) -> Scores:
+def mean_scores(confusions: Sequence[Confusion] | Num[np.ndarray, "*sets images 4"]) -> Scores:
     """Each image scored by itself, then averaged: every image weighs the same.
 
     `iou_corrosion` of this is the column that Nash et al. 2022 call mIoU. Arguments as for `pooled_scores`.
@@ -170,12 +170,12 @@ def mean_scores(confusions: Sequence[Confusion] | Int64[np.ndarray, "*sets image
 
 
 def _as_counts(
-    confusions: Sequence[Confusion] | Int64[np.ndarray, "*sets images 4"],
-) -> Int64[np.ndarray, "*sets images 4"]:
+    confusions: Sequence[Confusion] | Num[np.ndarray, "*sets images 4"],
+) -> Num[np.ndarray, "*sets images 4"]:
     return confusions if isinstance(confusions, np.ndarray) else count_array(confusions)
 
 
-def _score_counts(counts: Int64[np.ndarray, "*sets 4"]) -> Scores:
+def _score_counts(counts: Num[np.ndarray, "*sets 4"]) -> Scores:
     return Scores(**MASKS.compute(Counts(*np.moveaxis(counts, -1, 0))))
 
 

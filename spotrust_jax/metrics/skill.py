@@ -6,40 +6,40 @@ from typing import NamedTuple
 import numpy as np
 
 from spotrust_jax.calibration.histogram import Histogram, stacked
+from spotrust_jax.metrics.bootstrap import LEVEL, RESAMPLES, group_weights, in_groups, tail_of
 from spotrust_jax.metrics.metric import PerSet
 from spotrust_jax.metrics.ranking import detection
 
-_RESAMPLES, _LEVEL = 1000, 0.95
-
 
 class Ranking(NamedTuple):
-    """AUROC of the pixels of several photographs together, and its percentile interval over photographs."""
+    """AUROC of the pixels of several photographs together, and its 95% interval over groups of photographs."""
 
     auroc: float
     low: float
     high: float
 
 
-def ranking(each: Sequence[Histogram]) -> Ranking | None:
-    """From `probability_histogram` of each photograph; None where their pixels are all of one kind."""
+def ranking(each: Sequence[Histogram], groups: Sequence[str]) -> Ranking | None:
+    """From `probability_histogram` and group of each photograph; None where their pixels are all of one kind."""
     histograms = stacked(each)
     whole = _auroc(histograms.resampled(np.ones((1, len(each)))))[0]
     if np.isnan(whole):
         return None
-    weights = np.random.default_rng(0).multinomial(len(each), np.full(len(each), 1 / len(each)), _RESAMPLES)
-    drawn = _auroc(histograms.resampled(weights.astype(np.float64)))
-    low, high = np.nanquantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    weights = group_weights(groups, RESAMPLES, np.random.default_rng(0))
+    drawn = _auroc(histograms.resampled(weights))
+    tail = tail_of(LEVEL, len(set(groups)))
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
     return Ranking(float(whole), float(low), float(high))
 
 
-def without_skill(each: Sequence[Histogram]) -> str | None:
+def without_skill(each: Sequence[Histogram], groups: Sequence[str]) -> str | None:
     """A warning about a model whose ranking may be random on these photographs; None if it is better."""
-    found = ranking(each)
+    found = ranking(each, groups)
     if found is None or found.low > 0.5:
         return None
     return (
         f"this model knows nothing: it ranks corroded pixels no higher than others (AUROC {found.auroc:.3f}, 95% "
-        f"interval {found.low:.3f} to {found.high:.3f} over {len(each)} photographs, 0.5 is random): do not use its "
+        f"interval {found.low:.3f} to {found.high:.3f} over {in_groups(groups)}, 0.5 is random): do not use its "
         f"maps, train it longer or on more photographs"
     )
 

@@ -24,6 +24,7 @@ from spotrust_jax.evaluation.tables import FILES, write_evaluations
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.metrics.bootstrap import tail_of
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
 
 CONFIG = CheckpointConfig(ModelConfig("deterministic", "w18_small_v1", width=4), 1, (0.5,) * 3, (0.2,) * 3, 64)
@@ -197,6 +198,31 @@ def test_split_of_one_kind_is_scored_but_not_calibrated_on(dataset, corroded, wo
     assert np.isfinite(list(values.values())).all()
     with pytest.raises(InputError, match=words):
         calibrated(CONFIG, predict_split(Known(), split, ANALYSIS))
+
+
+def test_differences_of_models_are_paired(dataset, evaluation, tmp_path):
+    """On resamples of groups that numpy draws and scores again."""
+    second = evaluate("other", Known(dataclasses.replace(CONFIG, threshold=0.3)), dataset, ANALYSIS)
+    write_evaluations(tmp_path, [evaluation, second])
+    rows = list(csv.DictReader((tmp_path / "differences.csv").open()))
+    (row,) = (row for row in rows if (row["group"], row["metric"]) == ("pooled", "accuracy"))
+    right = [
+        [((example.image[..., 0] / np.float32(255) >= level) == example.mask).mean() for example in dataset]
+        for level in (0.5, 0.3)
+    ]
+    difference = np.subtract(right[1], right[0])
+    generator, groups = np.random.default_rng(1), np.arange(24) // 2
+    drawn = [difference[np.concatenate([np.flatnonzero(groups == g) for g in generator.integers(12, size=12)])].mean()
+             for _ in range(4000)]  # fmt: skip
+    tail = tail_of(0.95, 12)
+    assert row["model"] == "other - known" and float(row["value"]) == pytest.approx(difference.mean())
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    assert float(row["low"]) == pytest.approx(low, abs=0.15 * (high - low))
+    assert float(row["high"]) == pytest.approx(high, abs=0.15 * (high - low))
+    text = (tmp_path / "table.md").read_text()
+    assert "### Differences: Masks" in text and "24 photographs in 12 groups" in text
+    with pytest.raises(InputError, match="different photographs"):
+        write_evaluations(tmp_path, [evaluation, evaluate("part", Known(), Photographs(dataset[:3]), ANALYSIS)])
 
 
 def test_models_side_by_side_are_each_as_alone(dataset, evaluation, tmp_path):

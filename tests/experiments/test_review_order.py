@@ -8,22 +8,24 @@ from spotrust_jax.data.example import Example
 from spotrust_jax.inference.analysis import Analysis
 from tests.inference.known_segmenter import KnownSegmenter
 
+TEN = [str(number) for number in range(10)]
+
 
 def test_ranking_by_hand():
     missed = np.array([0.0, 50.0, 30.0, 0.0, 20.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-    perfect = evaluate_ranking(missed, missed)
+    perfect = evaluate_ranking(missed, missed, TEN)
     assert (perfect.found, perfect.random, perfect.perfect) == (0.8, 0.2, 0.8)
-    worst = evaluate_ranking(-missed, missed)
+    worst = evaluate_ranking(-missed, missed, TEN)
     assert (worst.found, worst.random, worst.perfect) == (0.0, 0.2, 0.8)
     # Draws of two photographs: both twice the first, of which half is found, or one of each, or nothing to be found.
-    two = evaluate_ranking(np.array([2.0, 1.0]), np.array([5.0, 0.0]), share=0.5)
+    two = evaluate_ranking(np.array([2.0, 1.0]), np.array([5.0, 0.0]), TEN[:2], share=0.5)
     assert (two.found, two.low, two.high) == (1.0, 0.5, 1.0)
-    even = evaluate_ranking(np.arange(50.0), np.full(50, 7.0))
+    even = evaluate_ranking(np.arange(50.0), np.full(50, 7.0), 5 * TEN)
     assert even.found == even.low == even.high == even.random == even.perfect == pytest.approx(0.2)
-    tied = evaluate_ranking(np.zeros(10), missed)
+    tied = evaluate_ranking(np.zeros(10), missed, TEN)
     assert tied.found == pytest.approx(0.2) and tied.random == 0.2
-    assert evaluate_ranking(missed, missed, share=0.11).random == 0.2  # two of ten, rounded up
-    assert evaluate_ranking(missed, np.zeros(10)) is None
+    assert evaluate_ranking(missed, missed, TEN, share=0.11).random == 0.2  # two of ten, rounded up
+    assert evaluate_ranking(missed, np.zeros(10), TEN) is None
 
 
 def test_photographs_count_what_their_masks_miss():
