@@ -35,7 +35,7 @@ def fit_logit_noise(
 def fit_noisy_logit(cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float) -> NoisyLogit:
     """The highest likelihood from the trained weights on, corrosion counting as in training (Collier et al. 2021).
 
-    The mean over noise is a sum over 24 nodes, so that the loss is deterministic. Departure of the mean weights from
+    The mean over noise is computed, so that the loss is deterministic. Departure of the mean weights from
     the trained ones, and the weights of the log variance, cost a little, which keeps those that do not matter in place.
     """
     inputs, labels = jnp.asarray(cells.inputs), jnp.asarray(cells.labels)
