@@ -1,9 +1,6 @@
 """`spotrust predict` on small networks with random weights: against the library's answer, and in difficult places."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -14,10 +11,10 @@ from PIL import Image
 import spotrust_jax
 from spotrust_jax.batch.records import only_run
 from spotrust_jax.calibration.platt import PlattScaling
-from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.checkpoints import CheckpointConfig, save_safetensors
 from spotrust_jax.config import ModelConfig
-from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.io.images import read_image
+from tests.programs import call
 from tests.trained_like import trained_like
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -31,20 +28,14 @@ def checkpoint(tmp_path_factory):
     calibration = PlattScaling(0.8, -0.5)
     config = CheckpointConfig(model, 1, (0.5,) * 3, (0.2,) * 3, 64, calibration=calibration, threshold=0.4)
     folder = tmp_path_factory.mktemp("model")
-    Segmenter(trained_like(model), config).save(folder)
+    save_safetensors(folder, trained_like(model), config)
     return folder
 
 
 @pytest.fixture(scope="module")
-def run(checkpoint, compilation_cache):
-    """Runs the program with the checkpoint and gives its completed process."""
-
-    def call(*arguments) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache}
-        command = [sys.executable, "-m", "launch.predict", f"--checkpoint={checkpoint}", *map(str, arguments)]
-        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-
-    return call
+def run(checkpoint):
+    """Runs the program with the checkpoint and gives its outcome."""
+    return lambda *arguments: call("predict", [f"--checkpoint={checkpoint}", *arguments], REPOSITORY)
 
 
 def photograph(shape, seed=0):
@@ -65,7 +56,7 @@ def test_library_answers_as_the_program(run, checkpoint, tmp_path):
     photographs.mkdir()
     photograph((90, 160)).save(photographs / "wide.png")
     photograph((20, 36), seed=1).save(photographs / "tiny.png")
-    assert run(f"--input={photographs}", f"--output={tmp_path}/out").returncode == 0
+    assert run(f"--input={photographs}", f"--output={tmp_path}/out").code == 0
     segmenter = spotrust_jax.load(checkpoint)
     for name in ("wide", "tiny"):
         image = read_image(photographs / f"{name}.png")
@@ -81,7 +72,7 @@ def test_library_answers_as_the_program(run, checkpoint, tmp_path):
 def test_library_answers_as_the_program_with_other_settings(run, checkpoint, tmp_path, scale):
     photograph((64, 100)).save(tmp_path / "one.png")
     flags = (f"--scale={scale}", "--num_samples=2", "--seed=3")
-    assert run(f"--input={tmp_path}/one.png", f"--output={tmp_path}/out", *flags).returncode == 0
+    assert run(f"--input={tmp_path}/one.png", f"--output={tmp_path}/out", *flags).code == 0
     settings = {"scale": scale, "num_samples": 2, "key": jax.random.key(3)}
     prediction = spotrust_jax.load(checkpoint).predict(read_image(tmp_path / "one.png"), **settings)
     assert_maps_of(prediction, tmp_path / "out" / "one_maps.npz")
@@ -93,7 +84,7 @@ def test_output_among_the_photographs(run, tmp_path):
     photograph((40, 60), seed=1).save(tmp_path / "in" / "two.png")
     for source, counted in (("in", "2 of 2"), ("in/one.png", "1 of 1"), ("in", "2 of 2")):
         result = run(f"--input={tmp_path}/{source}", f"--output={tmp_path}/in", "--num_samples=2")
-        assert result.returncode == 0, result.stderr
+        assert result.code == 0, result.stderr
         assert f"{counted} photographs analysed" in result.stdout
 
 
@@ -104,7 +95,7 @@ def test_files_of_the_user_are_not_replaced(run, tmp_path, name):
     # What a refused run leaves is no record of having written it.
     for _ in range(2):
         result = run(f"--input={tmp_path}/x.jpg", f"--output={tmp_path}", "--num_samples=2")
-        assert result.returncode == 2
+        assert result.code == 2
         assert re.fullmatch(rf"error: .*{name} lies where .*", result.stderr.strip().splitlines()[-1])
         assert (tmp_path / name).read_bytes() == b"made by hand"
 
@@ -114,7 +105,7 @@ def test_second_run_into_a_folder_is_refused(run, tmp_path):
     (tmp_path / "out").mkdir()
     with only_run(tmp_path / "out"):
         result = run(f"--input={tmp_path}/one.png", f"--output={tmp_path}/out")
-    assert result.returncode == 2
+    assert result.code == 2
     assert result.stderr.strip().splitlines()[-1].startswith("error: another run is writing into")
 
 
@@ -122,12 +113,12 @@ def test_second_run_into_a_folder_is_refused(run, tmp_path):
 def test_summary_or_report_that_cannot_be_written_is_one_line(run, tmp_path, name):
     photograph((40, 60)).save(tmp_path / "one.png")
     arguments = (f"--input={tmp_path}/one.png", f"--output={tmp_path}/out", "--num_samples=2", "--report")
-    assert run(*arguments).returncode == 0
+    assert run(*arguments).code == 0
     # In the way of what a run wrote before: anywhere else it would be the user's, and refused at once.
     (tmp_path / "out" / name).unlink()
     (tmp_path / "out" / name).mkdir()
     result = run(*arguments)
-    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert result.code == 1 and "Traceback" not in result.stderr
     assert result.stderr.count("error: summary and report in") == 1 and "start again" in result.stderr
     (tmp_path / "out" / name).rmdir()
     assert "1 of them by an earlier run" in run(*arguments).stdout

@@ -5,8 +5,6 @@ import json
 import os
 import resource
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -22,14 +20,14 @@ from spotrust_jax.data.prepare.preparation import prepare
 from spotrust_jax.data.prepare.readers import read_source
 from spotrust_jax.data.prepare.source import LabelledPhotograph, LabelMask, Source
 from spotrust_jax.errors import InputError
+from tests.programs import call
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 CARD = DatasetCard("bridges")
 
 
-def run(*arguments, **options):
-    command = [sys.executable, "-m", "launch.prepare_data", "--platform=cpu", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, **options)
+def run(*arguments):
+    return call("prepare_data", arguments, REPOSITORY)
 
 
 def photograph(seed, shape=(40, 56)):
@@ -88,13 +86,13 @@ def test_program_leaves_out_what_it_lists_and_nothing_else(source, tmp_path):
     arguments = (f"--source={source}", f"--output={output}", "--to=folder", "--licence=CC BY 4.0", "--version=1.2.0")
 
     strict = run(*arguments, "--strict")
-    assert strict.returncode == 2
+    assert strict.code == 2
     assert strict.stderr.count("error:") == 1 and "1 finding(s)" in strict.stderr and "Traceback" not in strict.stderr
     assert "unreadable_image (1)" in strict.stdout and "images/x.y.png" in strict.stdout
     assert [path.name for path in output.iterdir()] == ["audit.json"]
 
     done = run(*arguments)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert "9 photographs written" in done.stdout and "warning: 1 files or rows were left out" in done.stderr
     assert_prepared(output, [name for name in NAMES if name != "x.y"])
     audited = json.loads((output / "audit.json").read_text("utf-8"))
@@ -117,7 +115,7 @@ def test_program_leaves_out_what_it_lists_and_nothing_else(source, tmp_path):
     assert contents(source) == before
 
     again = run(*arguments)
-    assert again.returncode == 2 and "is not empty" in again.stderr
+    assert again.code == 2 and "is not empty" in again.stderr
 
 
 @pytest.mark.parametrize(
@@ -131,7 +129,7 @@ def test_program_leaves_out_what_it_lists_and_nothing_else(source, tmp_path):
 def test_bad_input_is_one_line_and_code_two(source, tmp_path, flags, words):
     before = contents(source)
     result = run(f"--source={source}", f"--output={tmp_path}/out", *(flag.format(source=source) for flag in flags))
-    assert result.returncode == 2
+    assert result.code == 2
     errors = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and words in errors[0] and "Traceback" not in result.stderr, result.stderr
     assert contents(source) == before
@@ -193,7 +191,7 @@ def test_what_is_ignored_is_kept(source, tmp_path):
 def test_shares_and_the_papers(source, tmp_path):
     for name, options, sizes in (("default", (), [6, 2, 2]), ("paper", ("--test_share=0",), [6, 4])):
         done = run(f"--source={source}", f"--output={tmp_path / name}", "--to=folder", *options)
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.stderr
         splits = ("train", "validation", "test")[: len(sizes)]
         assert [len(open_path(tmp_path / name, split)) for split in splits] == sizes
 
@@ -233,12 +231,16 @@ def test_full_disk_is_one_line(source, tmp_path, to, limit):
     """No file may have more bytes than the limit, which the system reports like a full disk."""
     for seed, path in enumerate(sorted((source / "images").iterdir())):
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 56, 3), np.uint8)).save(path)
-    limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))}
-    done = run(f"--source={source}", f"--output={tmp_path / 'out'}", f"--to={to}", **limits)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        done = run(f"--source={source}", f"--output={tmp_path / 'out'}", f"--to={to}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     if to == "folder" and limit == 9000:
-        assert done.returncode == 0, done.stderr  # each file is smaller
+        assert done.code == 0, done.stderr  # each file is smaller
         return
-    assert done.returncode == 1, done.stderr
+    assert done.code == 1, done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and "File too large" in errors[0] and "make room" in errors[0]
     assert "Traceback" not in done.stderr
@@ -326,9 +328,9 @@ def test_nothing_is_wrong_with_the_real_photographs(corrosion_photos, format, cl
 def test_output_that_tfds_cannot_name_is_one_line(source, tmp_path):
     output = tmp_path / os.fsdecode(b"caf\xe9")
     done = run(f"--source={source}", f"--output={output}")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.code == 2 and "Traceback" not in done.stderr
     assert "is no Unicode text" in done.stderr and "--to=folder" in done.stderr
-    assert run(f"--source={source}", f"--output={output}", "--to=folder").returncode == 0
+    assert run(f"--source={source}", f"--output={output}", "--to=folder").code == 0
     assert_prepared(output, NAMES)
 
 

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,7 +15,8 @@ from PIL import Image
 
 from spotrust_jax.command_line import config_file
 from spotrust_jax.errors import InputError
-from tests.compilation import xla_flags
+from tests.programs import Outcome, call
+from tests.training.small_network import use_it
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -26,16 +26,16 @@ PREDICT = ("--checkpoint=.", "--input=README.md")
 TWO_DEVICES = ["--platform=cpu", "--num_devices=2"]
 
 
-@pytest.fixture(scope="module")
-def run(compilation_cache):
-    """Runs a program and gives its completed process; compiled programs are kept between calls."""
+@pytest.fixture(scope="module", autouse=True)
+def small_network():
+    """One convolution a branch as the backbone: the programs do not know the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_it(patch.setattr)
+        yield
 
-    def call(name: str, *arguments: str) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache, "XLA_FLAGS": xla_flags()}
-        command = [sys.executable, "-m", f"launch.{name}", *map(str, arguments)]
-        return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
-    return call
+def run(name: str, *arguments: object) -> Outcome:
+    return call(name, arguments, REPOSITORY)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(run, data, tmp_path_factory):
+def trained(data, small_network, tmp_path_factory):
     """A run directory after two steps."""
     run_directory = tmp_path_factory.mktemp("run")
     result = run(
@@ -74,12 +74,12 @@ def trained(run, data, tmp_path_factory):
         "--config.epochs=2",
         "--config.batch_size=4",
     )
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.stderr
     assert "2 epochs, 2 steps" in result.stdout
     return run_directory
 
 
-def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained, tmp_path):
+def test_predict_writes_maps_and_one_bad_file_loses_no_other(data, trained, tmp_path):
     photographs = tmp_path / "photographs"
     (photographs / "below").mkdir(parents=True)
     names = sorted(path.stem for path in (data / "images").iterdir())
@@ -88,7 +88,7 @@ def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained,
     (photographs / "broken.jpg").write_bytes((photographs / "a.jpg").read_bytes()[:400])
     arguments = (f"--checkpoint={trained}/best", f"--input={photographs}", "--num_samples=3")
     result = run("predict", *arguments, f"--output={tmp_path}/out")
-    assert result.returncode == 1
+    assert result.code == 1
     assert result.stderr.count("error:") == 1 and "broken.jpg" in result.stderr and "Traceback" not in result.stderr
     assert "3 of 4 photographs analysed" in result.stdout
     assert "warning: 1 of 4" in result.stderr  # the portrait is more than twice as large as 64 pixels
@@ -110,7 +110,7 @@ def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained,
 
     # A second start has only the broken one left to try; a shard has its own summary.
     again = run("predict", *arguments, f"--output={tmp_path}/out", "--shard=1/2")
-    assert again.returncode == 0, again.stderr
+    assert again.code == 0, again.stderr
     assert "2 of 2 photographs analysed, 2 of them by an earlier run" in again.stdout
     summary = {row["outputs"]: row for row in json.loads((tmp_path / "out" / "summary-1-of-2.json").read_text())}
     assert summary["below/ünï 'x'"] == rows["ünï 'x'.png"]
@@ -119,21 +119,21 @@ def test_predict_writes_maps_and_one_bad_file_loses_no_other(run, data, trained,
     alone = tmp_path / "alone.png"
     alone.write_bytes((photographs / "a.png").read_bytes())
     arguments = (f"--checkpoint={trained}/best", f"--input={alone}", "--num_samples=3")
-    assert run("predict", *arguments, f"--output={tmp_path}/alone").returncode == 0
+    assert run("predict", *arguments, f"--output={tmp_path}/alone").code == 0
     one, other = np.load(tmp_path / "alone" / "alone_maps.npz"), np.load(tmp_path / "out" / "a.png_maps.npz")
     for name in ("probability", "epistemic", "log_variance"):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_path):
+def test_evaluate_agrees_with_ground_truth_of_predict(data, trained, tmp_path):
     common = (f"--checkpoint={trained}/best", "--num_samples=3", "--threshold=0.4")
     result = run("evaluate", *common, f"--data={data}", "--split=test", f"--output={tmp_path}/scores")
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.stderr
     assert "iou_corrosion" in result.stdout and "2 images" in result.stdout
     rows = list(csv.DictReader((tmp_path / "scores" / "per_image.csv").open()))
     assert len(rows) == 2
     images = [f"--input={data}/images", f"--ground_truth={data}/masks", f"--output={tmp_path}/maps"]
-    assert run("predict", *common, *images).returncode == 0
+    assert run("predict", *common, *images).code == 0
     summary = {row["outputs"]: row for row in json.loads((tmp_path / "maps" / "summary.json").read_text())}
     for row in rows:
         assert (tmp_path / "maps" / f"{row['image']}_accuracy.png").is_file()
@@ -141,7 +141,7 @@ def test_evaluate_agrees_with_ground_truth_of_predict(run, data, trained, tmp_pa
             np.testing.assert_allclose(float(row[metric]), summary[row["image"]][metric], atol=1e-6)
 
 
-def test_report_and_labels(run, data, trained, tmp_path):
+def test_report_and_labels(data, trained, tmp_path):
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     names = sorted(path.name for path in (data / "images").iterdir())[:3]
@@ -158,7 +158,7 @@ def test_report_and_labels(run, data, trained, tmp_path):
         "--millimetres_per_pixel=2",
     )
     result = run("predict", *common, *report)
-    assert result.returncode == 1 and f"report: {output}/report.html" in result.stdout, result.stderr
+    assert result.code == 1 and f"report: {output}/report.html" in result.stdout, result.stderr
     rows = json.loads((output / "summary.json").read_text())
     done = [row for row in rows if row["status"] == "ok"]
     assert len(done) == 3 and len(rows) == 4
@@ -181,22 +181,22 @@ def test_report_and_labels(run, data, trained, tmp_path):
     assert json.loads((output / "summary.json").read_text()) == done
 
     labels = run("labels", f"--predictions={output}", f"--output={tmp_path}/labels")
-    assert labels.returncode == 0 and "3 photographs with labels" in labels.stdout, labels.stderr
+    assert labels.code == 0 and "3 photographs with labels" in labels.stdout, labels.stderr
     prepared = run("prepare_data", f"--source={tmp_path}/labels", "--format=labelme", f"--output={tmp_path}/data")
-    assert prepared.returncode == 0, prepared.stderr
+    assert prepared.code == 0, prepared.stderr
 
 
-def test_calibration_is_kept_and_used(run, data, trained, tmp_path):
+def test_calibration_is_kept_and_used(data, trained, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(trained / "best", model)
     common = (f"--checkpoint={model}", "--num_samples=3")
     result = run("calibrate", *common, f"--data={data}", "--split=all", "--allow_seen")
-    assert result.returncode == 0, result.stderr
+    assert result.code == 0, result.stderr
     config = json.loads((model / "config.json").read_text())
     assert f"threshold: {config['threshold']:.4f} (best F1, on 10 photographs in 10 groups)" in result.stdout
     image = f"--input={next((data / 'images').iterdir())}"
     for name, options in (("calibrated", []), ("raw", ["--nocalibrated"])):
-        assert run("predict", *common, image, f"--output={tmp_path / name}", *options).returncode == 0
+        assert run("predict", *common, image, f"--output={tmp_path / name}", *options).code == 0
     calibrated, raw = (np.load(next((tmp_path / name).glob("*_maps.npz"))) for name in ("calibrated", "raw"))
     slope, intercept = config["calibration"]["slope"], config["calibration"]["intercept"]
     p = np.clip(raw["probability"].astype(np.float64), 1e-4, 1 - 1e-4)
@@ -206,12 +206,12 @@ def test_calibration_is_kept_and_used(run, data, trained, tmp_path):
     masks = [np.asarray(Image.open(next((tmp_path / name).glob("*_mask.png")))) for name in ("calibrated", "raw")]
     assert (masks[0] == masks[1]).mean() > 0.98
     refused = run("calibrate", *common, f"--data={data}", "--split=all", "--miss_rate=0.05", "--allow_seen")
-    assert refused.returncode == 2 and "from 9 groups" in refused.stderr  # one shows no corrosion
+    assert refused.code == 2 and "from 9 groups" in refused.stderr  # one shows no corrosion
     kind = run("last_layer", f"--checkpoint={model}", f"--data={data}", f"--output={tmp_path / 'laplace'}")
-    assert kind.returncode == 2 and "deterministic" in kind.stderr
+    assert kind.code == 2 and "deterministic" in kind.stderr
 
 
-def test_photographs_that_the_model_knows_are_refused(run, data, trained, tmp_path):
+def test_photographs_that_the_model_knows_are_refused(data, trained, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(trained / "best", model)
     config = json.loads((model / "config.json").read_text())
@@ -226,21 +226,21 @@ def test_photographs_that_the_model_knows_are_refused(run, data, trained, tmp_pa
 
     common = (f"--checkpoint={model}", "--num_samples=2", f"--data={data}")
     refused = run("calibrate", *common, "--split=train")
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert refused.code == 2 and refused.stderr.count("\n") == 1
     listed = ", ".join(sorted(names["train"])[:3])
     words = f"6 of these 6 photographs are among those that {model} was trained on ({listed}, ...)"
     assert words in refused.stderr and "--allow_seen" in refused.stderr
     assert json.loads((model / "config.json").read_text()) == config
     # What chose the epoch may calibrate, but neither may measure.
     done = run("calibrate", *common, "--split=validation")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert json.loads((model / "config.json").read_text())["calibrated_on"] == config["selected_on"]
     output = f"--output={tmp_path}/scores"
     for split, words in (("validation", "was selected on"), ("train", "was trained on")):
         refused = run("evaluate", *common, f"--split={split}", output)
-        assert refused.returncode == 2 and words in refused.stderr
+        assert refused.code == 2 and words in refused.stderr
     done = run("evaluate", *common, "--split=test", output)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
 
     # Other names do not hide them, and what is calibrated on is known from then on.
     renamed = tmp_path / "renamed"
@@ -250,16 +250,16 @@ def test_photographs_that_the_model_knows_are_refused(run, data, trained, tmp_pa
             shutil.copy(data / kind / f"{name}.png", renamed / kind / f"{number}.png")
     common = (f"--checkpoint={model}", "--num_samples=2", f"--data={renamed}", "--split=all")
     refused = run("evaluate", *common, output)
-    assert refused.returncode == 2 and "1 of these 2 photographs" in refused.stderr and "(0)" in refused.stderr
+    assert refused.code == 2 and "1 of these 2 photographs" in refused.stderr and "(0)" in refused.stderr
     copied = run("calibrate", *common, "--allow_seen", f"--output={tmp_path}/copied")
-    assert copied.returncode == 0, copied.stderr
+    assert copied.code == 0, copied.stderr
     for name in ("0", "1"):
         for kind in ("images", "masks"):
             (renamed / kind / f"{name}.png").rename(renamed / kind / f"{name}-again.png")
     (renamed / "images" / "0-again.png").unlink()
     refused = run("evaluate", f"--checkpoint={tmp_path}/copied", *common[1:], output)
-    assert refused.returncode == 2 and "was calibrated on (1-again)" in refused.stderr
-    assert run("evaluate", f"--checkpoint={tmp_path}/copied", *common[1:], output, "--allow_seen").returncode == 0
+    assert refused.code == 2 and "was calibrated on (1-again)" in refused.stderr
+    assert run("evaluate", f"--checkpoint={tmp_path}/copied", *common[1:], output, "--allow_seen").code == 0
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,6 @@ def test_photographs_that_the_model_knows_are_refused(run, data, trained, tmp_pa
         ("pretrain", ["--config=configs/pretrain.py", "--workdir=x", "--config.batch_size=0"], "from 1 up"),
         ("pretrain", ["--save_teacher=nowhere/teacher.npz"], "in a folder that exists"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--config.model.preset=w19"], "w18_small_v1"),
-        ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=tpu"], "tpu is not on this machine"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--platform=cpu", "--nonsense"], "nonsense"),
         ("train", ["--config=configs/dropout.py", "--workdir=x"], "data.path is empty"),
         ("train", ["--config=configs/demo.py", "--workdir=x", "--process_id=1"], "need all of --coordinator_address"),
@@ -301,12 +300,19 @@ def test_photographs_that_the_model_knows_are_refused(run, data, trained, tmp_pa
         ("export", ["--output={tmp}", "--verify=docs"], "is no bundle: it has no bundle.json"),
     ],
 )
-def test_bad_input_is_one_line_and_code_two(run, program, arguments, words, tmp_path):
+def test_bad_input_is_one_line_and_code_two(program, arguments, words, tmp_path):
     result = run(program, *(argument.format(tmp=tmp_path) for argument in arguments))
-    assert result.returncode == 2
+    assert result.code == 2
     lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
     assert len(lines) == 1 and words in lines[0], result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_module_of_a_checkout_names_a_platform_that_is_not_there():
+    command = [sys.executable, "-m", "launch.train", "--config=configs/demo.py", "--workdir=x", "--platform=tpu"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert result.returncode == 2 and result.stderr.startswith("error:") and result.stderr.count("\n") == 1
+    assert "tpu is not on this machine" in result.stderr
 
 
 def test_console_command_runs_a_program_and_names_them_all(golden, tmp_path):
@@ -395,12 +401,12 @@ def test_training_without_a_config_file_is_fine_tuning():
     assert result.stdout == "3 3 models/own\n", result.stderr
 
 
-def test_drawn_scenes_are_a_data_set(run, tmp_path):
+def test_drawn_scenes_are_a_data_set(tmp_path):
     from spotrust_jax.data.folder_dataset import FolderDataset
     from spotrust_jax.data.synthetic import SurveySceneDataset
 
     done = run("draw_scenes", f"--output={tmp_path}/scenes", "--first=3", "--count=2")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     written, drawn = FolderDataset(tmp_path / "scenes", "test"), SurveySceneDataset("test", 5, 512)
     assert written.names == ("test_0003", "test_0004")
     for number, example in enumerate(written, start=3):
@@ -411,7 +417,7 @@ def test_drawn_scenes_are_a_data_set(run, tmp_path):
         ([f"--output={tmp_path}/a"], "or add --count"),
     ):
         refused = run("draw_scenes", *arguments)
-        assert refused.returncode == 2 and words in refused.stderr and refused.stderr.count("\n") == 1
+        assert refused.code == 2 and words in refused.stderr and refused.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

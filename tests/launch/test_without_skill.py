@@ -10,7 +10,7 @@ from PIL import Image
 from spotrust_jax.checkpoints import CheckpointConfig, save_model
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.io import model_folders
-from tests.mutations.programs import call
+from tests.programs import call
 from tests.trained_like import trained_like
 from tests.training.small_network import use_it
 

@@ -13,7 +13,7 @@ from spotrust_jax.models import segmenter
 from spotrust_jax.models.hrnet import Backbone
 from tests.mutations import damage
 from tests.mutations.material import FORMATS, NAMES, Material, copied, training_flags
-from tests.mutations.programs import Outcome, call
+from tests.programs import Outcome, call
 
 _HEALTHY = frozenset(NAMES[:-1])
 

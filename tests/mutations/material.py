@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from tests.mutations.programs import call
+from tests.programs import call
 
 SIZE = (48, 64)
 NAMES = ("a", "b", "c", "d", "e", "victim")
