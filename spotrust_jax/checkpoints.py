@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 
 from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.platt import PlattScaling
-from spotrust_jax.config import Bounding, ModelConfig
+from spotrust_jax.config import Bounding, LossKind, ModelConfig
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import is_finite, read_config_file, shown, to_dict
@@ -75,6 +75,7 @@ class CheckpointConfig:
         mean, std: channel statistics that images in [0, 1] are normalised by.
         inference_size: long side, in pixels, that the model was trained at.
         positive_weight: weight of corroded pixels in training, which raised the logits by its logarithm.
+        loss: what training minimised.
         log_variance_bound, log_variance_bounding: range that training kept the log variance in, and how.
         calibration: of the mean probabilities of passes.
         threshold: (calibrated) probability from which a pixel counts as corrosion.
@@ -101,6 +102,7 @@ class CheckpointConfig:
     areas: AreaCalibration = AreaCalibration()
     untrained: tuple[str, ...] = ()
     # No map depends on these, so models that differ in them alone share what is compiled.
+    loss: LossKind = dataclasses.field(default="attenuated", compare=False)
     trained_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
     selected_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
     calibrated_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)

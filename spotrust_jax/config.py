@@ -164,6 +164,10 @@ class AugmentationConfig(Ranged, section="augmentation"):
     """Smallest and largest standard deviation of the blur, in pixels."""
 
 
+LossKind = Literal["attenuated", "dice", "combo", "focal", "logit_noise", "cross_entropy"]
+"""Losses that training may minimise; `LossConfig.kind` says what they are."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LossConfig(Ranged, section="loss"):
     """What is minimised: a data loss and, for the variational network, its divergence from the prior.
@@ -172,7 +176,7 @@ class LossConfig(Ranged, section="loss"):
     logarithm it becomes. In "dice" and "cross_entropy" nothing but the log variance learns from the attenuated loss.
     """
 
-    kind: Literal["attenuated", "dice", "combo", "focal", "logit_noise", "cross_entropy"] = "attenuated"
+    kind: LossKind = "attenuated"
     """"attenuated": cross-entropy (the paper's). "focal": the same, weighted towards pixels that are hard to classify.
     "combo": "attenuated" plus Dice. "dice": Dice alone, while the log variance learns from the cross-entropy.
     "logit_noise": cross-entropy of the probability averaged over noise on the logits, whose log variance is the

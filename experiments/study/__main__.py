@@ -39,7 +39,7 @@ def main() -> int:
     for parts in data:
         folder = workdir / parts.name
         train_all(parts, folder, get_config, program.devices(), _LONGER if _FULL.value else 1)
-        measured = [measure(model, parts) for model in models(folder, parts.train)]
+        measured = [measure(model, parts) for model in models(folder, parts)]
         texts.append(write_study(folder, parts.name, measured))
         # A program takes hundreds of the 65,530 memory mappings that Linux allows a process, a data set up to 30,000.
         jax.clear_caches()

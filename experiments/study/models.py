@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 
 from experiments.study.datasets import Parts
 from spotrust_jax.config import TrainConfig
-from spotrust_jax.data.example import Dataset
 from spotrust_jax.fields import from_dict
 from spotrust_jax.inference.segmenter import Segmenter, load
 from spotrust_jax.training.loop import train
@@ -38,7 +37,7 @@ def train_all(
         train(from_dict(TrainConfig, config.to_dict()), folder / variant, devices)
 
 
-def models(folder: Path, training: Dataset) -> Iterator[Model]:
+def models(folder: Path, parts: Parts) -> Iterator[Model]:
     """All variants; the deterministic network, and what is fitted to it, are the ensemble's first member."""
     ensemble, variational, dropout = (load(folder / name / "best") for name in TRAINED)
     first = ensemble.member(0)
@@ -49,5 +48,8 @@ def models(folder: Path, training: Dataset) -> Iterator[Model]:
     yield Model("variational, kernel draws", dataclasses.replace(variational, config=config), 1)
     yield Model("dropout", dropout, 1)
     yield Model("ensemble", ensemble, ensemble.config.members)
-    for kind, name in (("laplace", "last-layer Laplace"), ("logit_noise", "logit noise")):
-        yield Model(name, with_last_layer(first, kind, training), 1)
+    for kind, name, held_out in (
+        ("laplace", "last-layer Laplace", parts.validation),
+        ("logit_noise", "logit noise", None),
+    ):
+        yield Model(name, with_last_layer(first, kind, parts.train, held_out), 1)

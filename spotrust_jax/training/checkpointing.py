@@ -255,6 +255,7 @@ def _checkpoint_config(config: TrainConfig, seen: Seen) -> CheckpointConfig:
         std=config.data.std,
         inference_size=config.data.image_size,
         positive_weight=config.loss.positive_weight,
+        loss=config.loss.kind,
         log_variance_bound=config.loss.log_variance_bound,
         log_variance_bounding=config.loss.log_variance_bounding,
         trained_on=seen.trained_on,

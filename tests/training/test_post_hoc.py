@@ -11,7 +11,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.config import ModelConfig, TrainConfig
+from spotrust_jax.config import LossConfig, ModelConfig, TrainConfig
 from spotrust_jax.data.scenes import SceneConfig, SceneDataset
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter
@@ -20,14 +20,16 @@ from spotrust_jax.models.variants.logit_noise import log_likelihoods, noisy_logi
 from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.parallel import Placement
 from spotrust_jax.training.checks import check_training
+from spotrust_jax.training.objective import data_loss
 from spotrust_jax.training.post_hoc.features import Cells, cached_cells
 from spotrust_jax.training.post_hoc.fit import with_last_layer
-from spotrust_jax.training.post_hoc.laplace import curvature, posterior
+from spotrust_jax.training.post_hoc.laplace import curvature, observations_of_a_cell, posterior
 from spotrust_jax.training.post_hoc.logit_noise import fit_noisy_logit
 from tests.trained_like import trained_like
 
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
 SCENES = SceneConfig("test", 64, 0.0, (0.1, 0.3))
+KEYS = jax.random.split(jax.random.key(0), 1)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,11 @@ def trained():
 @pytest.fixture(scope="module")
 def scenes():
     return SceneDataset(SCENES, "train", 4)
+
+
+@pytest.fixture(scope="module")
+def others():
+    return SceneDataset(SCENES, "validation", 2)
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +72,97 @@ def test_mean_over_noise_equals_the_integral(logit, log_variance):
     np.testing.assert_allclose(noisy_logits(jnp.float32(logit), jnp.float32(log_variance)), positive - negative)
 
 
-def test_curvature_equals_automatic_differentiation():
+def _cells(inputs, labels):
+    """Every cell there is, without attenuation."""
+    inputs = np.append(inputs, np.ones((len(inputs), 1)), axis=1).astype(np.float32)
+    ones = np.ones(len(inputs), np.float32)
+    return Cells(inputs, np.asarray(labels, np.float32), ones, ones)
+
+
+def _part(cells, kept):
+    """Some of the cells, each of which stands for as many as all of them together do."""
+    part = Cells(*(values[kept] for values in cells))
+    return part._replace(counts=np.full(len(kept), len(cells.labels) / len(kept), np.float32))
+
+
+CROSS_ENTROPY = CheckpointConfig(MODEL, 1, (0.4,) * 3, (0.25,) * 3, 64, positive_weight=3.0, loss="cross_entropy")
+ATTENUATED = dataclasses.replace(CROSS_ENTROPY, loss="attenuated")
+
+
+@pytest.mark.parametrize("config", [CROSS_ENTROPY, ATTENUATED], ids=["cross-entropy", "attenuated"])
+def test_curvature_equals_automatic_differentiation(config):
+    """Of the loss that training minimises, pixels of a cell alike, summed over all cells."""
     rng = np.random.default_rng(0)
-    inputs = np.append(rng.normal(size=(50, 4)), np.ones((50, 1)), axis=1).astype(np.float32)
-    labels, weights = (rng.random(50) < 0.5).astype(np.float32), rng.normal(size=5)
+    weights, log_variance = rng.normal(size=5), rng.normal(size=50).astype(np.float32)
+    cells = _cells(rng.normal(size=(50, 4)), rng.random(50) < 0.5)
+    loss = LossConfig(kind=config.loss, positive_weight=3.0, dice_weight=0.0, log_variance_bounding="clamp")
 
-    def loss(w):
-        logits = jnp.asarray(inputs) @ w
-        each = -3.0 * labels * jax.nn.log_sigmoid(logits) - (1 - labels) * jax.nn.log_sigmoid(-logits)
-        return jnp.sum(each)
+    def total(w):
+        logits, s, labels = (
+            jnp.asarray(values)[None, None] for values in (cells.inputs @ w, log_variance, cells.labels)
+        )
+        return 50 * data_loss(logits, s, labels, KEYS, loss)
 
-    exact = jax.hessian(loss)(jnp.asarray(weights, jnp.float32))
-    np.testing.assert_allclose(curvature(Cells(inputs, labels), weights, 3.0), exact, rtol=1e-4, atol=1e-4)
+    exact = jax.hessian(total)(jnp.asarray(weights, jnp.float32))
+    cells = cells._replace(attenuation=np.exp(-log_variance) / 2)
+    np.testing.assert_allclose(curvature(cells, weights, config), exact, rtol=1e-4, atol=1e-4)
+    twice = Cells(*(np.repeat(values, 2, axis=0) for values in cells))
+    np.testing.assert_allclose(
+        curvature(twice._replace(counts=twice.counts / 2), weights, config), exact, rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("kind", ["dice", "focal", "logit_noise"])
+def test_losses_that_are_no_likelihood_have_no_posterior(kind):
+    with pytest.raises(InputError, match=f"loss.kind={kind}"):
+        curvature(_cells(np.zeros((3, 1)), [0, 1, 0]), np.zeros(2), dataclasses.replace(CROSS_ENTROPY, loss=kind))
+
+
+def _logistic_regression(inputs, labels):
+    """The weights of the highest likelihood, in float64."""
+    inputs = np.append(inputs, np.ones((len(inputs), 1)), axis=1)
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(30):
+        p = expit(inputs @ weights)
+        weights -= np.linalg.solve((inputs * (p * (1 - p))[:, None]).T @ inputs, inputs.T @ (p - labels))
+    return weights
+
+
+def test_posterior_of_a_logistic_regression_is_the_closed_form_whatever_the_budget():
+    """Its standard deviation where all cells are kept, and where 200, 1,000 or 5,000 of 20,000 stand for all."""
+    rng = np.random.default_rng(5)
+    inputs = rng.normal(size=(20_000, 3))
+    labels = rng.random(20_000) < expit(inputs @ [1.0, -2.0, 0.5] - 1.0)
+    config, weights = dataclasses.replace(CROSS_ENTROPY, positive_weight=1.0), _logistic_regression(inputs, labels)
+    cells, points = _cells(inputs, labels), np.append(rng.normal(size=(100, 3)), np.ones((100, 1)), axis=1)
+    p = expit(cells.inputs.astype(np.float64) @ weights)
+    hessian = (cells.inputs * (p * (1 - p))[:, None]).T.astype(np.float64) @ cells.inputs
+    found = posterior(curvature(cells, weights, config), weights)
+    covariance = np.linalg.inv(hessian + found.prior_precision * np.eye(4))
+    exact = np.sqrt(np.einsum("ni,ij,nj->n", points, covariance, points))
+    np.testing.assert_allclose(np.linalg.norm(points @ found.root, axis=1), exact, rtol=1e-5)
+    for budget in (200, 1000, 5000):
+        part = _part(cells, rng.permutation(20_000)[:budget])
+        root = posterior(curvature(part, weights, config), weights).root
+        np.testing.assert_allclose(np.linalg.norm(points @ root, axis=1).mean(), exact.mean(), rtol=2 / np.sqrt(budget))
+
+
+def test_effective_sample_size_counts_what_is_repeated_once():
+    """100 observations that come 16 times each, as neighbouring cells do: each is worth a sixteenth."""
+    rng, true = np.random.default_rng(6), np.array([1.0, -1.0, 0.5, 0.0, 0.0, 0.3])
+    config = dataclasses.replace(CROSS_ENTROPY, positive_weight=1.0)
+    found = {1: [], 16: []}
+    for _ in range(12):
+        inputs, others = rng.normal(size=(100, 6)), rng.normal(size=(4000, 6))
+        labels, other_labels = (rng.random(len(x)) < expit(x @ true) for x in (inputs, others))
+        weights = _logistic_regression(inputs, labels)
+        for times, shares in found.items():
+            cells = _cells(np.repeat(inputs, times, axis=0), np.repeat(labels, times))
+            hessian = curvature(cells, weights, config)
+            shares.append(observations_of_a_cell(hessian, weights, _cells(others, other_labels), 1.0))
+    alone, repeated = (np.exp(np.mean(np.log(values))) for values in found.values())
+    assert 0.1 < alone < 2.0
+    np.testing.assert_allclose(repeated, alone / 16, rtol=0.25)
 
 
 def test_posterior_is_that_of_linear_regression():
@@ -101,13 +187,15 @@ def test_posterior_is_that_of_linear_regression():
     assert abs(grid[np.argmax([evidence(x) for x in grid])] - np.log(precision)) < 0.06
 
 
-def test_laplace_passes_are_draws_of_the_weights(trained, scenes, image):
-    segmenter = with_last_layer(trained, "laplace", scenes)
+def test_laplace_passes_are_draws_of_the_weights(trained, scenes, others, image):
+    segmenter = with_last_layer(trained, "laplace", scenes, others)
+    rows = np.append(_rows(trained, image).reshape(-1, 60), np.ones((256, 1)), axis=1)
+    # Narrow, so that probabilities follow logits in first order.
+    drawn = segmenter.variables["params"]["laplace"]["root"]
+    drawn *= 0.05 / np.linalg.norm(rows @ drawn[0], axis=1).mean()
     root = np.asarray(segmenter.variables["params"]["laplace"]["root"][0], np.float64)
     last = trained.variables["params"]["head"]["logit"]
     weights = np.append(last["kernel"][0, 0, 0, :, 0], last["bias"][0])
-    rows = _rows(trained, image).reshape(-1, 60)
-    rows = np.append(rows, np.ones((len(rows), 1)), axis=1)
     mean, std = rows @ weights, np.linalg.norm(rows @ root, axis=1)
     found = segmenter.predict(image, key=jax.random.key(0), num_samples=200)
     # Of the logit at the middle of each cell, which the probability's standard deviation follows in first order.
@@ -126,7 +214,7 @@ def test_noise_is_found_again():
     mean, noise = np.array([3.0, 0.0, 0.5]), np.array([0.0, 1.5, 1.0])
     logits = inputs @ mean + np.exp(0.5 * (inputs @ noise)) * rng.normal(size=60_000)
     labels = (rng.random(60_000) < expit(logits)).astype(np.float32)
-    found = fit_noisy_logit(Cells(inputs, labels), np.array([2.0, 0.0, 0.3]), 1.0)
+    found = fit_noisy_logit(_cells(inputs[:, :2], labels), np.array([2.0, 0.0, 0.3]), 1.0)
     np.testing.assert_allclose(found.mean / found.mean[0], mean / mean[0], atol=0.1)
     assert found.log_variance[1] > 0.5 and abs(found.log_variance[0]) < 0.4
 
@@ -143,7 +231,9 @@ def test_cells_have_the_share_of_corrosion(trained, scenes):
     found = cached_cells(trained, scenes, 10**6)
     np.testing.assert_allclose(found.labels.mean(), np.mean([example.mask.mean() for example in scenes]), atol=1e-6)
     np.testing.assert_allclose(found.inputs[:, -1], 1)
-    assert len(cached_cells(trained, scenes, 100).labels) == 100
+    some = cached_cells(trained, scenes, 100)
+    assert len(some.labels) == 100 and found.counts.sum() == len(found.labels)
+    np.testing.assert_allclose(some.counts.sum(), len(found.labels), rtol=1e-6)
 
 
 def test_cells_that_are_ignored_teach_nothing(trained, scenes):
@@ -171,7 +261,7 @@ class Listed(list):
 def test_only_deterministic_networks_are_fitted(trained, scenes):
     config = dataclasses.replace(trained.config, model=ModelConfig("dropout", "w18_small_v1", width=4))
     with pytest.raises(InputError, match="deterministic"):
-        with_last_layer(dataclasses.replace(trained, config=config), "laplace", scenes)
+        with_last_layer(dataclasses.replace(trained, config=config), "laplace", scenes, scenes)
     with pytest.raises(InputError, match="final_kernel"):
         variant_of(ModelConfig("laplace", "w18_small_v1", final_kernel=3))
     with pytest.raises(InputError, match="spotrust last_layer"):

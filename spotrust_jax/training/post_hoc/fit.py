@@ -8,9 +8,9 @@ import jax
 import numpy as np
 from jaxtyping import Float64, PyTree
 
-from spotrust_jax.checkpoints import ModelCard
+from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.data.example import Dataset
-from spotrust_jax.data.seen import seen_photographs
+from spotrust_jax.data.seen import SeenPhotographs, seen_photographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.mismatch import mismatch_errors
@@ -26,40 +26,62 @@ MOST_CELLS = 100_000
 """Cells that a fit goes by unless another number is given."""
 
 
-Fit = Callable[[PyTree, Cells, Float64[np.ndarray, "inputs"], float], PyTree]
-"""From the parameters of a trained network, cells of labelled photographs, the weights of its last layer with the bias
-last, and the weight of corroded pixels in training, to the parameters of the variant."""
+Fit = Callable[[PyTree, Cells, Cells | None, Float64[np.ndarray, "inputs"], CheckpointConfig], PyTree]
+"""From the parameters of a trained network, cells of labelled photographs, cells of others that are held out, the
+weights of its last layer with the bias last, and its configuration, to the parameters of the variant."""
 
 
 class PostHoc(NamedTuple):
-    """A variant that is fitted, and its fit."""
+    """A variant that is fitted, its fit, and whether that takes photographs that are held out."""
 
     variant: type[Variant]
     fit: Fit
+    holds_out: bool
 
 
-_ALL = PostHoc(LastLayerLaplace, fit_laplace), PostHoc(LogitNoise, fit_logit_noise)
+_ALL = PostHoc(LastLayerLaplace, fit_laplace, True), PostHoc(LogitNoise, fit_logit_noise, False)
 
 POST_HOC = {one.variant.name: one for one in _ALL}
 
 
-def with_last_layer(segmenter: Segmenter, kind: str, dataset: Dataset, most: int = MOST_CELLS) -> Segmenter:
-    """The model as the variant called `kind`; it has to be calibrated anew.
-
-    Raises:
-        InputError: where the model is not deterministic, or no such variant is fitted.
-    """
+def post_hoc(kind: str) -> PostHoc:
+    """The one of a name; an `InputError` where there is none."""
     if kind not in POST_HOC:
         raise InputError(f"--kind is {kind!r}: choose one of {', '.join(POST_HOC)}")
+    return POST_HOC[kind]
+
+
+def with_last_layer(
+    segmenter: Segmenter, kind: str, dataset: Dataset, held_out: Dataset | None = None, most: int = MOST_CELLS
+) -> Segmenter:
+    """The model as the variant called `kind`; it has to be calibrated anew.
+
+    Args:
+        segmenter: a deterministic model, or an ensemble.
+        kind: the variant.
+        dataset: photographs that the last layer is fitted to, best those that the model was trained on.
+        held_out: others, which the model does not know, for a fit that chooses by them.
+        most: cells of either that are kept.
+
+    Raises:
+        InputError: where the model is not deterministic, no such variant is fitted, nothing is held out for it, or the
+            loss of its training has no posterior.
+    """
+    variant, fit, holds_out = post_hoc(kind)
+    if holds_out and held_out is None:
+        raise InputError(f"--kind={kind} needs photographs that are held out: give some that the model does not know")
     require_deterministic(segmenter.config)
-    variant, fit = POST_HOC[kind]
     with mismatch_errors(segmenter.variables, segmenter.config.model):
-        members = [_refitted(segmenter.member(index), fit, dataset, most) for index in range(segmenter.config.members)]
+        members = [
+            _refitted(segmenter.member(index), fit, dataset, held_out, most)
+            for index in range(segmenter.config.members)
+        ]
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *members)
     config = dataclasses.replace(
         segmenter.config.uncalibrated,
         model=dataclasses.replace(segmenter.config.model, variant=kind),
         trained_on=segmenter.config.trained_on | seen_photographs(dataset),
+        selected_on=segmenter.config.selected_on | (seen_photographs(held_out) if held_out else SeenPhotographs()),
         card=ModelCard(),
     )
     if variant.log_variance_bound is not None:
@@ -68,9 +90,10 @@ def with_last_layer(segmenter: Segmenter, kind: str, dataset: Dataset, most: int
     return Segmenter(stacked, config, segmenter.devices)
 
 
-def _refitted(member: Segmenter, fit: Fit, dataset: Dataset, most: int) -> Variables:
+def _refitted(member: Segmenter, fit: Fit, dataset: Dataset, held_out: Dataset | None, most: int) -> Variables:
     variables = jax.tree.map(lambda leaf: np.asarray(leaf[0]), member.variables)
     last = variables["params"]["head"]["logit"]
     weights = np.append(last["kernel"][0, 0, :, 0], last["bias"]).astype(np.float64)
     cells = cached_cells(member, dataset, most)
-    return {**variables, "params": fit(variables["params"], cells, weights, member.config.positive_weight)}
+    others = None if held_out is None else cached_cells(member, held_out, most)
+    return {**variables, "params": fit(variables["params"], cells, others, weights, member.config)}

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float64, PyTree
 from scipy.optimize import minimize
 
+from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.models.variants.logit_noise import LARGEST_LOG_VARIANCE, log_likelihoods
 from spotrust_jax.training.post_hoc.features import Cells
 
@@ -23,10 +24,14 @@ class NoisyLogit(NamedTuple):
 
 
 def fit_logit_noise(
-    params: PyTree, cells: Cells, weights: Float64[np.ndarray, "inputs"], positive_weight: float
+    params: PyTree,
+    cells: Cells,
+    held_out: Cells | None,
+    weights: Float64[np.ndarray, "inputs"],
+    config: CheckpointConfig,
 ) -> PyTree:
-    """The trained parameters with another last layer, and its log variance beside it."""
-    found = fit_noisy_logit(cells, weights, positive_weight)
+    """The trained parameters with another last layer, and its log variance beside it; nothing is held out."""
+    found = fit_noisy_logit(cells, weights, config.positive_weight)
     mean, noise = (values.astype(np.float32) for values in found)
     head = {**params["head"], "logit": {"kernel": mean[None, None, :-1, None], "bias": mean[-1:]}}
     return {**params, "head": head, "logit_noise": {"kernel": noise[:-1], "bias": noise[-1:]}}
@@ -39,6 +44,7 @@ def fit_noisy_logit(cells: Cells, weights: Float64[np.ndarray, "inputs"], positi
     the trained ones, and the weights of the log variance, cost a little, which keeps those that do not matter in place.
     """
     inputs, labels = jnp.asarray(cells.inputs), jnp.asarray(cells.labels)
+    shares = jnp.asarray(cells.counts / cells.counts.sum())
     trained = jnp.asarray(weights, jnp.float32)
     size = len(weights)
 
@@ -48,7 +54,7 @@ def fit_noisy_logit(cells: Cells, weights: Float64[np.ndarray, "inputs"], positi
         mean, noise = parameters[:size], parameters[size:]
         log_variance = jnp.clip(inputs @ noise, -LARGEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
         corroded, sound = log_likelihoods(inputs @ mean, log_variance)
-        likelihood = jnp.mean(positive_weight * labels * corroded + (1 - labels) * sound)
+        likelihood = jnp.sum(shares * (positive_weight * labels * corroded + (1 - labels) * sound))
         return -likelihood + _DECAY * (jnp.sum((mean - trained) ** 2) + jnp.sum(noise[:-1] ** 2))
 
     def in_float64(parameters: Float64[np.ndarray, "both"]) -> tuple[float, Float64[np.ndarray, "both"]]:
