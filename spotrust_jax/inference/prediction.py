@@ -42,7 +42,8 @@ class Prediction:
         PixelMap,
         Map(
             "Epistemic uncertainty",
-            "standard deviation of the raw probability over samples and members: how much plausible models disagree",
+            "standard deviation of the raw probability over samples and members: how much plausible models disagree; "
+            "few samples understate it",
             unit="probability",
             range=(0.0, 0.5),
             tiles=Combination.TOTAL,
@@ -108,7 +109,7 @@ class Prediction:
         Map(
             "Mutual information",
             "between label and sample: the entropy less the mean entropy of single samples, which is what samples "
-            "disagree about",
+            "disagree about; few samples understate it",
             unit="nats",
             range=(0.0, math.log(2)),
             given=Given.DECOMPOSED,

@@ -1,5 +1,7 @@
 """Entropies and variances against numpy in float64, also where logits are large."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,3 +44,18 @@ def test_passes_that_agree_share_no_information():
     np.testing.assert_allclose(found.mutual_information, 0, atol=1e-7)
     _, found = _decompose(jnp.array([[100.0], [-100.0]]))
     np.testing.assert_allclose(found.mutual_information, np.log(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [2, 3, 4])
+def test_few_samples_understate_disagreement_by_a_known_factor(number):
+    """Averages over all draws of so many from five equally likely values, as docs/uncertainty.md has them."""
+    many = np.random.default_rng(1).normal(-1, 0.8, (5, 40))
+    draws = np.array(list(itertools.product(range(5), repeat=number)))
+    (all_moments, all_found), (moments, found) = (
+        _decompose(jnp.asarray(values, jnp.float32)) for values in (many, many[draws].swapaxes(0, 1))
+    )
+    factor = (number - 1) / number
+    np.testing.assert_allclose(
+        (moments.squares / number).mean(axis=0), factor * all_moments.squares / all_moments.count, rtol=1e-5
+    )
+    np.testing.assert_allclose(found.mutual_information.mean(axis=0), factor * all_found.mutual_information, rtol=0.1)
