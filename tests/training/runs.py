@@ -1,13 +1,17 @@
-"""Steps and saved states of runs, as arrays [members, ...] on the host."""
+"""Steps and saved states of runs, as arrays [members, ...] on the host, and functions that runs share."""
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
+from spotrust_jax.config import RunConfig
 from spotrust_jax.parallel import DeviceGrid, over_members
 from spotrust_jax.training.checkpointing import RunCheckpoints
+from spotrust_jax.training.compiled import compile_functions
+from spotrust_jax.training.input_pipeline import epoch_images
 from spotrust_jax.training.run_directory import read_run_config
 from spotrust_jax.training.step import DeviceBatch, train_step
 
@@ -25,6 +29,22 @@ def _compiled_step(config, devices, images):
     """For modules that use the small network all along."""
     grid = DeviceGrid(config.members, tuple(jax.devices()[:devices]))
     return grid, over_members(train_step(config, grid.placement, images), grid)
+
+
+def compiled_once() -> Callable:
+    """In place of `compile_functions`: what it gave before, where the configuration is the same but for what is saved.
+
+    That compiling again gives the same is tested by runs in processes of their own.
+    """
+    compiled = {}
+
+    def call(config, grid, data):
+        key = dataclasses.replace(config, run=RunConfig()), grid, epoch_images(data)
+        if key not in compiled:
+            compiled[key] = compile_functions(config, grid, data)
+        return compiled[key]
+
+    return call
 
 
 def run_steps(config, devices, state, batches, images):
