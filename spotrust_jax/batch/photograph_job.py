@@ -160,7 +160,7 @@ def write(
         stem = job.output / photograph.stem
         measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
         files += write_optional_pictures(stem, result, job.picture_options, job.style, config.log_variance_bound)
-        row = describe(loaded.row, result.image.shape[:2], job.threshold, measured, config.areas)
+        row = describe(loaded.row, result, measured, config.areas)
         if job.area_draws is not None:
             row = _with_interval(row, config, result.interval)
         for writer in job.writers:

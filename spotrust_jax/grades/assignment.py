@@ -3,11 +3,15 @@
 import math
 from typing import NamedTuple
 
+from spotrust_jax.calibration.areas import Area
 from spotrust_jax.errors import InputError
 from spotrust_jax.grades.standards import Standard
 
 SMALLEST_SPOT = 16
 """Pixels of the smallest spot that counts as seen: one cell of the network's output, 4 x 4 pixels of its input."""
+
+OR = " or "
+"""Between the grades of a set in words."""
 
 
 class GradeSet(NamedTuple):
@@ -25,10 +29,15 @@ class GradeSet(NamedTuple):
     level: float
     refusal: str | None = None
 
+    @property
+    def text(self) -> str:
+        """The grades in words, "5 or 4"; empty where there is none."""
+        return OR.join(self.labels)
+
     def __str__(self) -> str:
         if self.refusal is not None:
             return f"{self.standard}: {self.refusal}"
-        return f"{self.standard} {' or '.join(self.labels)}, {self.level:.0%}"
+        return f"{self.standard} {self.text}, {self.level:.0%}"
 
 
 def grade(standard: Standard, share: float) -> str:
@@ -39,6 +48,20 @@ def grade(standard: Standard, share: float) -> str:
     """
     _require_share("share", share)
     return standard.classes[_place(standard, share)].label
+
+
+def grade_area(standard: Standard, area: Area, *, judged_pixels: int) -> GradeSet:
+    """The grades of a corroded share with its interval, or why there are none.
+
+    Args:
+        standard: whose grades.
+        area: of what is judged.
+        judged_pixels: as of `grade_set`.
+    """
+    if area.low is None or area.high is None:
+        reason = "the model's areas have no interval, from which grades come: calibrate it with spotrust calibrate"
+        return GradeSet(standard.name, (), area.level, reason)
+    return grade_set(standard, area.low, area.high, level=area.level, judged_pixels=judged_pixels)
 
 
 def grade_set(standard: Standard, low: float, high: float, *, level: float, judged_pixels: int) -> GradeSet:

@@ -32,6 +32,7 @@ class Standard(NamedTuple):
 
     Attributes:
         name: short, as in reports.
+        key: the same as part of the names of columns and fields.
         classes: the best first.
         rule: how a share becomes a grade, in words.
         remarks: what the share alone does not see.
@@ -39,6 +40,7 @@ class Standard(NamedTuple):
     """
 
     name: str
+    key: str
     classes: tuple[Class, ...]
     rule: str
     remarks: str
@@ -47,6 +49,7 @@ class Standard(NamedTuple):
 
 ASTM_D610 = Standard(
     "ASTM D610",
+    "astm_d610",
     (
         Class("10", 0.0001),
         Class("9", 0.0003),
@@ -75,6 +78,7 @@ _RI_SOURCE = "ISO 4628-3, from two independent secondary accounts; edition 2024-
 
 ISO_4628_3 = Standard(
     "ISO 4628-3",
+    "iso_4628_3",
     tuple(Class(f"Ri {i}", limit) for i, limit in enumerate((_RI_NONE, *_RI_BETWEEN, 1.0))),
     "the reference picture whose area is nearest on a log scale",
     _RI_REMARKS,
@@ -83,6 +87,7 @@ ISO_4628_3 = Standard(
 
 ISO_4628_3_NOT_ABOVE = Standard(
     "ISO 4628-3, not above",
+    "iso_4628_3_not_above",
     tuple(Class(f"Ri {i}", limit) for i, limit in enumerate((0.0, *_RI_PICTURES[:4], 1.0))),
     "the first reference picture whose area the corroded share is not above",
     _RI_REMARKS,
@@ -91,6 +96,7 @@ ISO_4628_3_NOT_ABOVE = Standard(
 
 IMO_1330 = Standard(
     "IMO MSC.1/Circ.1330",
+    "imo_1330",
     (Class("GOOD", 0.03, inclusive=False), Class("FAIR", 0.20), Class("POOR", 1.0)),
     "the corroded share of the area under consideration",
     "Partial: the circular also judges edges, welds and hard scale, which a map of corrosion does not see.",
@@ -99,6 +105,7 @@ IMO_1330 = Standard(
 
 IMO_1399 = Standard(
     "IMO MSC.1/Circ.1399",
+    "imo_1399",
     (Class("GOOD", 0.05, inclusive=False), Class("FAIR", 0.20, inclusive=False), Class("POOR", 1.0)),
     "the corroded share of the area under consideration",
     "Partial: the circular also judges edges, welds and hard scale, which a map of corrosion does not see.",

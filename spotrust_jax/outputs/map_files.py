@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float16, Float32, UInt8
+from jaxtyping import Bool, Float16, Float32, Shaped, UInt8
 
 from spotrust_jax.inference.area_interval import AreaInterval
 from spotrust_jax.inference.maps import MapPicture
@@ -32,7 +32,7 @@ class Measured:
     """Sums over the pixels that have been looked at so far.
 
     Attributes:
-        pixels: their number.
+        pixels: their number, of those that are judged.
         corroded: how many of them are corrosion.
         sums: of each map.
         open: sum of p (1 - p) of the probability p, what the pixels leave open.
@@ -62,6 +62,7 @@ class Result:
         threshold: probability from which a pixel counts as corrosion.
         truth: the ground truth, where there is one.
         interval: of the corroded share, where it was drawn.
+        judged: true where the photograph is judged, the region of interest; all of it where there is none.
     """
 
     image: UInt8[np.ndarray, "height width 3"]
@@ -69,6 +70,7 @@ class Result:
     threshold: float
     truth: Bool[np.ndarray, "height width"] | None = None
     interval: AreaInterval | None = None
+    judged: Bool[np.ndarray, "height width"] | None = None
     _latest: dict[str, tuple[slice, np.ndarray]] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def rows(self, name: str, window: slice) -> Float32[np.ndarray, "rows width"]:
@@ -79,6 +81,10 @@ class Result:
         if self._latest.get(name, (None,))[0] != window:
             self._latest[name] = window, restore_rows(getattr(self.prediction, name), *self.image.shape[:2], window)
         return self._latest[name][1]
+
+    def judged_values(self, values: Shaped[np.ndarray, "rows width"], window: slice) -> Shaped[np.ndarray, "..."]:
+        """Of rows of the photograph those values that are judged."""
+        return values if self.judged is None else values[self.judged[window]]
 
     def stored(self, name: str, window: slice) -> Float16[np.ndarray, "rows width"]:
         """The same as they are stored: float16 is exact to 0.0005 for probabilities."""
@@ -231,8 +237,9 @@ def _plain_pictures(
 
 
 def _measure(result: Result, window: slice, values: Mapping[str, Float32[np.ndarray, "rows width"]]) -> Measured:
-    mask = values["probability"] >= result.threshold
-    counts = None if result.truth is None else confusion(mask, result.truth[window])
-    sums = {name: float(value.sum(dtype=np.float64)) for name, value in values.items()}
-    p = values["probability"].astype(np.float64)
+    judged = {name: result.judged_values(value, window) for name, value in values.items()}
+    mask = judged["probability"] >= result.threshold
+    counts = None if result.truth is None else confusion(mask, result.judged_values(result.truth[window], window))
+    sums = {name: float(value.sum(dtype=np.float64)) for name, value in judged.items()}
+    p = judged["probability"].astype(np.float64)
     return Measured(mask.size, int(mask.sum()), sums, float((p * (1 - p)).sum()), counts)

@@ -2,17 +2,29 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Bool
+
 from spotrust_jax.calibration.areas import AreaCalibration, area
+from spotrust_jax.grades.assignment import OR, GradeSet, grade_area
+from spotrust_jax.grades.distribution import Distribution, rust_distribution
+from spotrust_jax.grades.standards import ASTM_D610, STANDARDS, Standard
 from spotrust_jax.inference.maps import Given
 from spotrust_jax.inference.prediction import MAPS
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
 from spotrust_jax.metrics.masks import MASKS, scores
-from spotrust_jax.outputs.map_files import Measured
+from spotrust_jax.outputs.map_files import Measured, Result
+
+REGION, WHOLE = "region of interest", "whole picture"
+"""What the figures of a photograph are of."""
+
+_SAMPLED_PIXELS = 1_000_000  # of which a speck of rust still has a hundred
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +42,17 @@ class _Photograph:
     area: float | None = None
     area_low: float | None = None
     area_high: float | None = None
+    area_level: float | None = None
+    judged: str = ""
+    region_of_interest: str = ""
+    judged_pixels: int | None = None
+    analysed_pixels: int | None = None
+
+
+def _grades() -> list[str]:
+    """The columns that the table of standards gives."""
+    columns = [*(f"grade_{standard.key}" for standard in STANDARDS), "d610_distribution"]
+    return [f"{column}{ending}" for column in columns for ending in ("", "_note")]
 
 
 def _figures() -> list[str]:
@@ -42,7 +65,10 @@ def _figures() -> list[str]:
 # Typed as any class, because its fields are known only when the program runs.
 _Figures: Any = dataclasses.make_dataclass(
     "_Figures",
-    [(name, float | None, dataclasses.field(default=None)) for name in _figures()],
+    [
+        *((name, str, dataclasses.field(default="")) for name in _grades()),
+        *((name, float | None, dataclasses.field(default=None)) for name in _figures()),
+    ],
     bases=(_Photograph,),
     frozen=True,
 )
@@ -59,9 +85,18 @@ class Row(_Figures):
         message: what went wrong, and what to do.
         height, width: pixels.
         threshold: probability from which a pixel counts as corrosion.
-        corroded_fraction: share of pixels that do.
-        area, area_low, area_high: estimate of the corroded share and the interval that holds it as often as the model's
-            calibration says; there is no interval where the model is not calibrated for areas.
+        corroded_fraction: share of pixels that do. All shares, means, scores and grades are of the judged pixels.
+        area, area_low, area_high: estimate of the corroded share and the interval that holds it; there is no interval
+            where the model is not calibrated for areas.
+        area_level: probability with which intervals hold the share, and sets of grades the grade.
+        judged: what is judged, `REGION` or `WHOLE`.
+        region_of_interest: the file that the former was read from.
+        judged_pixels, analysed_pixels: how many pixels are judged, of the photograph and at the size of its analysis.
+        grade_KEY: of each standard of `STANDARDS`, the grades that a share in the interval has, the best first, such as
+            "5 or 4"; they hold the true grade at least as often as the interval holds the share.
+        grade_KEY_note: why there is none.
+        d610_distribution, d610_distribution_note: the letter S, G or P that goes with grades 9 to 1 of ASTM D610, from
+            the mask, to which no probability belongs; or why there is none although there is rust.
         mean_NAME: mean of each map of `MAPS`.
         the scores of masks, each under its name: against the ground truth.
         regions: connected corroded regions; this and what follows is there with a report.
@@ -91,25 +126,79 @@ class Row(_Figures):
     scale_note: str = ""
 
 
-def describe(
-    row: Row, shape: tuple[int, int], threshold: float, measured: Measured, calibration: AreaCalibration
-) -> Row:
+def describe(row: Row, result: Result, measured: Measured, calibration: AreaCalibration) -> Row:
     """The row with its figures; `calibration` makes the interval of the area."""
     found = area(calibration, measured.sums["probability"] / measured.pixels, measured.open / measured.pixels)
     counts = measured.confusion
     scored = {} if counts is None else {name: float(value) for name, value in scores(counts)._asdict().items()}
+    # What is enlarged for the analysis shows no more than it did before.
+    shrunk = min(1.0, result.prediction.probability.size / math.prod(result.image.shape[:2]))
+    analysed = round(measured.pixels * shrunk)
+    found_grades = [grade_area(standard, found, judged_pixels=analysed) for standard in STANDARDS]
     return dataclasses.replace(
         row,
-        height=shape[0],
-        width=shape[1],
-        threshold=threshold,
+        height=result.image.shape[0],
+        width=result.image.shape[1],
+        threshold=result.threshold,
         corroded_fraction=measured.corroded / measured.pixels,
         area=found.estimate,
         area_low=found.low,
         area_high=found.high,
+        area_level=found.level,
+        judged=WHOLE if result.judged is None else REGION,
+        judged_pixels=measured.pixels,
+        analysed_pixels=analysed,
+        **_graded(found_grades, rust_distribution(*_sampled(result), judged_pixels=analysed)),
         **{f"mean_{name}": total / measured.pixels for name, total in measured.sums.items()},
         **scored,
     )
+
+
+def grades(row: Row) -> list[GradeSet]:
+    """The grades of an analysed photograph by all standards, as its row has them."""
+    return [_grade_of(row, standard) for standard in STANDARDS]
+
+
+def without_grades(row: Row, reason: str) -> Row:
+    """The row of a photograph that gets no grade by any standard, and why."""
+    refused = [GradeSet(standard.name, (), row.area_level, reason) for standard in STANDARDS]
+    return dataclasses.replace(row, **_graded(refused, Distribution("")))
+
+
+def _sampled(result: Result) -> tuple[Bool[np.ndarray, "height width"], Bool[np.ndarray, "height width"]]:
+    """The mask and what is judged, in a box around the latter, at the size of the analysis; of large ones less."""
+    probability = result.prediction.probability
+    judged = np.ones((1, 1), bool) if result.judged is None else result.judged
+    spans = [np.flatnonzero(judged.any(axis=axis))[[0, -1]] + (0, 1) for axis in (1, 0)]
+    # As shares of the photograph's sides.
+    ends = np.array(spans) / np.array(judged.shape)[:, None]
+    counts = (ends[:, 1] - ends[:, 0]) * probability.shape
+    counts = np.maximum(1, counts / max(1.0, math.sqrt(counts.prod() / _SAMPLED_PIXELS))).round().astype(int)
+    shares = [
+        low + (np.arange(count) + 0.5) / count * (high - low) for (low, high), count in zip(ends, counts, strict=True)
+    ]
+    seen, asked = (
+        array[np.ix_(*((share * side).astype(int) for share, side in zip(shares, array.shape, strict=True)))]
+        for array in (probability, judged)
+    )
+    return seen >= result.threshold, asked
+
+
+def _grade_of(row: Row, standard: Standard) -> GradeSet:
+    labels, reason = (getattr(row, f"grade_{standard.key}{ending}") for ending in ("", "_note"))
+    return GradeSet(standard.name, tuple(labels.split(OR)) if labels else (), row.area_level, reason or None)
+
+
+def _graded(found: Sequence[GradeSet], distribution: Distribution) -> dict[str, str]:
+    """The columns of grades, one set for each of `STANDARDS`."""
+    columns = {}
+    for standard, one in zip(STANDARDS, found, strict=True):
+        columns |= {f"grade_{standard.key}": one.text, f"grade_{standard.key}_note": one.refusal or ""}
+    # Grades 10 and 0, hardly any rust and more than half, have no letter.
+    lettered = {one.label for one in ASTM_D610.classes[1:-1]}
+    if not lettered.intersection(found[STANDARDS.index(ASTM_D610)].labels):
+        distribution = Distribution("")
+    return {**columns, "d610_distribution": distribution.letter, "d610_distribution_note": distribution.refusal or ""}
 
 
 class Noted(NamedTuple):

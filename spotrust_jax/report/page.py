@@ -17,7 +17,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import atomic_file, atomic_folder
 from spotrust_jax.io.written_files import record_folder
 from spotrust_jax.outputs.rendering import scale_colours
-from spotrust_jax.outputs.summary import Row
+from spotrust_jax.outputs.summary import Row, grades
 from spotrust_jax.outputs.writers import Run
 from spotrust_jax.report.levels import slider_steps
 from spotrust_jax.report.parts import detail_json, detail_part, script_json, thumbnail_part
@@ -101,9 +101,16 @@ def _card(output: Path, number: int, row: Row, files: str | None) -> dict:
     picture = data_url(part.read_bytes()) if files is None else f"{files}/{number:06}.jpg"
     names = ("outputs", "status", "message", "height", "width", "corroded_fraction", "mean_epistemic", "mean_entropy")
     names += ("mean_log_variance", "expected_missed_fraction", "area", "area_low", "area_high", "regions")
+    names += ("judged", "judged_pixels", "area_level", "d610_distribution")
     names += ("sampled_area_low", "sampled_area_high", "sampled_area_note")
     names += ("millimetres_per_pixel", "latitude", "longitude", "mean_probability")
-    return {"name": _display_name(row), "thumbnail": picture, **{name: getattr(row, name) for name in names}}
+    graded = [one._asdict() for one in grades(row)]
+    return {
+        "name": _display_name(row),
+        "thumbnail": picture,
+        "grades": graded,
+        **{name: getattr(row, name) for name in names},
+    }
 
 
 def _display_name(row: Row) -> str:
@@ -134,8 +141,8 @@ def _same_file(source: Path, target: Path) -> None:
 
 
 def _totals(rows: Sequence[Row]) -> dict:
-    pixels = sum(row.height * row.width for row in rows)
-    corroded = sum(row.height * row.width * row.corroded_fraction for row in rows)
+    pixels = sum(row.judged_pixels for row in rows)
+    corroded = sum(row.judged_pixels * row.corroded_fraction for row in rows)
     return {
         "corroded_fraction": corroded / pixels if pixels else None,
         "with_corrosion": sum(row.corroded_fraction > 0 for row in rows),
