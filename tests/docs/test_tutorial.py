@@ -1,31 +1,28 @@
 """The tutorial's commands and programs, one after the other, with flags that make them small."""
 
+import contextlib
 import csv
+import io
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.compilation import xla_flags
+from spotrust_jax.checkpoints import CheckpointConfig, save_safetensors
+from spotrust_jax.config import ModelConfig
+from tests.programs import call
+from tests.trained_like import trained_like
+from tests.training.small_network import use_it
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
 PHOTOGRAPHS = 12
 
-# Three networks with random weights where the tutorial has the shipped detector.
-START = """
-from spotrust_jax.checkpoints import CheckpointConfig
-from spotrust_jax.inference.segmenter import Segmenter
-from spotrust_jax.config import ModelConfig
-from tests.trained_like import trained_like
-model = ModelConfig("deterministic", "w18_small_v2")
-Segmenter(trained_like(model, 3), CheckpointConfig(model, 3, (0.5,) * 3, (0.2,) * 3, 64)).save("start")
-"""
+# In place of the shipped detector: three networks with random weights.
+MODEL = ModelConfig("deterministic", "w18_small_v2")
+START = CheckpointConfig(MODEL, 3, (0.5,) * 3, (0.2,) * 3, 64)
 
 # What is added to each command: later flags replace earlier ones.
 SMALL = {
@@ -69,22 +66,26 @@ def _small(program: str, *arguments: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def tutorial(tmp_path_factory, compilation_cache):
+def tutorial(tmp_path_factory):
     """The folder that the tutorial is worked through in, after its last block, and what was printed."""
-    folder = tmp_path_factory.mktemp("tutorial")
-    script = [command for block in blocks() for command in commands(*block)]
-    (folder / "script.json").write_text(json.dumps([["python", START], *script]))
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": compilation_cache,
-        "PYTHONPATH": str(REPOSITORY),
-        # With a device for each member, training compiles faster than with one for all.
-        "XLA_FLAGS": xla_flags(devices=3),
-    }
-    command = [sys.executable, "-m", "tests.docs.small_program", "script.json"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    folder, printed = tmp_path_factory.mktemp("tutorial"), []
+    with pytest.MonkeyPatch.context() as patch:
+        use_it(patch.setattr)
+        patch.chdir(folder)
+        save_safetensors(folder / "start", trained_like(MODEL, 3), START)
+        for name, *arguments in [command for block in blocks() for command in commands(*block)]:
+            printed.append(_run(name, arguments, folder))
+    return folder, "".join(printed)
+
+
+def _run(name: str, arguments: list[str], folder: Path) -> str:
+    if name == "python":
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(arguments[0], {"__name__": "__main__"})
+        return printed.getvalue()
+    outcome = call(name, arguments, folder)
+    assert outcome.code == 0, outcome.stderr
+    return outcome.stdout
 
 
 def test_commands_are_those_that_the_test_makes_small():

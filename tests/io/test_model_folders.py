@@ -24,8 +24,9 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.fields import from_dict
 from spotrust_jax.io import model_folders
 from spotrust_jax.training.checks import check_start
-from tests.compilation import xla_flags
+from tests.programs import Outcome, call
 from tests.trained_like import trained_like
+from tests.training.small_network import use_it
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 MODEL = ModelConfig("deterministic", "w18_small_v1", width=4)
@@ -33,8 +34,16 @@ SCORES = (Score("F1", "the test split", 0.7512, 0.7, 0.8),)
 CARD = ModelCard("inspection-1", "1.0", "CC-BY-4.0", ("photographs of bridges (CC0)", "synthetic scenes"), SCORES)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_network():
+    """One convolution a branch as the backbone."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_it(patch.setattr)
+        yield
+
+
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory) -> Path:
+def shipped(small_network, tmp_path_factory) -> Path:
     """The folder of a package with the default model and another."""
     folder = tmp_path_factory.mktemp("pretrained")
     for name, members in (("inspection-1", 2), ("other", 1)):
@@ -51,16 +60,15 @@ def package(shipped, monkeypatch) -> Path:
     return shipped
 
 
-def start(program: str, folder: Path, cache: str, *arguments: str) -> subprocess.CompletedProcess:
-    """A program of a package whose models are in `folder`."""
-    code = (
-        f"import pathlib, sys; sys.path.insert(0, {str(REPOSITORY)!r}); "
-        f"from spotrust_jax.io import model_folders; model_folders.FOLDER = pathlib.Path({str(folder)!r}); "
-        f"from launch import {program}; {program}.run()"
-    )
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache, "XLA_FLAGS": xla_flags()}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a program of a package whose models are in `folder`."""
+
+    def start(program: str, folder: Path, *arguments: object) -> Outcome:
+        monkeypatch.setattr(model_folders, "FOLDER", folder)
+        return call(program, arguments, folder)
+
+    return start
 
 
 def test_the_default_a_name_a_folder_and_a_file(package):
@@ -134,52 +142,51 @@ def test_models_are_listed(package):
     assert "other" in listed
 
 
-def test_programs_go_by_the_default(shipped, compilation_cache, tmp_path):
-    listed = start("models", shipped, compilation_cache)
-    assert listed.returncode == 0 and "inspection-1 (default)" in listed.stdout, listed.stderr
+def test_programs_go_by_the_default(run, shipped, tmp_path):
+    listed = run("models", shipped)
+    assert listed.code == 0 and "inspection-1 (default)" in listed.stdout, listed.stderr
     photograph = tmp_path / "photograph.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(photograph)
     given = (f"--input={photograph}", "--num_samples=1")
-    default = start("predict", shipped, compilation_cache, *given, f"--output={tmp_path}/default", "--report")
-    assert default.returncode == 0, default.stderr
+    default = run("predict", shipped, *given, f"--output={tmp_path}/default", "--report")
+    assert default.code == 0, default.stderr
     assert "inspection-1" in (tmp_path / "default" / "report.html").read_text()
     file = shipped / "inspection-1" / "model.safetensors"
-    by_file = start("predict", shipped, compilation_cache, *given, f"--output={tmp_path}/file", f"--checkpoint={file}")
-    assert by_file.returncode == 0, by_file.stderr
+    by_file = run("predict", shipped, *given, f"--output={tmp_path}/file", f"--checkpoint={file}")
+    assert by_file.code == 0, by_file.stderr
     maps = [np.load(tmp_path / name / "photograph_maps.npz") for name in ("default", "file")]
     np.testing.assert_array_equal(maps[0]["probability"], maps[1]["probability"])
 
 
-def test_the_package_is_not_calibrated_in_place(shipped, compilation_cache, tmp_path):
+def test_the_package_is_not_calibrated_in_place(run, shipped, tmp_path):
     before = json.loads((shipped / "inspection-1" / "config.json").read_text())
-    done = start("calibrate", shipped, compilation_cache, f"--data={tmp_path}")
-    assert done.returncode == 2 and "inspection-1 is part of the package" in done.stderr, done.stderr
+    done = run("calibrate", shipped, f"--data={tmp_path}")
+    assert done.code == 2 and "inspection-1 is part of the package" in done.stderr, done.stderr
     assert json.loads((shipped / "inspection-1" / "config.json").read_text()) == before
 
 
-def test_bad_names_are_one_line_and_code_two(shipped, compilation_cache, tmp_path):
+def test_bad_names_are_one_line_and_code_two(run, shipped, tmp_path):
     arguments = (f"--input={REPOSITORY / 'docs/scenes.png'}", f"--output={tmp_path}/out")
     for program, more, words in (
         ("predict", [*arguments, "--checkpoint=inspection-9"], "package: inspection-1, other"),
         ("export", [f"--output={tmp_path}/bundle", "--checkpoint=inspection-9"], "package: inspection-1, other"),
         ("evaluate", [f"--data={tmp_path}", "--checkpoint=inspection-9", f"--output={tmp_path}/x"], str(tmp_path)),
     ):
-        done = start(program, shipped, compilation_cache, *more)
-        assert done.returncode == 2 and words in done.stderr, done.stderr
+        done = run(program, shipped, *more)
+        assert done.code == 2 and words in done.stderr, done.stderr
         assert done.stderr.count("\n") == 1
-    done = start("predict", tmp_path, compilation_cache, *arguments)
-    assert done.returncode == 2 and "this installation has no model inspection-1" in done.stderr
+    done = run("predict", tmp_path, *arguments)
+    assert done.code == 2 and "this installation has no model inspection-1" in done.stderr
 
 
-def test_training_goes_on_from_the_default(shipped, compilation_cache, tmp_path):
+def test_training_goes_on_from_the_default(run, shipped, tmp_path):
     data, run_directory, rate = tmp_path / "data", tmp_path / "run", 1e-4
     splits = {"train": SurveySceneDataset("train", 4, 64), "validation": SurveySceneDataset("validation", 2, 64)}
     write_folder(splits, data, DatasetCard("scenes"))
     small = ("preset=w18_small_v1", "width=4")
-    done = start(
+    done = run(
         "train",
         shipped,
-        compilation_cache,
         *(f"--config.model.{field}" for field in small),
         "--config.members=2",
         f"--config.data.path={data}",
@@ -190,7 +197,7 @@ def test_training_goes_on_from_the_default(shipped, compilation_cache, tmp_path)
         f"--config.optimizer.learning_rate={rate}",
         f"--workdir={run_directory}",
     )
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     (before, _), (after, config) = load_model(shipped / "inspection-1"), load_model(run_directory / "best")
     assert config.members == 2 and len(config.trained_on.names) == 4
     # Adam moves a weight by little more than its rate in each of four steps, so no part began anew.
@@ -198,15 +205,15 @@ def test_training_goes_on_from_the_default(shipped, compilation_cache, tmp_path)
     assert 0 < max(leaves) < 8 * rate
 
 
-def test_training_without_the_default_is_one_line_and_code_two(compilation_cache, tmp_path):
+def test_training_without_the_default_is_one_line_and_code_two(run, tmp_path):
     data = tmp_path / "data"
     write_folder(
         {"train": SurveySceneDataset("train", 8, 64), "validation": SurveySceneDataset("validation", 1, 64)},
         data,
         DatasetCard("scenes"),
     )
-    done = start("train", tmp_path, compilation_cache, f"--config.data.path={data}", f"--workdir={tmp_path}/run")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    done = run("train", tmp_path, f"--config.data.path={data}", f"--workdir={tmp_path}/run")
+    assert done.code == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "this installation has no model inspection-1" in done.stderr
 
 

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +9,13 @@ import pytest
 from PIL import Image
 
 from spotrust_jax.data.scenes import DEMO_SCENES, SceneDataset
-from tests.compilation import xla_flags
+from spotrust_jax.models import presets
+from tests.programs import call
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
-# A network that is compiled in seconds; all else is the paper's.
+# All else is the paper's, with the whole network's kinds of layers, one of each.
 SMALL = (
-    "--config.model.width=4",
     "--config.data.image_size=64",
     "--config.augmentation.crop_size=(64, 64)",
     "--config.epochs=2",
@@ -37,18 +34,17 @@ def photographs(tmp_path_factory):
     return folder
 
 
-def test_prepare_train_calibrate_evaluate(photographs, compilation_cache, tmp_path):
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": compilation_cache, "XLA_FLAGS": xla_flags()}
+def test_prepare_train_calibrate_evaluate(photographs, tmp_path, monkeypatch):
+    monkeypatch.setitem(presets.PRESETS, "one_of_each", presets.Architecture(1, 4, (1, 1, 1), 1, width=4))
 
     def run(name, *arguments):
-        command = [sys.executable, "-m", f"launch.{name}", *map(str, arguments)]
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        done = call(name, arguments, REPOSITORY)
+        assert done.code == 0, done.stderr
         return done.stdout
 
     data, run_directory, best = tmp_path / "DATA", tmp_path / "run", f"--checkpoint={tmp_path}/run/best"
     run("prepare_data", f"--source={photographs}", f"--output={data}")
-    config = "--config=configs/variational.py:w18_small_v1"
+    config = "--config=configs/variational.py:one_of_each"
     run("train", config, f"--config.data.path={data}", f"--workdir={run_directory}", *SMALL)
     printed = run("calibrate", best, f"--data={data}", "--num_samples=2")
     record = json.loads((run_directory / "best" / "config.json").read_text())
