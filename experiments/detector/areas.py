@@ -1,10 +1,12 @@
-"""Intervals of corroded areas: what they are made of, and how often they hold for photographs that made none of them.
+"""Intervals of areas: what they are made of, and how often they hold for photographs that made none of them.
 
 python -m experiments.detector.areas --fit=OUTPUT/validation_512_ID.npz [--score=OUTPUT/test_512_ID.npz]
 
-Takes what `experiments.detector.calibrate` measured. Coverage counts every group as one photograph drawn from it.
+Takes what `experiments.detector.calibrate` measured (or `experiments.detector.scenes`). Coverage counts every group as
+one photograph drawn from it; that of surveys is of sets of groups drawn from those that made no interval.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +17,25 @@ from jaxtyping import Bool, Float64
 
 from experiments.detector.measure import Measured, load
 from experiments.detector.scores import fit_calibration, histograms
-from spotrust_jax.calibration.areas import AreaCalibration, area, fit_areas_to_pixels, shares_of, true_share
+from spotrust_jax.calibration.areas import (
+    LEVEL,
+    AreaCalibration,
+    Shares,
+    area,
+    fit_areas_to_pixels,
+    needed_groups,
+    shares_of,
+    true_share,
+)
 from spotrust_jax.calibration.platt import PlattScaling
+from spotrust_jax.calibration.surveys import survey_area
 
 _FIT = flags.DEFINE_string("fit", None, "Measured photographs that intervals are made of.", required=True)
 _SCORE = flags.DEFINE_string("score", None, "Measured photographs that the intervals are held against.")
 
 _DIVISIONS = 50
+_STRUCTURES = (1, 2, 5, 10, 20)
+_SURVEYS = 100
 
 
 class Held(NamedTuple):
@@ -30,23 +44,74 @@ class Held(NamedTuple):
     Attributes:
         everywhere, small, large: of all photographs, of those below 2% and of those above 20% corroded area.
         width: median of the intervals' widths, as a share of the photograph.
+        unscaled: median width of intervals of one reach for all photographs, fitted to the same.
+        surveys: of the mean area of so many structures as `_STRUCTURES` has, and the median widths; NaN where the
+            groups are fewer.
     """
 
     everywhere: float
     small: float
     large: float
     width: float
+    unscaled: float
+    surveys: Float64[np.ndarray, "sizes 2"]
 
 
-def held(measured: Measured, calibration: AreaCalibration, scaling: PlattScaling) -> Held:
-    """How often the true shares of photographs lie in their intervals."""
+class Fitted(NamedTuple):
+    """What photographs made: calibration of probabilities, intervals, and the reach of those that are not scaled."""
+
+    scaling: PlattScaling
+    areas: AreaCalibration
+    unscaled: float
+
+
+def fit(measured: Measured) -> Fitted:
+    """From all photographs."""
+    pixels = histograms(measured)
+    scaling = fit_calibration(measured, np.ones(len(measured.names)))
+    error = np.abs([shares_of(one, scaling)[0] - true_share(one) for one in pixels])
+    _, place, counts = np.unique(np.asarray(measured.groups), return_inverse=True, return_counts=True)
+    order = np.argsort(error)
+    reached = np.searchsorted((1 / ((len(counts) + 1) * counts[place]))[order].cumsum(), LEVEL - 1e-9)
+    unscaled = float(error[order][min(reached, len(order) - 1)])
+    return Fitted(scaling, fit_areas_to_pixels(pixels, measured.groups, 1.0), unscaled)
+
+
+def held(measured: Measured, fitted: Fitted, generator: np.random.Generator) -> Held:
+    """How often the true shares of photographs, and of drawn sets of groups, lie in their intervals."""
     pixels = histograms(measured)
     truth = np.array([true_share(one) for one in pixels])
-    found = [area(calibration, *shares_of(one, scaling)) for one in pixels]
+    shares = Shares(*np.array([shares_of(one, fitted.scaling) for one in pixels]).T)
+    found = [area(fitted.areas, *map(float, one)) for one in zip(*shares, strict=True)]
     low, high = np.array([[one.low, one.high] for one in found]).T
     inside = (low <= truth) & (truth <= high)
     parts = (np.ones_like(inside), truth < 0.02, truth > 0.2)
-    return Held(*(_by_group(inside, measured.groups, part) for part in parts), float(np.median(high - low)))
+    coverage = (_by_group(inside, measured.groups, part) for part in parts)
+    plain = np.minimum(shares.estimate + fitted.unscaled, 1) - np.maximum(shares.estimate - fitted.unscaled, 0)
+    surveys = _surveys(shares, truth, measured.groups, fitted.areas, generator)
+    return Held(*coverage, float(np.median(high - low)), float(np.median(plain)), surveys)
+
+
+def _surveys(
+    shares: Shares,
+    truth: Float64[np.ndarray, "photographs"],
+    groups: Sequence[str],
+    calibration: AreaCalibration,
+    generator: np.random.Generator,
+) -> Float64[np.ndarray, "sizes 2"]:
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    found = np.full((len(_STRUCTURES), 2), np.nan)
+    for row, size in zip(found, _STRUCTURES, strict=True):
+        if size > len(names):
+            continue
+        seen = []
+        for _ in range(_SURVEYS):
+            chosen = np.flatnonzero(np.isin(place, generator.choice(len(names), size, replace=False)))
+            part = Shares(shares.estimate[chosen], shares.open[chosen])
+            one = survey_area(calibration, part, [groups[i] for i in chosen])
+            seen.append((one.low <= truth[chosen].mean() <= one.high, one.high - one.low))
+        row[:] = np.mean([inside for inside, _ in seen]), np.median([width for _, width in seen])
+    return found
 
 
 def divisions(measured: Measured) -> list[Held]:
@@ -55,9 +120,7 @@ def divisions(measured: Measured) -> list[Held]:
     generator, found = np.random.default_rng(0), []
     for _ in range(_DIVISIONS):
         fits = (generator.permutation(len(names)) < 2 * len(names) // 3)[place]
-        rest, part = measured.chosen(fits), measured.chosen(~fits)
-        calibration = fit_areas_to_pixels(histograms(rest), rest.groups, 1.0)
-        found.append(held(part, calibration, fit_calibration(rest, np.ones(len(rest.names)))))
+        found.append(held(measured.chosen(~fits), fit(measured.chosen(fits)), generator))
     return found
 
 
@@ -71,19 +134,29 @@ def _by_group(
     return float((inside[part] * weights).sum() / weights.sum())
 
 
+def _print(rows: dict[str, Held]) -> None:
+    print("| photographs | held | below 2% corroded | above 20% | median width | unscaled |\n|---|---|---|---|---|---|")
+    for name, one in rows.items():
+        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in one[:5])} |")
+    print(f"\n| surveys of structures | {' | '.join(map(str, _STRUCTURES))} |\n|---|{'---|' * len(_STRUCTURES)}")
+    for name, one in rows.items():
+        print(f"| {name} | {' | '.join(f'{inside:.3f}, width {width:.3f}' for inside, width in one.surveys)} |")
+
+
 def main(_: list[str]) -> None:
-    """Prints the calibration and a table."""
+    """Prints the calibration and tables."""
     fitted = load(Path(_FIT.value))
-    calibration = fit_areas_to_pixels(histograms(fitted), fitted.groups, 1.0)
-    print(
-        f"{calibration}\n\n| photographs | held | below 2% corroded | above 20% | median width |\n|---|---|---|---|---|"
-    )
-    many = np.array(divisions(fitted))
-    print(f"| {_DIVISIONS} divisions by group | {' | '.join(f'{value:.3f}' for value in np.nanmean(many, axis=0))} |")
+    made = fit(fitted)
+    print(f"{dataclasses.asdict(made.areas)}, of {needed_groups()} groups or more\n")
+    each = divisions(fitted)
+    means = Held(*(np.nanmean([one[field] for one in each], axis=0) for field in range(len(Held._fields))))
+    rows = {f"{_DIVISIONS} divisions by group": means}
     if _SCORE.value:
-        scored, scaling = load(Path(_SCORE.value)), fit_calibration(fitted, np.ones(len(fitted.names)))
-        found, groups = held(scored, calibration, scaling), len(set(scored.groups))
-        print(f"| {len(scored.names)} others, {groups} groups | {' | '.join(f'{v:.3f}' for v in found)} |")
+        scored = load(Path(_SCORE.value))
+        rows[f"{len(scored.names)} others, {len(set(scored.groups))} groups"] = held(
+            scored, made, np.random.default_rng(0)
+        )
+    _print(rows)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,15 @@ from spotrust_jax.inference.prediction import Prediction
 @pytest.fixture
 def prediction():
     maps = np.random.default_rng(0).random((3, 2, 16, 24)).astype(np.float32)
-    return Prediction(*maps, threshold=0.5, area_calibration=AreaCalibration(2.0, 3.0, 0.9, 30))
+    return Prediction(*maps, threshold=0.5, area_calibration=AreaCalibration(reach=0.3, groups=30))
 
 
 def test_area_is_the_mean_probability_with_its_interval(prediction):
     found, p = prediction[0].area(), prediction.probability[0].astype(np.float64)
-    error = ((p * (1 - p)).mean() + 0.002) * (1 + p.mean())
-    np.testing.assert_allclose(found[:3], [p.mean(), max(0, p.mean() - 2 * error), min(1, p.mean() + 3 * error)])
+    # All shares whose distance from the estimate is within the reach in units of the error that is expected.
+    y, unit = np.linspace(0, 1, 100_001), np.sqrt((p * (1 - p)).mean() + 0.005) * (p.mean() + 0.05) ** 0.25
+    held = y[np.abs(y - p.mean()) <= 0.3 * unit * (1 + 2 * y)]
+    np.testing.assert_allclose(found[:3], [p.mean(), held[0], held[-1]], atol=2e-5)
     assert found.level == 0.9
 
 
