@@ -26,6 +26,8 @@ _MAX_MAP_PIXELS = flags.DEFINE_integer(
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Do again what an earlier run with the same settings has done.")
 _SHARD = flags.DEFINE_string("shard", "1/1", "The i-th of n parts of the photographs, i/n, counted from 1.")
 
+_TABLES = (("summary", "csv"), ("summary", "json"), ("survey", "json"))
+
 
 def main() -> int:
     from spotrust_jax.batch.records import only_run
@@ -86,7 +88,7 @@ def _require_no_other_summary(folder: Path, suffix: str, writers: tuple) -> None
     """Raises an `InputError` for a file of a summary's or a report's name in a folder where no run has been."""
     from spotrust_jax.io.written_files import FOLDER
 
-    files = [folder / f"summary{suffix}.{extension}" for extension in ("csv", "json")]
+    files = [folder / f"{name}{suffix}.{extension}" for name, extension in _TABLES]
     files += [file for writer in writers for file in writer.run_files(folder, suffix)]
     for file in () if (folder / FOLDER).is_dir() else files:
         if file.exists():

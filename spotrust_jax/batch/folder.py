@@ -17,6 +17,7 @@ from spotrust_jax.io.images import count_pixels
 from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.outputs.map_files import Result
 from spotrust_jax.outputs.summary import Row, write_summary
+from spotrust_jax.outputs.survey import write_survey
 from spotrust_jax.outputs.writers import Run
 
 # Pixels of the photographs that are in memory at a time, for each device and once more.
@@ -81,8 +82,9 @@ def analyse_photograph(segmenter: Segmenter, photograph: Photograph, job: Job) -
 
 
 def finish(job: Job, run: Run) -> list[Path]:
-    """Writes the summary of a run and what the job's writers write at its end; returns the pages that people open."""
+    """Writes summary and survey of a run and what the job's writers write at its end; returns the pages that people open."""
     write_summary(run.output, run.rows, f"summary{run.suffix}")
+    write_survey(run.output, run.rows, run.model.areas, f"survey{run.suffix}")
     return [page for page in [writer.finish(run) for writer in job.writers] if page is not None]
 
 

@@ -43,6 +43,7 @@ class _Photograph:
     area_low: float | None = None
     area_high: float | None = None
     area_level: float | None = None
+    area_open: float | None = None
     judged: str = ""
     region_of_interest: str = ""
     judged_pixels: int | None = None
@@ -89,6 +90,7 @@ class Row(_Figures):
         area, area_low, area_high: estimate of the corroded share and the interval that holds it; there is no interval
             where the model is not calibrated for areas.
         area_level: probability with which intervals hold the share, and sets of grades the grade.
+        area_open: mean of p (1 - p) over what is judged, which intervals of several photographs together are made of.
         judged: what is judged, `REGION` or `WHOLE`.
         region_of_interest: the file that the former was read from.
         judged_pixels, analysed_pixels: how many pixels are judged, of the photograph and at the size of its analysis.
@@ -145,6 +147,7 @@ def describe(row: Row, result: Result, measured: Measured, calibration: AreaCali
         area_low=found.low,
         area_high=found.high,
         area_level=found.level,
+        area_open=measured.open / measured.pixels,
         judged=WHOLE if result.judged is None else REGION,
         judged_pixels=measured.pixels,
         analysed_pixels=analysed,

@@ -88,7 +88,7 @@ def test_output_among_the_photographs(run, tmp_path):
         assert f"{counted} photographs analysed" in result.stdout
 
 
-@pytest.mark.parametrize("name", ["x_mask.png", "x_maps.npz", "summary.csv", "summary.json"])
+@pytest.mark.parametrize("name", ["x_mask.png", "x_maps.npz", "summary.csv", "summary.json", "survey.json"])
 def test_files_of_the_user_are_not_replaced(run, tmp_path, name):
     photograph((40, 60)).save(tmp_path / "x.jpg")
     (tmp_path / name).write_bytes(b"made by hand")
