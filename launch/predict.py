@@ -77,10 +77,12 @@ def _predict(shard: int, shards: int, writers: tuple, output: Path) -> int:
 
 
 def _shard() -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)/(\d+)", _SHARD.value)
+    # Python reads no number of more than 4300 digits, and nobody has a billion jobs.
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", _SHARD.value)
     shard, shards = map(int, found.groups()) if found else (0, 0)
     if not 1 <= shard <= shards:
-        raise InputError(f"--shard={_SHARD.value} is no part: give i/n with i from 1 to n, such as 1/4")
+        given = _SHARD.value if len(_SHARD.value) <= 80 else f"{_SHARD.value[:80]}..."
+        raise InputError(f"--shard={given} is no part: give i/n with i from 1 to n, such as 1/4")
     return shard, shards
 
 

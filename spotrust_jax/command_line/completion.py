@@ -33,7 +33,11 @@ _spotrust() {
 compdef _spotrust spotrust
 """,
     "fish": r"""
-complete -c spotrust -a '(spotrust completion --line=(commandline -cp) 2>/dev/null)'
+function __spotrust_words
+    spotrust completion --line=(commandline -cp) 2>/dev/null
+end
+complete -c spotrust -f -a '(__spotrust_words)'
+complete -c spotrust -n 'not string length -q -- (__spotrust_words)' -F
 """,
 }
 

@@ -80,6 +80,9 @@ class Segmenter:
             InputError: for an image of another type, shape or range, for another scale, for no passes, or for a model
                 whose answer is not a number.
         """
+        if isinstance(image, (str, bytes, os.PathLike)):
+            remedy = "give its pixels, spotrust_jax.io.images.read_image(path)"
+            raise InputError(f"image is {os.fspath(image)!r}, the name of a file: {remedy}")
         images = _as_photographs(np.asarray(image))
         analysis = default_analysis(self.config, scale, num_samples, decomposed=decomposed)
         if analysis.scale is None and min(images.shape[1:3]) < COARSEST_CELL:

@@ -1,7 +1,10 @@
 """The console command around its programs: help, version, completion, Ctrl-C."""
 
 import os
+import pty
 import re
+import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -150,13 +153,60 @@ def test_bash_completes_commands_flags_and_values():
     assert completed("spotrust completion ") == ["bash", "zsh", "fish"]
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_scripts_of_other_shells_are_read_by_them(shell, tmp_path):
-    script = spotrust("completion", shell).stdout
-    assert "spotrust completion --line=" in script
-    if shutil.which(shell):
-        (tmp_path / "script").write_text(script)
-        subprocess.run([shell, "-n", tmp_path / "script"], check=True)
+# What the shell makes of a line when Tab is pressed; names of files where the program offers none.
+COMPLETED = {
+    "spotrust predi": "spotrust predict",
+    "spotrust predict --pal": "spotrust predict --palette=",
+    "spotrust predict --palette=c": "spotrust predict --palette=colour_blind",
+    "spotrust predict --input=READM": "spotrust predict --input=README.md",
+}
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Environment of a shell in which `spotrust` is this checkout's."""
+    script = tmp_path / "spotrust"
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(SPOTRUST)} "$@"\n')
+    script.chmod(0o755)
+    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "TERM": "dumb"}
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes(command):
+    offered = {line: [whole.split()[-1]] for line, whole in COMPLETED.items()}
+    offered["spotrust predict --palette="] = ["--palette=colour_blind", "--palette=paper"]  # and no files
+    for line, expected in offered.items():
+        ask = f"spotrust completion fish | source; complete -C {shlex.quote(line)}"
+        shown = subprocess.run(
+            ["fish", "-c", ask], cwd=REPOSITORY, env=command, capture_output=True, text=True, check=True
+        )
+        assert not shown.stderr and shown.stdout.split() == expected
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_completes(command):
+    terminal, other_end = pty.openpty()
+    streams = {"stdin": other_end, "stdout": other_end, "stderr": other_end, "start_new_session": True}
+    zsh = subprocess.Popen(["zsh", "-f", "-i"], cwd=REPOSITORY, env=command, **streams)
+    start = "PS1=; autoload -Uz compinit; compinit -u -D; source <(spotrust completion zsh); print -- READ''Y"
+    _typed(terminal, f"{start}\n", until="READY")
+    for line, expected in COMPLETED.items():
+        assert expected in _typed(terminal, f"{line}\t", until=expected)
+        os.write(terminal, b"\x15")  # Ctrl-U: an empty line
+    zsh.kill()
+    zsh.wait()
+    os.close(terminal)
+    os.close(other_end)
+
+
+def _typed(terminal, keys, until, seconds=60):
+    """What the terminal shows after these keys, once `until` is there or the time is over."""
+    shown, end = "", time.monotonic() + seconds
+    os.write(terminal, keys.encode())
+    while until not in shown and time.monotonic() < end:
+        if select.select([terminal], [], [], 1.0)[0]:
+            shown += os.read(terminal, 65536).decode(errors="replace")
+    return shown
 
 
 @pytest.mark.parametrize(

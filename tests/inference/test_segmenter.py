@@ -1,9 +1,11 @@
 """The public way in: images of all kinds, batches, bad input, and lowering for accelerators."""
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,6 +114,14 @@ def test_fingerprint_is_that_of_weights_and_settings(segmenter, tmp_path):
 def test_images_of_another_kind_are_refused(segmenter, image, words):
     with pytest.raises(InputError, match=words):
         segmenter.predict(image, key=KEY, scale="native")
+
+
+@pytest.mark.parametrize("path", ["photographs/a.jpg", Path("photographs/a.jpg")])
+def test_path_in_place_of_an_image_is_refused_with_what_reads_it(segmenter, path, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as it is outside of tests
+    words = r"^image is 'photographs.a.jpg', the name of a file: .*spotrust_jax.io.images.read_image\(path\)$"
+    with pytest.raises(InputError, match=words):
+        segmenter.predict(path)
 
 
 def test_scale_that_is_none_is_refused(segmenter, images):

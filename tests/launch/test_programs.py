@@ -285,6 +285,7 @@ def test_photographs_that_the_model_knows_are_refused(data, trained, tmp_path):
         ("predict", [*PREDICT, "--output={tmp}"], "is not a checkpoint"),
         ("predict", [*PREDICT, "--output=README.md/x"], "--output=README.md/x cannot be written"),
         ("predict", [*PREDICT, "--output={tmp}", "--shard=5/4"], "--shard=5/4 is no part: give i/n"),
+        ("predict", [*PREDICT, "--output={tmp}", f"--shard=1/{'9' * 5000}"], "... is no part: give i/n"),
         ("predict", [*PREDICT, "--output={tmp}", "--num_samples=0"], "num_samples=0"),
         ("predict", [*PREDICT, "--output={tmp}", "--threshold=1.5"], "threshold=1.5"),
         ("predict", [*PREDICT, "--output={tmp}", "--area_draws=9"], "--area_draws is for the report: add --report"),
