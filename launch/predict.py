@@ -17,6 +17,9 @@ from . import analysis_flags, checkpoint_flags, mask_flags, picture_flags, progr
 _INPUT = flags.DEFINE_string("input", None, "Photograph, folder, or glob in quotes.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the maps.", required=True)
 _GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Folder of masks, placed and named as the photographs are.")
+_REGIONS = flags.DEFINE_string(
+    "regions", None, "Folder of regions of interest, masks or labelme files, placed and named as the photographs are."
+)
 _MAX_MAP_PIXELS = flags.DEFINE_integer(
     "max_map_pixels",
     None,
@@ -57,11 +60,11 @@ def _predict(shard: int, shards: int, writers: tuple, output: Path) -> int:
         analysis = dataclasses.replace(analysis, decomposed=True)
     photographs = list_photographs(_INPUT.value)
     require_apart(photographs, output)
-    truths = _ground_truth(photographs)
+    truths, regions = _ground_truth(photographs), _regions(photographs)
     photographs = photographs[shard - 1 :: shards]
     limit = MAX_MAP_PIXELS if _MAX_MAP_PIXELS.value is None else _MAX_MAP_PIXELS.value
     pictures = picture_flags.style(), picture_flags.picture_options()
-    job = Job(output, analysis, threshold, truths, limit, *pictures, report_flags.area_draws(), writers)
+    job = Job(output, analysis, threshold, truths, limit, *pictures, report_flags.area_draws(), writers, regions)
     require_ours(photographs, job)
     done = analyse_photographs(segmenter.spread(program.devices()), photographs, job, overwrite=_OVERWRITE.value)
     finished = sorted(tqdm(done, total=len(photographs), unit="photo", mininterval=1.0))
@@ -109,12 +112,27 @@ def _ground_truth(photographs: list):
     return Truths.of(folder, photographs)
 
 
+def _regions(photographs: list):
+    from spotrust_jax.batch.ground_truth import RegionFiles
+
+    if _REGIONS.value is None:
+        return None
+    folder = Path(_REGIONS.value)
+    if not folder.is_dir():
+        raise InputError(f"--regions={folder} is no folder: give the one with the regions of interest")
+    found = RegionFiles.of(folder, photographs)
+    if not any(map(found.has, photographs)):
+        remedy = f"name them as the photographs are, such as {photographs[0].stem}.json or .png"
+        raise InputError(f"--regions={folder} has no region of interest of any photograph: {remedy}")
+    return found
+
+
 def _conclude(finished: list, analysis, config, summary: Path) -> int:
     """Prints warnings and counts at the end, and gives the exit code."""
     from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.segmenter import compiled_sizes
     from spotrust_jax.io.display import escaped
-    from spotrust_jax.outputs.summary import noted
+    from spotrust_jax.outputs.summary import WHOLE, noted
 
     rows = [item.row for item in finished]
     shrunk = sum(row.height is not None and much_larger(row.height, row.width, analysis) for row in rows)
@@ -122,6 +140,13 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
         print(
             f"warning: {shrunk} of {len(rows)} photographs are more than twice as large as the {analysis.scale} pixels "
             f"at which they were analysed: small spots may be lost, --scale=PIXELS analyses them larger",
+            file=sys.stderr,
+        )
+    whole = sum(row.judged == WHOLE for row in rows)
+    if _REGIONS.value is not None and whole:
+        print(
+            f"warning: {whole} of {len(rows)} photographs have no region of interest in {_REGIONS.value}: their areas "
+            f"and grades are of the whole picture, as the column judged says",
             file=sys.stderr,
         )
     for note, first, count in noted(rows):

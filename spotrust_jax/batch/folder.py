@@ -64,7 +64,7 @@ def analyse_photographs(
     working: dict[Future, tuple[int, int]] = {}
     with stages:
         for index, photograph in enumerate(photographs):
-            row = None if overwrite else records.find(photograph, job.truth_path(photograph))
+            row = None if overwrite else records.find(photograph, *job.inputs(photograph))
             if row is not None:
                 yield Finished(index, row, earlier=True)
                 continue

@@ -13,9 +13,10 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from spotrust_jax.batch.ground_truth import Truths
+from spotrust_jax.batch.ground_truth import RegionFiles, Truths
 from spotrust_jax.batch.records import Records
 from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.data.regions_of_interest import read_region
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.area_interval import (
@@ -30,7 +31,7 @@ from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.inference.tiling import Allocate, in_memory
 from spotrust_jax.io.display import size_in_words
-from spotrust_jax.io.images import count_pixels, mask_limit, read_image, read_mask, size_text
+from spotrust_jax.io.images import count_pixels, mask_limit, read_image, read_mask, resize_mask, size_text
 from spotrust_jax.io.streamed_files import on_disk
 from spotrust_jax.io.written_files import without_written
 from spotrust_jax.models.mismatch import MismatchError
@@ -63,6 +64,7 @@ class Job:
         area_draws: draws of the area beyond the passes of the maps; 0 takes those passes where
             they say something about an area, None asks for none.
         writers: of what is written besides maps and pictures, in this order.
+        regions: regions of interest, where there are any; photographs without one are judged as a whole.
     """
 
     output: Path
@@ -74,6 +76,7 @@ class Job:
     picture_options: PictureOptions = NO_OPTIONS
     area_draws: int | None = None
     writers: tuple[Writer, ...] = ()
+    regions: RegionFiles | None = None
 
     def records(self, segmenter: Segmenter) -> Records:
         """Where it is noted what is done."""
@@ -94,35 +97,52 @@ class Job:
             *(file for one in self.writers for file in one.photograph_files(self.output, photograph)),
         ]
 
-    def truth_path(self, photograph: Photograph) -> Path | None:
-        """The photograph's mask, where masks are given and it has one."""
-        return None if self.truths is None else self.truths.find(photograph)
+    def inputs(self, photograph: Photograph) -> tuple[Path | None, Path | None]:
+        """The photograph's mask and its region of interest, where it has one.
+
+        Where it is not clear which region is the photograph's, the folder of regions stands for it, so that no
+        earlier result without a region counts.
+        """
+        truth = None if self.truths is None else self.truths.find(photograph)
+        if self.regions is None or not self.regions.has(photograph):
+            return truth, None
+        return truth, self.regions.find(photograph) or self.regions.folder
 
 
 class Loaded(NamedTuple):
-    """A photograph that has been read, its line so far, and its ground truth where there is a usable one."""
+    """A photograph that has been read, and its line so far.
+
+    Attributes:
+        row: the line.
+        image: the photograph.
+        truth: its ground truth where there is a usable one.
+        judged: true where the photograph is judged, its region of interest where it has one.
+    """
 
     row: Row
     image: UInt8[np.ndarray, "height width 3"]
-    truth: Bool[np.ndarray, "height width"] | None
+    truth: Bool[np.ndarray, "height width"] | None = None
+    judged: Bool[np.ndarray, "height width"] | None = None
 
 
 def read(photograph: Photograph, job: Job) -> Loaded:
     """Reads photograph and ground truth; without a usable one the row says so, and the maps are made all the same.
 
     Raises:
-        InputError: where the photograph cannot be read, or the disk has no room for its maps.
+        InputError: where the photograph or its region of interest cannot be used, or the disk has no room for its maps.
     """
     pixels = count_pixels(photograph.path)
     _require_space(photograph, pixels, job)
     image = _read_large(photograph.path, job.output) if pixels > LARGE else read_image(photograph.path)
-    row = Row(str(photograph.path), str(photograph.stem))
+    judged = _read_region(photograph, job, image.shape[:2])
+    region = "" if judged is None else str(job.inputs(photograph)[1])
+    row = Row(str(photograph.path), str(photograph.stem), region_of_interest=region)
     if job.truths is None:
-        return Loaded(row, image, None)
+        return Loaded(row, image, judged=judged)
     try:
-        return Loaded(row, image, _read_truth(photograph, job, image.shape[:2]))
+        return Loaded(row, image, _read_truth(photograph, job, image.shape[:2]), judged)
     except InputError as error:
-        return Loaded(dataclasses.replace(row, status="failed", message=str(error)), image, None)
+        return Loaded(dataclasses.replace(row, status="failed", message=str(error)), image, judged=judged)
 
 
 def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Callable[[], None]) -> Result:
@@ -135,7 +155,8 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
     allocate = functools.partial(on_disk, job.output) if large else in_memory
     try:
         counted = job.threshold if job.area_draws is not None and has_coherent_samples(segmenter.config) else None
-        prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted)
+        within = _judged_of_analysis(loaded, job)
+        prediction = analyse(segmenter, loaded.image, job.analysis, allocate, between_tiles, counted, judged=within)
         areas = _drawn_areas(segmenter, loaded, job, allocate, between_tiles)
     except MismatchError:
         raise
@@ -149,7 +170,7 @@ def predict(segmenter: Segmenter, loaded: Loaded, job: Job, between_tiles: Calla
             f"photograph {loaded.row.photograph} needs more memory than the device has: {remedy}"
         ) from error
     interval = area_interval(prediction.areas if areas is None else areas)
-    return Result(loaded.image, prediction, job.threshold, loaded.truth, interval)
+    return Result(loaded.image, prediction, job.threshold, loaded.truth, interval, loaded.judged)
 
 
 def write(
@@ -167,7 +188,8 @@ def write(
             row = writer.write(job.output, photograph, row, result)
             files += writer.photograph_files(job.output, photograph)
         if row.status == "ok":
-            records.save(photograph, job.truth_path(photograph), row, files)
+            truth, region = job.inputs(photograph)
+            records.save(photograph, truth, row, files, region)
     return row
 
 
@@ -220,7 +242,24 @@ def _drawn_areas(
     if not job.area_draws or not has_draws(segmenter.config):
         return None
     analysis = dataclasses.replace(job.analysis, num_samples=job.area_draws, augment=False, decomposed=False)
-    return analyse(coherent(segmenter), loaded.image, analysis, allocate, between_tiles, job.threshold).areas
+    within = _judged_of_analysis(loaded, job)
+    drawn = coherent(segmenter)
+    return analyse(drawn, loaded.image, analysis, allocate, between_tiles, job.threshold, judged=within).areas
+
+
+def _judged_of_analysis(loaded: Loaded, job: Job) -> Bool[np.ndarray, "height width"] | None:
+    """What is judged, at the size of the analysis, where it is not the whole photograph."""
+    if loaded.judged is None:
+        return None
+    judged = resize_mask(loaded.judged, *job.analysis.shape(*loaded.image.shape[:2]))
+    return judged if judged.any() else None
+
+
+def _read_region(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"] | None:
+    """The photograph's region of interest, where it has one."""
+    if job.regions is None or not job.regions.has(photograph):
+        return None
+    return read_region(job.regions.path(photograph), *shape)
 
 
 def _read_large(path: Path, folder: Path) -> UInt8[np.ndarray, "height width 3"]:

@@ -45,12 +45,12 @@ class Records:
     output: Path
     settings: str
 
-    def find(self, photograph: Photograph, truth: Path | None) -> Row | None:
+    def find(self, photograph: Photograph, truth: Path | None, region: Path | None = None) -> Row | None:
         """The row of a photograph that is done: made of these very inputs, and none of its files lost or cut short."""
         try:
             record = json.loads(self.text(self._path(photograph)))
             sizes = {name: self.state(self.output / name).size for name in record["files"]}
-            if record["inputs"] != self._inputs(photograph, truth) or record["files"] != sizes:
+            if record["inputs"] != self._inputs(photograph, truth, region) or record["files"] != sizes:
                 return None
             if list(record["row"]) != [field.name for field in dataclasses.fields(Row)]:  # before there was some column
                 return None
@@ -87,12 +87,14 @@ class Records:
         claimed = {**self._sizes(path), **dict.fromkeys(map(self._name, files))}
         write_atomically(path, json.dumps({"files": claimed}))
 
-    def save(self, photograph: Photograph, truth: Path | None, row: Row, files: list[Path]) -> None:
+    def save(
+        self, photograph: Photograph, truth: Path | None, row: Row, files: list[Path], region: Path | None = None
+    ) -> None:
         """Says that a photograph is done, once its files are there; those that an earlier run left stay ours."""
         path = self._path(photograph)
         there = [name for name in self._sizes(path) if (self.output / name).exists()]
         sizes = self._measured(path, there) | {self._name(file): self.state(file).size for file in files}
-        record = {"inputs": self._inputs(photograph, truth), "files": sizes, "row": dataclasses.asdict(row)}
+        record = {"inputs": self._inputs(photograph, truth, region), "files": sizes, "row": dataclasses.asdict(row)}
         write_atomically(path, json.dumps(record))
 
     def state(self, path: Path) -> FileState:
@@ -133,9 +135,11 @@ class Records:
     def _path(self, photograph: Photograph) -> Path:
         return beside(self.output / FOLDER / photograph.stem, ".json")
 
-    def _inputs(self, photograph: Photograph, truth: Path | None) -> str:
+    def _inputs(self, photograph: Photograph, truth: Path | None, region: Path | None) -> str:
         """Hash of the settings and the states of the files that go in."""
-        stamps = [self.state(path) for path in (photograph.path, truth) if path is not None]
+        stamps: list = [self.state(path) for path in (photograph.path, truth) if path is not None]
+        # The same file may be given as the one or as the other.
+        stamps += [] if region is None else [["region", *self.state(region)]]
         return hashlib.sha256(json.dumps([_FORMAT, self.settings, stamps]).encode()).hexdigest()
 
 

@@ -4,13 +4,12 @@ The maps here have the size of the analysis; the writers in outputs/ bring them 
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key, UInt8
+from jaxtyping import Array, Bool, Float32, Key, UInt8
 
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.data.sizes import inference_shape
@@ -18,7 +17,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.inference.prediction import Prediction
 from spotrust_jax.inference.preprocessing import fit_image, restore_map
 from spotrust_jax.inference.test_time_augmentation import AUGMENTATIONS, combine
-from spotrust_jax.inference.tiling import Allocate, Tile, TileBlend, crop, in_memory, plan_tiles
+from spotrust_jax.inference.tiling import Allocate, Tile, TileBlend, Tiling, crop, in_memory, plan_tiles
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.random import content_keys
 from spotrust_jax.sampling.passes import AreaCount
@@ -148,6 +147,7 @@ def analyse(
     between_tiles: Callable[[], None] = lambda: None,
     area_threshold: float | None = None,
     key: Key[Array, ""] | None = None,
+    judged: Bool[np.ndarray, "height width"] | None = None,
 ) -> Prediction:
     """The maps of a photograph, at the size of the analysis.
 
@@ -160,6 +160,7 @@ def analyse(
         area_threshold: calibrated probability from which the pixels of a single pass count as corroded, where the
             areas of the passes are wanted too; with test-time augmentation, those of the photograph as it is.
         key: of all noise; by default the one of the analysis' seed.
+        judged: at the size of the analysis, what areas of the passes are shares of; all of it by default.
     """
     sized = fit_image(image, analysis.shape(*image.shape[:2]))
     photograph = content_keys(analysis.key if key is None else key, sized[None])[0]
@@ -168,7 +169,7 @@ def analyse(
     raw = None if area_threshold is None else np.float32(calibration.inverse(np.float64(area_threshold)))
 
     def of_tile(tile: Tile) -> Prediction:
-        count = None if raw is None else AreaCount(raw, tiling.pixel_weights(tile) / math.prod(sized.shape[:2]))
+        count = None if raw is None else AreaCount(raw, _shares(tiling, tile, judged))
         return _analyse_part(segmenter, crop(sized, tiling.window(tile)), photograph, tile.number, analysis, count)
 
     if tiling.shape == sized.shape[:2]:
@@ -178,6 +179,16 @@ def analyse(
         between_tiles()
         blend.add(tile, of_tile(tile))
     return blend.finish(calibration)
+
+
+def _shares(
+    tiling: Tiling, tile: Tile, judged: Bool[np.ndarray, "_height _width"] | None
+) -> Float32[np.ndarray, "rows columns"]:
+    """What each pixel of a tile counts in the area of the photograph, or of what is judged of it."""
+    weights = tiling.pixel_weights(tile)
+    if judged is None:
+        return weights / (tiling.rows.length * tiling.columns.length)
+    return weights * judged[tiling.window(tile)] / int(judged.sum())
 
 
 def at_size(prediction: Prediction, height: int, width: int) -> Prediction:

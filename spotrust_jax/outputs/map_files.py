@@ -229,8 +229,13 @@ def _plain_pictures(
     mask = np.concatenate([part for part in parts if part.size]) >= result.threshold
     inner = slice(window.start - above.start, window.stop - above.start)
     band, palette = result.image[above.start : below.stop], style.palette
-    overlay = rendering.overlay_picture(band, mask, style.opacity, outline, palette)[inner]
-    pictures = {"mask": rendering.mask_picture(mask[inner], palette), "overlay": overlay}
+    if result.judged is None:
+        overlay = rendering.overlay_picture(band, mask, style.opacity, outline, palette)
+    else:
+        judged = result.judged[above.start : below.stop]
+        overlay = rendering.overlay_picture(band, mask & judged, style.opacity, outline, palette)
+        overlay = rendering.outlined_region(overlay, judged, outline)
+    pictures = {"mask": rendering.mask_picture(mask[inner], palette), "overlay": overlay[inner]}
     if result.truth is None:
         return pictures
     return {**pictures, "accuracy": rendering.accuracy_picture(mask[inner], result.truth[window], palette)}

@@ -1,4 +1,4 @@
-"""The corroded regions of a job's photographs: a GeoJSON of each, and at the end a CSV and a COCO data set of all."""
+"""The corroded regions of what is judged: a GeoJSON for each photograph, and at the end a CSV and a COCO data set."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.preprocessing import Photograph
@@ -132,11 +132,17 @@ def _part(output: Path, stem: str) -> Path:
 def _regions(result: Result, smallest: int, output: Path) -> Regions:
     height, width = shape = result.image.shape[:2]
     labels = on_disk(output, shape, np.int32) if height * width > _LARGE else np.zeros(shape, np.int32)
-    return find_regions(result.rows, labels, result.threshold, smallest=smallest)
+
+    def rows(name: str, window: slice) -> Float32[np.ndarray, "rows width"]:
+        """Of a map, below every threshold where the photograph is not judged."""
+        values = result.rows(name, window)
+        return values if result.judged is None else np.where(result.judged[window], values, np.float32(-1))
+
+    return find_regions(rows, labels, result.threshold, smallest=smallest)
 
 
 def _completed(row: Row, scale: GroundScale, place: Place, found: int) -> Row:
-    corroded = row.corroded_fraction * row.height * row.width
+    corroded = row.corroded_fraction * row.judged_pixels
     position = {} if place.position is None else dataclasses.asdict(place.position)
     return dataclasses.replace(
         row,

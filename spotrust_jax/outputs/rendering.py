@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from spotrust_jax.io.atomic_files import atomic_file
 
 BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (128, 128, 128)
-CYAN, RED = (0, 255, 255), (255, 0, 0)
+CYAN, RED, YELLOW = (0, 255, 255), (255, 0, 0), (255, 220, 0)
 
 _SMALLEST_FONT = 12  # pixels; below that digits run together
 _SMALL_SIDE = 1280  # pixels, the longest of a small photograph
@@ -78,6 +78,15 @@ def overlay_picture(
     for channel, mixed in enumerate(_mixed(opacity, palette.corrosion)):
         np.copyto(picture[..., channel], np.take(mixed, image[..., channel]), where=mask)
     picture[_outline(mask, outline)] = palette.corrosion
+    return picture
+
+
+def outlined_region(
+    picture: UInt8[np.ndarray, "height width 3"], judged: Bool[np.ndarray, "height width"], outline: int
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The picture with a thin yellow line, `outline` pixels wide, within the border of what is judged."""
+    picture = np.array(picture)
+    picture[_outline(judged, outline)] = YELLOW
     return picture
 
 

@@ -42,7 +42,7 @@ def jpeg(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
     return file.getvalue()
 
 
-def png(picture: UInt8[np.ndarray, "height width 3"]) -> bytes:
+def png(picture: UInt8[np.ndarray, "height width *channels"]) -> bytes:
     """The bytes of a PNG."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG", compress_level=1)

@@ -58,6 +58,7 @@ class ReportWriter:
             "size": [row.height, row.width],
             "map_size": list(shown.shape[:2]),
             "photograph": preview.data_url(preview.jpeg(small)),
+            "judged": None if result.judged is None else preview.data_url(preview.png(_judged(result))),
             "levels": preview.data_url(preview.png(shown)),
             "aleatoric": aleatoric,
             "counts": sparse(counts),
@@ -65,7 +66,7 @@ class ReportWriter:
         }
         write_detail(detail_part(output, stem), detail)
         with atomic_file(thumbnail_part(output, stem)) as partial:
-            partial.write_bytes(preview.thumbnail(small, shown[..., 0] > threshold))
+            partial.write_bytes(preview.thumbnail(small, (shown[..., 0] > threshold) & (_judged(result) > 0)))
         return dataclasses.replace(row, expected_missed_fraction=expected_missed_fraction(result))
 
     def run_files(self, output: Path, suffix: str) -> list[Path]:
@@ -79,16 +80,24 @@ class ReportWriter:
 
 
 def expected_missed_fraction(result: Result) -> float:
-    """Share of a photograph that is expected to be corrosion outside of the mask.
+    """Share of what is judged of a photograph that is expected to be corrosion outside of the mask.
 
     That is the mean over its pixels of the calibrated probability where it is below the threshold, else 0.
     """
-    height, width = result.image.shape[:2]
-    missed = 0.0
-    for window in windows(height, width):
-        probability = result.rows("probability", window)
+    missed, pixels = 0.0, 0
+    for window in windows(*result.image.shape[:2]):
+        probability = result.judged_values(result.rows("probability", window), window)
         missed += float(probability[probability < result.threshold].sum(dtype=np.float64))
-    return missed / (height * width)
+        pixels += probability.size
+    return missed / pixels
+
+
+def _judged(result: Result) -> UInt8[np.ndarray, "height width"]:
+    """255 where the pixels that are shown are judged, else 0."""
+    shape = result.image.shape[:2]
+    places = np.ix_(*preview.map_places(*shape))
+    judged = np.broadcast_to(True, shape) if result.judged is None else result.judged
+    return np.where(judged[places], np.uint8(255), np.uint8(0))
 
 
 def _levels(
@@ -102,7 +111,7 @@ def _levels(
     for window in windows(height, width):
         values = [result.rows(name, window) for name in ("probability", "epistemic", "log_variance")]
         levels = probability_levels(values[0], steps), epistemic_levels(values[1], steps)
-        here = joint_counts(*levels, steps)
+        here = joint_counts(*(result.judged_values(level, window).reshape(1, -1) for level in levels), steps)
         counts = here if counts is None else counts + here
         places = slice(*np.searchsorted(rows, [window.start, window.stop]))
         taken = np.ix_(rows[places] - window.start, columns)

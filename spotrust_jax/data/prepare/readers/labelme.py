@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,12 +50,47 @@ def read(root: Path, corrosion_classes: tuple[str, ...]) -> Reading:
     return photographs_of(root, entries, corrosion_classes, findings=findings)
 
 
+class Drawn(NamedTuple):
+    """A shape of a file, and its label as it is written."""
+
+    label: str
+    drawing: Drawing
+
+
+def drawn_shapes(file: Path) -> tuple[list[Drawn], tuple[int, int] | None]:
+    """All shapes of one file, and height and width of the photograph that they were drawn on, where it says so.
+
+    Raises:
+        UnusableError: where it is no file of labelme.
+    """
+    content = json_object(file, str(file))
+    shapes = [
+        Drawn(one["label"], _drawing(one, kind)) for one, kind in _labelled(str(file), _shapes(content, str(file)))
+    ]
+    return shapes, positive_size(content.get("imageHeight"), content.get("imageWidth"))
+
+
+def _shapes(content: dict, name: str) -> list[dict]:
+    shapes = content.get("shapes")
+    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
+        raise UnusableError("unreadable_label", f"{name} has no list of shapes as labelme writes it: remove the file")
+    return shapes
+
+
+def _labelled(name: str, shapes: list[dict]) -> Iterator[tuple[dict, object]]:
+    """Each shape with its kind; an `UnusableError` where one has no label."""
+    for shape in shapes:
+        label = shape.get("label")
+        if not isinstance(label, str) or not class_label(label).name:
+            reason = f"{name} has a shape whose label is {shown(label)}, which is no class"
+            raise UnusableError("unknown_class", f"{reason}: give it one in labelme")
+        yield shape, shape.get("shape_type") or "polygon"
+
+
 def _entry(root: Path, file: Path) -> Entry:
     name = relative(root, file)
     content = json_object(file, name)
-    shapes, path = content.get("shapes"), content.get("imagePath")
-    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
-        raise UnusableError("unreadable_label", f"{name} has no list of shapes as labelme writes it: remove the file")
+    shapes, path = _shapes(content, name), content.get("imagePath")
     if not isinstance(path, str) or not path:
         raise UnusableError("unreadable_label", f"{name} has no imagePath: save it again in labelme")
     is_image = is_photograph(PurePosixPath(path.replace("\\", "/")).name)
@@ -68,12 +104,9 @@ def _entry(root: Path, file: Path) -> Entry:
 
 
 def _annotations(name: str, shapes: list[dict]) -> Iterator[Annotation]:
-    for shape in shapes:
-        label, kind = shape.get("label"), shape.get("shape_type") or "polygon"
-        if not isinstance(label, str) or not class_label(label).name:
-            reason = f"{name} has a shape whose label is {shown(label)}, which is no class"
-            raise UnusableError("unknown_class", f"{reason}: give it one in labelme")
-        yield Annotation((class_label(label),), _drawing(shape, kind))
+    return (
+        Annotation((class_label(shape["label"]),), _drawing(shape, kind)) for shape, kind in _labelled(name, shapes)
+    )
 
 
 def _drawing(shape: dict, kind: object) -> Drawing:

@@ -67,6 +67,50 @@ def filled(polygons: Sequence[Polygon], height: int, width: int) -> Bool[np.ndar
     return np.array(canvas)
 
 
+def centred(polygons: Sequence[Polygon], height: int, width: int) -> Bool[np.ndarray, "{height} {width}"]:
+    """The pixels whose centre is within any of the polygons: a square of 3 x 3 has 9.
+
+    By the even-odd rule within each. Pixel (x, y) has its centre at x + 1/2, y + 1/2; a centre on an outline belongs to
+    what lies to its right and below it, so that polygons that share a side share no pixel.
+    """
+    mask = np.zeros((height, width), bool)
+    for polygon in polygons:
+        turns = np.zeros((height, width + 1), bool)
+        for (x, y), (x_end, y_end) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+            first, last = (int(np.clip(np.ceil(value - 0.5), 0, height)) for value in sorted((y, y_end)))
+            if first < last:
+                rows = np.arange(first, last)
+                crossed = x + (rows + 0.5 - y) / (y_end - y) * (x_end - x)
+                columns = np.ceil(crossed - 0.5).clip(0, width).astype(int)
+                turns[rows, columns] ^= True
+        mask |= np.logical_xor.accumulate(turns, axis=1)[:, :-1]
+    return mask
+
+
+def crosses_itself(polygon: Polygon) -> bool:
+    """Whether two sides of a polygon cross within both of them; sides that only touch do not count."""
+    ends = np.roll(polygon, -1, axis=0)
+    sides = ends - polygon
+    for start, end in zip(polygon, ends, strict=True):
+        apart = _turn(end - start, polygon - start) * _turn(end - start, ends - start) < 0
+        if (apart & (_turn(sides, start - polygon) * _turn(sides, end - polygon) < 0)).any():
+            return True
+    return False
+
+
+def _turn(one: Float64[np.ndarray, "*_ 2"], other: Float64[np.ndarray, "*_ 2"]) -> Float64[np.ndarray, "*_"]:
+    """1 where `other` lies to the right of `one`, y downwards, -1 where to the left, 0 where along it."""
+    return np.sign(one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0])
+
+
+def centred_circle(
+    centre: Float64[np.ndarray, "2"], radius: float, height: int, width: int
+) -> Bool[np.ndarray, "{height} {width}"]:
+    """The pixels whose centre is within a circle; `radius` is in pixels."""
+    y, x = np.ogrid[:height, :width]
+    return np.hypot(x + 0.5 - centre[0], y + 0.5 - centre[1]) < radius
+
+
 def filled_circle(
     centre: Float64[np.ndarray, "2"], radius: float, height: int, width: int
 ) -> Bool[np.ndarray, "{height} {width}"]:
