@@ -50,7 +50,8 @@ class Truths:
         if flat:
             raise InputError(
                 f"photograph {photograph.path} has no {kind} of its own in {self.folder}, and {flat[0].name} may be "
-                f"that of another one of this name: put it where the photograph is below the input, {photograph.stem}.png"
+                "that of another one of this name: put it where the photograph is below the input, "
+                f"{photograph.stem}.png"
             )
         raise InputError(f"photograph {photograph.path} has no {kind} in {self.folder}: add {photograph.stem}.png")
 

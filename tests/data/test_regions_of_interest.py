@@ -6,12 +6,13 @@ import json
 
 import numpy as np
 import pytest
-import shapely
 from PIL import Image
 
 from spotrust_jax.data.prepare.readers.polygons import centred, crosses_itself
 from spotrust_jax.data.regions_of_interest import read_region
 from spotrust_jax.errors import InputError
+
+shapely = pytest.importorskip("shapely", reason="needs shapely: pip install 'spotrust-jax[dev]'")
 
 HEIGHT, WIDTH = 30, 40
 
