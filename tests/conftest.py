@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 # Where the slow modules are: what one worker begins last, the other waits for.
-_FIRST = ("launch", "training", "inference", "export", "tests")
+_FIRST = ("training", "experiments", "launch", "tests", "inference", "export")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
