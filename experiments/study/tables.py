@@ -83,8 +83,9 @@ def _masks(one: _Found, first: _Found) -> Row:
         "NLL raw": f"{raw.negative_log_likelihood:.4f}",
         "NLL temperature": f"{temperature.negative_log_likelihood:.4f}",
         "NLL calibrated": f"{platt.negative_log_likelihood:.4f}",
-        "ECE above 0.1, raw": f"{raw.above:.3f}",
-        "ECE above 0.1, calibrated": with_interval(one.measures["probability", "ece_above_0.1"]),
+        "miscalibration raw": f"{raw.miscalibration:.4f}",
+        "miscalibration calibrated": with_interval(one.measures["reliability/all", "miscalibration"], 4),
+        "discrimination": with_interval(one.measures["reliability/all", "discrimination"], 4),
         "Brier skill": with_interval(one.measures["probability", "brier_skill"]),
         "sharpness": f"{platt.sharpness:.4f}",
         "time of 24 passes": f"{one.measured.seconds / first.measured.seconds:.2f}",
@@ -162,10 +163,11 @@ def _checks(one: _Found) -> list[Row]:
     steel = next(iter(one.out_of_distribution.values()))[
         f"out_of_distribution/{one.measured.detector}", "image_auroc"
     ].value
+    share = platt.miscalibration / platt.brier
     gain = platt.negative_log_likelihood - raw.negative_log_likelihood
     checks = [
         ("change of the NLL by calibration, below 0", gain, gain < 0),
-        ("ECE above 0.1, below 0.05", platt.above, platt.above < 0.05),
+        ("miscalibration over Brier score, below 0.1", share, share < 0.1),
         ("Brier skill, above 0.3", platt.brier_skill, platt.brier_skill > 0.3),
         ("error rate of the 80% most certain over that of all, at most 0.5", kept / errors, kept <= errors / 2),
         ("AUROC of scenes without steel, above 0.9", steel, steel > 0.9),

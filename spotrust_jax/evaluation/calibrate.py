@@ -24,10 +24,10 @@ from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
+from spotrust_jax.metrics.corp import corp
 from spotrust_jax.metrics.pixel_scores import COARSER_BITS
 from spotrust_jax.metrics.reliability import (
     ProperScores,
-    above,
     coarser_probabilities,
     equal_mass,
     probability_histogram,
@@ -62,13 +62,14 @@ class CalibrationData(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """Of probabilities; metrics/probabilities.py says what each is."""
+    """Of probabilities; metrics/probabilities.py and metrics/corp.py say what each is."""
 
     negative_log_likelihood: float
     brier: float
     brier_skill: float
     ece_equal_mass: float
-    above: float
+    miscalibration: float
+    discrimination: float
     sharpness: float
 
 
@@ -147,12 +148,14 @@ def quality_of(by_raw_probability: Histogram, calibration: PlattScaling) -> Qual
     proper = ProperScores(float(counts.sum()), float(likelihood), float(squared), float(corroded.sum()))
     # Calibration keeps the order, so bins of one mass can still be formed by the raw probabilities.
     by_probability = dataclasses.replace(by_raw_probability, sums=np.stack([mean * counts, corroded]))
+    parts = corp(by_probability)
     return Quality(
         proper.likelihood,
         proper.brier,
         float(proper.brier_skill),
         float(equal_mass(by_probability).expected_error),
-        float(equal_mass(above(by_probability, 0.1)).expected_error),
+        float(parts.miscalibration),
+        float(parts.discrimination),
         float(sharpness(by_probability)),
     )
 
@@ -160,5 +163,5 @@ def quality_of(by_raw_probability: Histogram, calibration: PlattScaling) -> Qual
 def table(found: dict[str, Quality]) -> str:
     """As Markdown."""
     rows = [f"| {name} | {' | '.join(f'{value:.4f}' for value in quality)} |" for name, quality in found.items()]
-    names = [name.replace("above", "ece_above_0.1") for name in Quality._fields]
+    names = Quality._fields
     return "\n".join([f"| probabilities | {' | '.join(names)} |", f"|{'---|' * (len(names) + 1)}", *rows])

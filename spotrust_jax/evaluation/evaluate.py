@@ -104,7 +104,7 @@ def evaluate(
         pooled = found if pooled is None else pooled + found
         groups.append(example.group)
         each.append(found.coarser)
-        means.append(_means(uncertainty_maps(prediction), example.scored))
+        means.append(_means(uncertainty_maps(prediction, mask), example.scored))
         look(example, prediction)
     if pooled is None:
         raise InputError("there is no image to score: give at least one image with a mask")
@@ -123,13 +123,14 @@ def evaluate_out_of_distribution(
     pooled, names, each, means, called = None, [], [], [], []
     for name, image in tqdm(images, desc="out of distribution", unit="photo", mininterval=1.0):
         prediction = predict_photograph(segmenter, image, _decomposed(analysis))
-        maps = uncertainty_maps(prediction)
+        mask = prediction.mask(threshold)
+        maps = uncertainty_maps(prediction, mask)
         found = {score: score_histogram(values.ravel()) for score, values in maps.items()}
         pooled = found if pooled is None else {score: one + found[score] for score, one in pooled.items()}
         names.append(name)
         each.append({score: one.coarser(COARSER_BITS) for score, one in found.items()})
         means.append(_means(maps, np.ones(image.shape[:2], bool)))
-        called.append(prediction.mask(threshold).mean())
+        called.append(mask.mean())
         look(image, prediction)
     if pooled is None:
         raise InputError("there is no photograph out of distribution: give at least one")

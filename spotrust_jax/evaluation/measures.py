@@ -11,6 +11,7 @@ from spotrust_jax.errors import InputError
 from spotrust_jax.evaluation.evaluate import Evaluation, OutOfDistribution
 from spotrust_jax.evaluation.out_of_distribution import Resampled, detection_ranges, out_of_distribution_measures
 from spotrust_jax.metrics.bootstrap import Deviations, Interval, deviations, interval
+from spotrust_jax.metrics.corp import RELIABILITY
 from spotrust_jax.metrics.masks import mean_scores, pooled_scores
 from spotrust_jax.metrics.metric import PerSet
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES, PixelScores, stacked_scores
@@ -30,7 +31,8 @@ class Measure(NamedTuple):
 
     Attributes:
         model: its name.
-        group: pooled, per_image, probability, an uncertainty, or out_of_distribution/ and an uncertainty.
+        group: pooled, per_image, probability, reliability/ and a band, an uncertainty, or out_of_distribution/ and an
+            uncertainty.
         metric: its name.
         value: what it is.
         low, high: ends of its interval.
@@ -143,6 +145,7 @@ def _mask_scores(
 
 def _by_group_and_name(scores: PixelScores) -> dict[_Name, PerSet]:
     groups = {"probability": PROBABILITIES.compute(scores)}
+    groups |= {f"reliability/{band}": RELIABILITY.compute(parts) for band, parts in scores.corp.items()}
     groups |= {name: RANKING_ERRORS.compute(ranked(scores, name)) for name in UNCERTAINTIES}
     return {(group, name): value for group, values in groups.items() for name, value in values.items()}
 

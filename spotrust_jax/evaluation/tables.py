@@ -16,6 +16,7 @@ from spotrust_jax.evaluation.measures import (
 from spotrust_jax.io.atomic_files import write_atomically
 from spotrust_jax.io.csv_tables import csv_text
 from spotrust_jax.metrics.bootstrap import group_note
+from spotrust_jax.metrics.corp import BANDS, RELIABILITY
 from spotrust_jax.metrics.detection import DETECTION
 from spotrust_jax.metrics.masks import MASKS, Confusion, scores
 from spotrust_jax.metrics.pixel_scores import UNCERTAINTIES
@@ -37,6 +38,7 @@ class _Table(NamedTuple):
 _TABLES = (
     _Table(MASKS.title, "average", AVERAGES),
     _Table(PROBABILITIES.title, "", ("probability",)),
+    _Table(RELIABILITY.title, "band", tuple(f"reliability/{name}" for name in ("all", *BANDS))),
     _Table(RANKING_ERRORS.title, "uncertainty", UNCERTAINTIES),
     _Table(DETECTION.title, "uncertainty", tuple(f"out_of_distribution/{name}" for name in UNCERTAINTIES)),
 )
@@ -94,7 +96,7 @@ def _markdown(table: _Table, measures: Sequence[Sequence[Measure]]) -> str:
             if cells:
                 first = [
                     found[0].model,
-                    *([group.removeprefix("out_of_distribution/").replace("_", " ")] if table.first else []),
+                    *([group.rpartition("/")[2].replace("_", " ")] if table.first else []),
                 ]
                 columns = list(cells)
                 lines.append(f"| {' | '.join([*first, *cells.values()])} |")

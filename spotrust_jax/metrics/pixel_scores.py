@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float, Float32, Float64, Num, Shaped
 from spotrust_jax.calibration.histogram import Histogram, score_histogram, stacked
 from spotrust_jax.inference.maps import Given
 from spotrust_jax.inference.prediction import MAPS, Prediction
+from spotrust_jax.metrics.corp import Corp, band_histograms, corp
+from spotrust_jax.metrics.failures import photograph_failure, region_failures
 from spotrust_jax.metrics.masks import confusion, count_array
 from spotrust_jax.metrics.reliability import (
     ProperScores,
     Reliability,
-    above,
     coarser_probabilities,
     equal_mass,
     equal_width,
@@ -26,16 +27,15 @@ from spotrust_jax.metrics.reliability import (
 )
 
 UNCERTAINTIES = (
-    "max_probability",
+    "expected_error",
     *(name for name, described in MAPS.items() if described.ranks_errors and described.given is Given.DECOMPOSED),
     *(name for name, described in MAPS.items() if described.ranks_errors and described.given is Given.ALWAYS),
 )
-"""Scores by which a pixel is classified as uncertain: the smaller of p and 1 - p, p calibrated, and maps.
+"""Scores by which a pixel is classified as uncertain: the mask's own expected error, and maps.
 
-The maps on request come first.
+The expected error is 1 - p where the mask marks corrosion and p where it does not, p calibrated. Maps on request come
+first.
 """
-
-_LIKELY = 0.1
 
 PATCH = 4
 """Side in pixels of the patches of PAvPU by default."""
@@ -55,6 +55,8 @@ class PixelScores:
         by_error: by the squared error, which is also the quantity.
         ranked: by each uncertainty, quantities wrong pixels and squared errors.
         patches: patches by each mean uncertainty, the quantity being inaccurate ones.
+        bands: pixels of each of `BANDS` by their probability.
+        photographs, regions: by each mean uncertainty, the quantity being failures.
     """
 
     confusion: Num[np.ndarray, "*sets 4"]
@@ -63,6 +65,9 @@ class PixelScores:
     by_error: Histogram
     ranked: Mapping[str, Histogram]
     patches: Mapping[str, Histogram]
+    bands: Mapping[str, Histogram]
+    photographs: Mapping[str, Histogram]
+    regions: Mapping[str, Histogram]
 
     def __add__(self, other: "PixelScores") -> "PixelScores":
         return PixelScores(
@@ -70,8 +75,10 @@ class PixelScores:
             ProperScores(*(a + b for a, b in zip(self.proper, other.proper, strict=True))),
             self.by_probability + other.by_probability,
             self.by_error + other.by_error,
-            {name: one + other.ranked[name] for name, one in self.ranked.items()},
-            {name: one + other.patches[name] for name, one in self.patches.items()},
+            *(
+                {name: one + getattr(other, field)[name] for name, one in getattr(self, field).items()}
+                for field in _BY_NAME
+            ),
         )
 
     @functools.cached_property
@@ -85,15 +92,22 @@ class PixelScores:
         return equal_mass(self.by_probability)
 
     @functools.cached_property
-    def likely_by_mass(self) -> Reliability:
-        """Bins of as many pixels each, without the background that nobody asks about, which would hide the rest."""
-        return equal_mass(above(self.by_probability, _LIKELY))
+    def corp(self) -> dict[str, Corp]:
+        """Parts of the Brier score, of all pixels and of each of `BANDS`."""
+        return {name: corp(one) for name, one in {"all": self.by_probability, **self.bands}.items()}
 
     @property
     def coarser(self) -> "PixelScores":
         """The same in a fraction of the memory."""
-        finer = self._map(lambda one: one.coarser(COARSER_BITS))
-        return dataclasses.replace(finer, by_probability=coarser_probabilities(self.by_probability, COARSER_BITS))
+        coarser = self._map(lambda one: one.coarser(COARSER_BITS))
+        return dataclasses.replace(
+            coarser,
+            by_probability=coarser_probabilities(self.by_probability, COARSER_BITS),
+            bands={name: coarser_probabilities(one, COARSER_BITS) for name, one in self.bands.items()},
+            # Few, and close to each other.
+            photographs=self.photographs,
+            regions=self.regions,
+        )
 
     def resampled(self, weights: Float64[np.ndarray, "resamples sets"]) -> "PixelScores":
         """Of as many sets as `weights` has rows, each of which takes every old set so many times."""
@@ -106,9 +120,12 @@ class PixelScores:
             self,
             by_probability=function(self.by_probability),
             by_error=function(self.by_error),
-            ranked={name: function(one) for name, one in self.ranked.items()},
-            patches={name: function(one) for name, one in self.patches.items()},
+            **{field: {name: function(one) for name, one in getattr(self, field).items()} for field in _BY_NAME},
         )
+
+
+# Fields that are histograms by name.
+_BY_NAME = ("ranked", "patches", "bands", "photographs", "regions")
 
 
 def pixel_scores(
@@ -120,7 +137,7 @@ def pixel_scores(
     patch: int = PATCH,
 ) -> PixelScores:
     """Of the scored pixels of one photograph, whose prediction is decomposed; `mask` is what is called corrosion."""
-    wrong, maps = mask != truth, uncertainty_maps(prediction)
+    wrong, maps = mask != truth, uncertainty_maps(prediction, mask)
     probability, labels = prediction.probability[scored], truth[scored]
     squared = np.square(probability.astype(np.float64) - labels)
     return PixelScores(
@@ -130,13 +147,18 @@ def pixel_scores(
         score_histogram(squared, squared),
         {name: score_histogram(values[scored], wrong[scored], squared) for name, values in maps.items()},
         {name: patch_histogram(values, wrong, scored, patch) for name, values in maps.items()},
+        band_histograms(prediction.probability, mask, truth, scored),
+        photograph_failure(maps, mask, truth, scored),
+        region_failures(maps, mask, truth, scored),
     )
 
 
-def uncertainty_maps(prediction: Prediction) -> dict[str, Float32[np.ndarray, "height width"]]:
+def uncertainty_maps(
+    prediction: Prediction, mask: Bool[np.ndarray, "height width"]
+) -> dict[str, Float32[np.ndarray, "height width"]]:
     """The maps of `UNCERTAINTIES`."""
-    sure = np.minimum(prediction.probability, 1 - prediction.probability)
-    return {"max_probability": sure, **{name: getattr(prediction, name) for name in UNCERTAINTIES[1:]}}
+    error = np.where(mask, 1 - prediction.probability, prediction.probability)
+    return {"expected_error": error, **{name: getattr(prediction, name) for name in UNCERTAINTIES[1:]}}
 
 
 def patch_histogram(
@@ -159,8 +181,10 @@ def stacked_scores(scores: Sequence[PixelScores]) -> PixelScores:
         ProperScores(*np.array([one.proper for one in scores], np.float64).T),
         stacked([one.by_probability for one in scores]),
         stacked([one.by_error for one in scores]),
-        {name: stacked([one.ranked[name] for one in scores]) for name in scores[0].ranked},
-        {name: stacked([one.patches[name] for one in scores]) for name in scores[0].patches},
+        *(
+            {name: stacked([getattr(one, field)[name] for one in scores]) for name in getattr(scores[0], field)}
+            for field in _BY_NAME
+        ),
     )
 
 

@@ -77,16 +77,6 @@ class EqualMassMaximumCalibrationError(Metric):
         return scores.by_mass.maximum_error
 
 
-class LikelyExpectedCalibrationError(Metric):
-    """Expected calibration error over 15 bins of equal mass, of the pixels with a probability above 0.1."""
-
-    name, label = "ece_above_0.1", "ECE above 0.1"
-
-    @staticmethod
-    def compute(scores: PixelScores) -> PerSet:
-        return scores.likely_by_mass.expected_error
-
-
 class Sharpness(Metric):
     """Variance of the probabilities over pixels: a constant map can be calibrated and says nothing."""
 
@@ -107,7 +97,6 @@ PROBABILITIES = Group(
         MaximumCalibrationError,
         EqualMassExpectedCalibrationError,
         EqualMassMaximumCalibrationError,
-        LikelyExpectedCalibrationError,
         Sharpness,
     ),
 )

@@ -67,6 +67,14 @@ def area_under_risk(counts: Num[np.ndarray, "*sets bins"], errors: Num[np.ndarra
     return area.sum(axis=-1) / end[..., -1]
 
 
+def area_under_generalized_risk(counts: Num[np.ndarray, "*sets bins"], errors: Num[np.ndarray, "*sets bins"]) -> PerSet:
+    """Mean over k of the errors among the k most certain pixels, relative to all pixels (Traub et al. 2024)."""
+    before = errors.cumsum(axis=-1) - errors
+    # The sum over k from 1 to counts of before + errors / counts * k.
+    area = counts * before + errors * (counts + 1) / 2
+    return area.sum(axis=-1) / np.square(counts.sum(axis=-1), dtype=np.float64)
+
+
 def risk_curve(
     counts: Num[np.ndarray, "bins"], errors: Num[np.ndarray, "bins"], coverages: Float64[np.ndarray, "points"]
 ) -> Float64[np.ndarray, "points"]:

@@ -7,9 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from spotrust_jax.calibration.histogram import Histogram
+from spotrust_jax.metrics.failures import failure_auroc
 from spotrust_jax.metrics.metric import Group, Metric, PerSet
 from spotrust_jax.metrics.pixel_scores import PixelScores
-from spotrust_jax.metrics.ranking import RiskCoverage, risk_coverage, sparsification_error
+from spotrust_jax.metrics.ranking import (
+    RiskCoverage,
+    area_under_generalized_risk,
+    risk_coverage,
+    sparsification_error,
+)
 
 CERTAIN = 0.8
 """Share of the patches that PAvPU of the tables classifies as certain."""
@@ -52,11 +58,14 @@ class Ranked:
         pixels: by the uncertainty; quantities wrong ones and squared errors.
         patches: the same of patches; the quantity is inaccurate ones.
         errors: pixels by their squared error, which is also the quantity.
+        photographs, regions: by their mean uncertainty; the quantity is failures.
     """
 
     pixels: Histogram
     patches: Histogram
     errors: Histogram
+    photographs: Histogram
+    regions: Histogram
 
     @functools.cached_property
     def risk(self) -> RiskCoverage:
@@ -71,7 +80,13 @@ class Ranked:
 
 def ranked(scores: PixelScores, uncertainty: str) -> Ranked:
     """The pixels in the order of one of `UNCERTAINTIES`."""
-    return Ranked(scores.ranked[uncertainty], scores.patches[uncertainty], scores.by_error)
+    return Ranked(
+        scores.ranked[uncertainty],
+        scores.patches[uncertainty],
+        scores.by_error,
+        scores.photographs[uncertainty],
+        scores.regions[uncertainty],
+    )
 
 
 class Aurc(Metric):
@@ -82,6 +97,16 @@ class Aurc(Metric):
     @staticmethod
     def compute(sums: Ranked) -> PerSet:
         return sums.risk.aurc
+
+
+class Augrc(Metric):
+    """Mean over all coverages of the share of all pixels that is judged and wrong; lower is better."""
+
+    name, label = "augrc", "AUGRC"
+
+    @staticmethod
+    def compute(sums: Ranked) -> PerSet:
+        return area_under_generalized_risk(sums.pixels.counts, sums.pixels.sums[..., 0, :])
 
 
 class ExcessAurc(Metric):
@@ -155,10 +180,31 @@ class UncertainIfInaccurate(Metric):
         return sums.patch_scores.uncertain_if_inaccurate
 
 
+class PhotographFailureAuroc(Metric):
+    """AUROC of the mean uncertainty for photographs with IoU below 0.5 and over 1% wrong; 0.5 where none or all are."""
+
+    name, label = "photograph_failure_auroc", "AUROC, failed photographs"
+
+    @staticmethod
+    def compute(sums: Ranked) -> PerSet:
+        return failure_auroc(sums.photographs)
+
+
+class RegionFailureAuroc(Metric):
+    """AUROC of the mean uncertainty for regions of the mask (16 pixels or more) that are less than half corrosion."""
+
+    name, label = "region_failure_auroc", "AUROC, false regions"
+
+    @staticmethod
+    def compute(sums: Ranked) -> PerSet:
+        return failure_auroc(sums.regions)
+
+
 RANKING_ERRORS = Group(
     "Errors, put in order by uncertainty",
     (
         Aurc,
+        Augrc,
         ExcessAurc,
         RiskAtCoverage,
         CoverageAtRisk,
@@ -166,5 +212,7 @@ RANKING_ERRORS = Group(
         Pavpu,
         AccurateIfCertain,
         UncertainIfInaccurate,
+        PhotographFailureAuroc,
+        RegionFailureAuroc,
     ),
 )

@@ -1,12 +1,13 @@
 """All metrics: evaluations, their tables and the documentation go by these groups."""
 
+from spotrust_jax.metrics.corp import RELIABILITY
 from spotrust_jax.metrics.detection import DETECTION
 from spotrust_jax.metrics.masks import MASKS
 from spotrust_jax.metrics.metric import Group, Metric
 from spotrust_jax.metrics.probabilities import PROBABILITIES
 from spotrust_jax.metrics.ranking_errors import RANKING_ERRORS
 
-GROUPS: tuple[Group, ...] = (MASKS, PROBABILITIES, RANKING_ERRORS, DETECTION)
+GROUPS: tuple[Group, ...] = (MASKS, PROBABILITIES, RELIABILITY, RANKING_ERRORS, DETECTION)
 
 METRICS: dict[str, type[Metric]] = {metric.name: metric for group in GROUPS for metric in group.metrics}
 """By name."""

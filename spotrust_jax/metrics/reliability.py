@@ -92,13 +92,6 @@ def coarser_probabilities(by_probability: Histogram, bits: int) -> Histogram:
     return gathered(bins, by_probability.counts, by_probability.sums)
 
 
-def above(by_probability: Histogram, probability: float) -> Histogram:
-    """The pixels in bins whose mean prediction is above a probability, over all sets."""
-    sets = tuple(range(by_probability.counts.ndim - 1))
-    kept = by_probability.sums[..., 0, :].sum(axis=sets) > probability * by_probability.counts.sum(axis=sets)
-    return Histogram(by_probability.bins[kept], by_probability.counts[..., kept], by_probability.sums[..., kept])
-
-
 def proper_scores(probability: Float[np.ndarray, "*shape"], truth: Bool[np.ndarray, "*shape"]) -> ProperScores:
     """Of the pixels of one image, or of any number of them, in float64."""
     p = probability.astype(np.float64)

@@ -89,7 +89,7 @@ def test_every_photograph_is_predicted_once_and_measured_as_if_alone(parts, seen
     ):
         called = [predict_photograph(calibrated, image, Analysis(SIZE)).mask().mean() for _, image in images]
         np.testing.assert_allclose(found.called[name], np.mean(called), atol=1e-9)
-    assert found.detector in ("entropy", "mutual_information", "epistemic") and found.doubt == "max_probability"
+    assert found.detector in ("entropy", "mutual_information", "epistemic") and found.doubt == "expected_error"
     assert len(found.missed) == 0  # too few photographs to divide
 
 

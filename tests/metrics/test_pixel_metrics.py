@@ -8,6 +8,7 @@ import pytest
 from sklearn import metrics
 
 from spotrust_jax.inference.prediction import Prediction
+from spotrust_jax.metrics.corp import RELIABILITY
 from spotrust_jax.metrics.pixel_scores import (
     UNCERTAINTIES,
     patch_histogram,
@@ -77,25 +78,33 @@ def test_probabilities_equal_direct_sums(photographs, pooled):
     order = p.argsort()
     gaps = [abs((p - y)[part].mean()) for part in np.array_split(order, 15)]
     np.testing.assert_allclose(found["ece_equal_mass"], np.mean(gaps), atol=2e-3)
-    likely = order[p[order] > 0.1]
-    gaps = [abs((p - y)[part].mean()) for part in np.array_split(likely, 15)]
-    np.testing.assert_allclose(found["ece_above_0.1"], np.mean(gaps), atol=2e-3)
 
 
 @pytest.mark.parametrize("name", UNCERTAINTIES)
 def test_ranking_equals_sorting(photographs, pooled, name):
     uncertainty, p, y = (
         _pixels(photographs, f)
-        for f in (lambda p, t: uncertainty_maps(p)[name], lambda p, t: p.probability, lambda p, t: t)
+        for f in (lambda p, t: uncertainty_maps(p, p.mask())[name], lambda p, t: p.probability, lambda p, t: t)
     )
     wrong, squared = (p >= THRESHOLD) != y, (p - y) ** 2
     found = RANKING_ERRORS.compute(ranked(pooled, name))
     risks = _risks(uncertainty, wrong)
     np.testing.assert_allclose(found["aurc"], risks.mean(), atol=1e-3)
+    covered = np.arange(1, len(risks) + 1) / len(risks)
+    np.testing.assert_allclose(found["augrc"], (risks * covered).mean(), atol=1e-3)
     np.testing.assert_allclose(found["excess_aurc"], (risks - _risks(wrong, wrong)).mean(), atol=1e-3)
     np.testing.assert_allclose(found["risk_at_coverage"], risks[int(0.8 * len(risks)) - 1], atol=1e-3)
     ause = (_risks(uncertainty, squared) - _risks(squared, squared)).mean() / squared.mean()
     np.testing.assert_allclose(found["ause"], ause, atol=1e-3)
+
+
+def test_expected_error_is_the_probability_that_the_mask_is_wrong(photographs):
+    prediction, _, _ = photographs[0]
+    for threshold in (0.2, 0.5, 0.8):
+        mask = prediction.mask(threshold)
+        error = uncertainty_maps(prediction, mask)["expected_error"]
+        np.testing.assert_array_equal(error[mask], 1 - prediction.probability[mask])
+        np.testing.assert_array_equal(error[~mask], prediction.probability[~mask])
 
 
 def test_order_and_division_do_not_matter(scores, pooled):
@@ -113,10 +122,12 @@ def test_resampled_photographs_are_those_photographs(scores):
         np.testing.assert_array_equal(found.confusion[row], expected.confusion)
         pick = lambda values, row=row: {name: value[row] for name, value in values.items()}  # noqa: E731
         measures = pick(PROBABILITIES.compute(found))
-        for name in ("ece_equal_mass", "mce_equal_mass", "ece_above_0.1"):  # whose bins are those of all sets
+        for name in ("ece_equal_mass", "mce_equal_mass"):  # whose bins are those of all sets
             del measures[name]
         expected_measures = {name: PROBABILITIES.compute(expected)[name] for name in measures}
         _equal(measures, expected_measures, 1e-9)
+        for band, parts in expected.corp.items():
+            _equal(pick(RELIABILITY.compute(found.corp[band])), RELIABILITY.compute(parts), 1e-9)
         _equal(
             pick(RANKING_ERRORS.compute(ranked(found, "entropy"))),
             RANKING_ERRORS.compute(ranked(expected, "entropy")),

@@ -8,7 +8,14 @@ import pytest
 from sklearn import metrics
 
 from spotrust_jax.calibration.histogram import score_bins, score_histogram, stacked
-from spotrust_jax.metrics.ranking import area_under_risk, detection, risk_coverage, risk_curve, sparsification_error
+from spotrust_jax.metrics.ranking import (
+    area_under_generalized_risk,
+    area_under_risk,
+    detection,
+    risk_coverage,
+    risk_curve,
+    sparsification_error,
+)
 
 PIXELS = 4000
 
@@ -53,6 +60,13 @@ def _risks(scores, errors):
     ranks = np.unique(scores, return_inverse=True)[1]
     mean = (np.bincount(ranks, errors) / np.bincount(ranks))[ranks]
     return np.cumsum(mean[scores.argsort(kind="stable")]) / np.arange(1, len(scores) + 1)
+
+
+def test_area_under_generalized_risk_equals_a_loop(pixels):
+    scores, wrong = pixels
+    risks = _risks(scores, wrong)
+    expected = np.mean([risks[k - 1] * k / PIXELS for k in range(1, PIXELS + 1)])
+    np.testing.assert_allclose(area_under_generalized_risk(*_by(scores, wrong)), expected, atol=1e-4)
 
 
 def test_bins_keep_the_order():

@@ -7,7 +7,6 @@ from sklearn import metrics
 from spotrust_jax.calibration.histogram import stacked
 from spotrust_jax.metrics.reliability import (
     ProperScores,
-    above,
     coarser_probabilities,
     equal_mass,
     equal_width,
@@ -75,13 +74,6 @@ def test_constant_predictions_are_one_bin():
     found = equal_mass(probability_histogram(np.full(100, 0.3, np.float32), truth))
     assert sorted(found.counts)[-2:] == [0, 100]
     np.testing.assert_allclose(found.expected_error, 0.0, atol=1e-7)
-
-
-def test_above_keeps_the_sure_ones(pixels):
-    histogram = probability_histogram(*pixels)
-    kept = above(histogram, 0.1)
-    assert abs(kept.counts.sum() - (pixels[0] > 0.1).sum()) < 3
-    assert kept.sums[1].sum() <= histogram.sums[1].sum() == pixels[1].sum()
 
 
 def test_sets_of_images_at_once_equal_each_alone(pixels):
