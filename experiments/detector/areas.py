@@ -13,27 +13,24 @@ from typing import NamedTuple
 
 import numpy as np
 from absl import app, flags
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 
+from experiments.detector.divisions import DIVISIONS, Fitted, by_group, divided, fit
 from experiments.detector.measure import Measured, load
-from experiments.detector.scores import fit_calibration, histograms
+from experiments.detector.scores import histograms
 from spotrust_jax.calibration.areas import (
-    LEVEL,
     AreaCalibration,
     Shares,
     area,
-    fit_areas_to_pixels,
     needed_groups,
     shares_of,
     true_share,
 )
-from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.calibration.surveys import survey_area
 
 _FIT = flags.DEFINE_string("fit", None, "Measured photographs that intervals are made of.", required=True)
 _SCORE = flags.DEFINE_string("score", None, "Measured photographs that the intervals are held against.")
 
-_DIVISIONS = 50
 _STRUCTURES = (1, 2, 5, 10, 20)
 _SURVEYS = 100
 
@@ -57,26 +54,6 @@ class Held(NamedTuple):
     surveys: Float64[np.ndarray, "sizes 2"]
 
 
-class Fitted(NamedTuple):
-    """What photographs made: calibration of probabilities, intervals, and the reach of those that are not scaled."""
-
-    scaling: PlattScaling
-    areas: AreaCalibration
-    unscaled: float
-
-
-def fit(measured: Measured) -> Fitted:
-    """From all photographs."""
-    pixels = histograms(measured)
-    scaling = fit_calibration(measured, np.ones(len(measured.names)))
-    error = np.abs([shares_of(one, scaling)[0] - true_share(one) for one in pixels])
-    _, place, counts = np.unique(np.asarray(measured.groups), return_inverse=True, return_counts=True)
-    order = np.argsort(error)
-    reached = np.searchsorted((1 / ((len(counts) + 1) * counts[place]))[order].cumsum(), LEVEL - 1e-9)
-    unscaled = float(error[order][min(reached, len(order) - 1)])
-    return Fitted(scaling, fit_areas_to_pixels(pixels, measured.groups, 1.0), unscaled)
-
-
 def held(measured: Measured, fitted: Fitted, generator: np.random.Generator) -> Held:
     """How often the true shares of photographs, and of drawn sets of groups, lie in their intervals."""
     pixels = histograms(measured)
@@ -86,7 +63,7 @@ def held(measured: Measured, fitted: Fitted, generator: np.random.Generator) -> 
     low, high = np.array([[one.low, one.high] for one in found]).T
     inside = (low <= truth) & (truth <= high)
     parts = (np.ones_like(inside), truth < 0.02, truth > 0.2)
-    coverage = (_by_group(inside, measured.groups, part) for part in parts)
+    coverage = (by_group(inside, measured.groups, part) for part in parts)
     plain = np.minimum(shares.estimate + fitted.unscaled, 1) - np.maximum(shares.estimate - fitted.unscaled, 0)
     surveys = _surveys(shares, truth, measured.groups, fitted.areas, generator)
     return Held(*coverage, float(np.median(high - low)), float(np.median(plain)), surveys)
@@ -116,22 +93,8 @@ def _surveys(
 
 def divisions(measured: Measured) -> list[Held]:
     """Two thirds of the groups make the intervals, the others are held against them, again and again."""
-    names, place = np.unique(np.asarray(measured.groups), return_inverse=True)
-    generator, found = np.random.default_rng(0), []
-    for _ in range(_DIVISIONS):
-        fits = (generator.permutation(len(names)) < 2 * len(names) // 3)[place]
-        found.append(held(measured.chosen(~fits), fit(measured.chosen(fits)), generator))
-    return found
-
-
-def _by_group(
-    inside: Bool[np.ndarray, "photographs"], groups: Sequence[str], part: Bool[np.ndarray, "photographs"]
-) -> float:
-    if not part.any():
-        return float("nan")
-    _, place, counts = np.unique(np.asarray(groups)[part], return_inverse=True, return_counts=True)
-    weights: Float64[np.ndarray, "part"] = 1 / counts[place]
-    return float((inside[part] * weights).sum() / weights.sum())
+    generator = np.random.default_rng(0)
+    return [held(part, fitted, generator) for part, fitted in divided(measured, generator)]
 
 
 def _print(rows: dict[str, Held]) -> None:
@@ -150,7 +113,7 @@ def main(_: list[str]) -> None:
     print(f"{dataclasses.asdict(made.areas)}, of {needed_groups()} groups or more\n")
     each = divisions(fitted)
     means = Held(*(np.nanmean([one[field] for one in each], axis=0) for field in range(len(Held._fields))))
-    rows = {f"{_DIVISIONS} divisions by group": means}
+    rows = {f"{DIVISIONS} divisions by group": means}
     if _SCORE.value:
         scored = load(Path(_SCORE.value))
         rows[f"{len(scored.names)} others, {len(set(scored.groups))} groups"] = held(

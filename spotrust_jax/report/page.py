@@ -28,6 +28,8 @@ INLINE_LIMIT = 60
 
 _ASSETS = Path(__file__).parent / "assets"
 _TEMPLATE = "report.html"
+_SCRIPTS = ("report.js", "drawing.js", "start.js")
+"""Joined in this order into one script."""
 
 
 def page_files(output: Path, suffix: str) -> tuple[Path, Path]:
@@ -59,7 +61,7 @@ def write_report(run: Run, *, inline: bool) -> Path:
         "data": Markup(script_json(_overview(run, None if inline else files.name))),
         "details": _details(run) if inline else (),
         "style": Markup((_ASSETS / "report.css").read_text(encoding="utf-8")),
-        "script": Markup((_ASSETS / "report.js").read_text(encoding="utf-8")),
+        "script": Markup("".join((_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS)),
     }
     # What an earlier report had is gone first, so that no page shows another run's pictures.
     path.unlink(missing_ok=True)

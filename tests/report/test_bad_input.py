@@ -101,7 +101,7 @@ def test_report_of_an_earlier_run_is_replaced(tmp_path):
 
 def test_template_field_that_is_missing(tmp_path, monkeypatch):
     (tmp_path / "assets").mkdir()
-    for name in ("report.css", "report.js"):
+    for name in ("report.css", *page_module._SCRIPTS):
         (tmp_path / "assets" / name).write_text("")
     (tmp_path / "assets" / "report.html").write_text("{{ model.name }} {{ model.colour }}")
     monkeypatch.setattr(page_module, "_ASSETS", tmp_path / "assets")

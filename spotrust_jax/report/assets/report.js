@@ -67,10 +67,11 @@ async function loadNotes(event) {
   try {
     const read = JSON.parse(await event.target.files[0].text());
     const known = new Map(photographs.map((photograph) => [photograph.outputs, photograph]));
-    for (const { outputs, checked, note } of read.notes) {
-      if (known.has(outputs)) setNote(known.get(outputs), { checked: Boolean(checked), note: String(note || "") });
+    for (const { outputs, photograph, checked, note, ...more } of read.notes) {
+      if (known.has(outputs)) setNote(known.get(outputs), { ...more, checked: Boolean(checked), note: String(note || "") });
     }
     if (viewer.photograph) showViewerNotes();
+    document.dispatchEvent(new Event("spotrust:notes"));
   } catch {
     alert("This file has no notes of a report: choose one that was saved here.");
   }
@@ -215,7 +216,11 @@ function areaAt(detail, threshold, cutOff) {
 
 // ---- Viewer.
 
-const viewer = { photograph: null, detail: null, layer: "photograph", zoom: 1, x: 0, y: 0, picture: null, mask: null };
+// What else is drawn over the picture: functions of the canvas' context, the photograph's frame in it, and the detail.
+const overlays = [];
+
+// `tool`, where there is one, gets what the pointer does in place of panning.
+const viewer = { tool: null, photograph: null, detail: null, layer: "photograph", zoom: 1, x: 0, y: 0, picture: null, mask: null };
 const threshold = () => Number(byId("threshold").value);
 const cutOff = () => Number(byId("cut-off").value);
 
@@ -242,6 +247,7 @@ async function openViewer(photograph) {
     showRegions();
     fit();
     refresh();
+    document.dispatchEvent(new Event("spotrust:opened"));
   } catch {
     byId("loading").textContent = `Its file is missing: keep ${data.files || "the folder"} beside this page.`;
   }
@@ -356,8 +362,7 @@ function mapPicture() {
 
 function showFigures() {
   const { photograph, detail } = viewer;
-  const [height, width] = detail.size;
-  const pixels = height * width;
+  const pixels = photograph.judged_pixels;
   const area = areaAt(detail, threshold(), cutOff());
   const leftOut = areaAt(detail, threshold(), data.epistemic_steps.length - 1) - area;
   const scale = photograph.millimetres_per_pixel;
@@ -436,6 +441,7 @@ function draw() {
   context.drawImage(viewer.picture, left, top, wide, high);
   context.imageSmoothingEnabled = false;
   if (viewer.mask) context.drawImage(viewer.mask, left, top, wide, high);
+  for (const overlay of overlays) overlay(context, { left, top, width: wide, height: high }, viewer.detail);
   showLegend();
 }
 
@@ -484,7 +490,8 @@ function showPointer(event) {
 let dragged = null;
 
 function drag(event) {
-  if (dragged) {
+  if (viewer.tool && viewer.detail) viewer.tool.move(...placeOf(event), event);
+  else if (dragged) {
     const { width, height } = frame();
     const ratio = window.devicePixelRatio || 1;
     zoomTo(dragged.x - (event.clientX - dragged.atX) * ratio / width, dragged.y - (event.clientY - dragged.atY) * ratio / height, viewer.zoom);
@@ -567,10 +574,14 @@ function listen() {
   const canvas = byId("canvas");
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
-    dragged = { x: viewer.x, y: viewer.y, atX: event.clientX, atY: event.clientY };
+    if (viewer.tool && viewer.detail) viewer.tool.down(...placeOf(event), event);
+    else dragged = { x: viewer.x, y: viewer.y, atX: event.clientX, atY: event.clientY };
   });
   canvas.addEventListener("pointermove", drag);
-  canvas.addEventListener("pointerup", () => { dragged = null; });
+  canvas.addEventListener("pointerup", (event) => {
+    if (viewer.tool && viewer.detail) viewer.tool.up(...placeOf(event), event);
+    dragged = null;
+  });
   canvas.addEventListener("pointercancel", () => { dragged = null; });
   canvas.addEventListener("pointerleave", () => { byId("pointer").textContent = ""; });
   canvas.addEventListener("wheel", (event) => {
@@ -583,11 +594,3 @@ function listen() {
   new ResizeObserver(draw).observe(byId("stage"));
 }
 
-byId("threshold").max = data.probability_steps.length - 1;
-byId("cut-off").max = data.epistemic_steps.length - 1;
-restoreNotes();
-listen();
-resetSliders();
-chooseLayer("photograph");
-arrange();
-for (const photograph of photographs) if (notes.has(photograph.outputs)) showNotes(photograph);
