@@ -15,7 +15,8 @@ _SHOWN = (0, 4, 10)
 
 
 def main() -> int:
-    from spotrust_jax.configs import demo
+    # setup.cfg installs configs/ there.
+    from spotrust_jax.configs import demo  # pyright: ignore[reportMissingImports]
 
     import spotrust_jax
     from spotrust_jax.batch.folder import analyse_photograph

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from typing import Any, cast
 
 from absl import flags
 
@@ -57,6 +58,7 @@ def _fleet():
     from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS
 
     config = mask_flags.prepared(read_config(checkpoint_flags.checkpoint()))
+    jax_config = cast(Any, jax.config)  # jax adds its settings as the program runs
     return Fleet(
         _shared_checkpoint(),
         _absolute(_INPUT.value),
@@ -66,8 +68,8 @@ def _fleet():
         MAX_MAP_PIXELS,
         mask_flags.calibrated(),
         _OVERWRITE.value,
-        jax.config.jax_platforms or "",
-        jax.config.jax_compilation_cache_dir or "",
+        jax_config.jax_platforms or "",
+        jax_config.jax_compilation_cache_dir or "",
     )
 
 

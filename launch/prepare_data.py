@@ -5,6 +5,7 @@ spotrust prepare_data --source=photographs --output=data
 
 import sys
 from pathlib import Path
+from typing import cast
 
 from absl import flags
 
@@ -38,7 +39,7 @@ _LICENCE = flags.DEFINE_string("licence", "", "Licence of the photographs.")
 
 def main() -> int:
     from spotrust_jax.data.card import DatasetCard
-    from spotrust_jax.data.prepare.preparation import prepare
+    from spotrust_jax.data.prepare.preparation import Target, prepare
     from spotrust_jax.data.prepare.readers import read_source
 
     source = read_source(
@@ -54,13 +55,12 @@ def main() -> int:
         citation=_CITATION.value,
         licence=_LICENCE.value,
     )
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names may have letters that the terminal has not
     output = Path(_OUTPUT.value)
     audited = prepare(
         source,
         output,
         card,
-        to=_TO.value,
+        to=cast(Target, _TO.value),
         folds=_FOLDS.value,
         train_share=_TRAIN_SHARE.value,
         test_share=_TEST_SHARE.value,

@@ -35,11 +35,12 @@ def main() -> int:
 
     if _SAVE_TEACHER.value:
         return _save_teacher(Path(_SAVE_TEACHER.value))
-    for name, value in (("config", _CONFIG.value), ("workdir", _WORKDIR.value)):
-        if value is None:
-            raise InputError(f"--{name} is missing: give --config=configs/pretrain.py and --workdir=DIR")
-    done = pretrain(from_dict(PretrainConfig, _CONFIG.value.to_dict()), _WORKDIR.value, program.devices())
-    best = Path(_WORKDIR.value) / "best"
+    config, workdir = _CONFIG.value, _WORKDIR.value
+    if config is None or workdir is None:
+        name = "config" if config is None else "workdir"
+        raise InputError(f"--{name} is missing: give --config=configs/pretrain.py and --workdir=DIR")
+    done = pretrain(from_dict(PretrainConfig, config.to_dict()), workdir, program.devices())
+    best = Path(workdir) / "best"
     print(f"{done.steps} steps, lowest loss on held-out crops {done.best_loss:.3f}: {best}")
     return 0
 

@@ -5,6 +5,7 @@ and goes on when started again, 130 for Ctrl-C.
 """
 
 import importlib
+import io
 import logging as builtin_logging
 import os
 import sys
@@ -63,7 +64,8 @@ def _code(
 ) -> int:
     """The exit code; what the user can mend is one line on standard error."""
     # Names of files may have letters that the terminal has not.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if any(argument in ("--help", "-help", "-h") for argument in sys.argv[1:]):
             print(_help(main, config))
@@ -76,7 +78,7 @@ def _code(
         return _exit_code(error)
 
 
-def _exit_code(error: Exception) -> int:
+def _exit_code(error: InputError | RunError | OSError | MemoryError) -> int:
     """The exit code of an error, after its line."""
     match error:
         case InputError():

@@ -3,9 +3,12 @@
 `spotrust_jax.load(folder)` gives a `Segmenter`; its `predict` gives a `Prediction`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spotrust_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from spotrust_jax.inference.segmenter import Prediction, Segmenter, load
 
 __all__ = ["InputError", "Prediction", "Segmenter", "__version__", "load"]
 __version__ = "0.1.0"

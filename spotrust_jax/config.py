@@ -40,6 +40,7 @@ Channels = tuple[float, float, float] | tuple[()]
 Mean = Annotated[Channels, Range(0, 1, what="three numbers")]
 Std = Annotated[Channels, Range(0, 1, above=True, what="three numbers")]
 
+
 # Those of members lie a million apart, and all are of 32 bits.
 Seed = Annotated[int, Range(0, LARGEST_INT, what="a whole number")]
 
@@ -438,3 +439,10 @@ def paper_config() -> Any:
     Typed as anything, since a type checker cannot know its fields.
     """
     return ConfigDict(to_dict(TrainConfig()))
+
+
+def known(channels: Channels) -> tuple[float, float, float]:
+    """Channel statistics that have been given or measured; a ValueError before that."""
+    if not channels:
+        raise ValueError("the channel statistics are not measured yet")
+    return channels

@@ -18,7 +18,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from spotrust_jax.errors import InputError
 
@@ -60,7 +60,7 @@ class Range:
 
     def allows(self, value: Any) -> bool:
         """Whether a field may have this value."""
-        numbers = value if isinstance(value, tuple) else (value,)
+        numbers = list(value) if isinstance(value, tuple) else [value]
         return all(map(self._holds, numbers)) and (not self.rising or numbers[0] <= numbers[1])
 
     def _holds(self, number: int | float) -> bool:
@@ -184,7 +184,7 @@ def _nearest(name: str, names: list[str]) -> str:
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     """`value` as the type `hint`, or an error."""
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise InputError(f"{where} is {shown(value)}: give a section of fields")
         return from_dict(hint, value, where)
@@ -247,12 +247,13 @@ def describe(config: Any, prefix: str = "") -> Iterator[Field]:
 @functools.lru_cache
 def docstrings(kind: type) -> dict[str, str]:
     """The docstring below each field of a data class, in one line; Python itself does not keep them."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body
-    return {
-        field.target.id: " ".join(below.value.value.split())
-        for field, below in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr)
-    }
+    definition = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0])
+    found = {}
+    for pair in itertools.pairwise(definition.body):
+        match pair:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = " ".join(text.split())
+    return found
 
 
 def _quoted(value: Any) -> str:

@@ -42,5 +42,5 @@ def bernoulli(key: Key[Array, ""], probability: float, shape: tuple[Dimension, .
 
 def content_keys(key: Key[Array, ""], images: Num[np.ndarray, "batch height width channel"]) -> Key[Array, "batch"]:
     """One key for each image, by its content: the same alone, in a batch and under any file name."""
-    checksums = [zlib.crc32(np.ascontiguousarray(image)) for image in images]
+    checksums = [zlib.crc32(np.ascontiguousarray(image).data) for image in images]
     return fold_indices(key, jnp.asarray(np.array(checksums, np.uint32)))

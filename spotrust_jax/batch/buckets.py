@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
 from pyarrow import fs
@@ -112,5 +112,5 @@ def open_store(place: str) -> Store:
     return Store(filesystem, PurePosixPath(root))
 
 
-def _hidden(path: PurePosixPath) -> bool:
+def _hidden(path: PurePath) -> bool:
     return any(part.startswith(".") for part in path.parts)

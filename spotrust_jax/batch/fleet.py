@@ -10,7 +10,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -201,7 +201,7 @@ class _StoreRecords(Records):
         return self.target.text(path)
 
 
-def _placement(cluster: dict[str, float], machines: list[dict[str, float]]) -> tuple[dict[str, Any], int]:
+def _placement(cluster: Mapping[str, float], machines: list[dict[str, float]]) -> tuple[dict[str, Any], int]:
     """What of Ray's resources a predictor takes, and how many of them suit the cluster."""
     for kind, wanted in (("GPU", {"num_gpus": 1}), ("TPU", {"resources": {"TPU": 1}})):
         if cluster.get(kind):

@@ -140,7 +140,7 @@ def read(photograph: Photograph, job: Job) -> Loaded:
     if job.truths is None:
         return Loaded(row, image, judged=judged)
     try:
-        return Loaded(row, image, _read_truth(photograph, job, image.shape[:2]), judged)
+        return Loaded(row, image, _read_truth(photograph, job.truths, image.shape[:2]), judged)
     except InputError as error:
         return Loaded(dataclasses.replace(row, status="failed", message=str(error)), image, judged=judged)
 
@@ -279,8 +279,8 @@ def _require_space(photograph: Photograph, pixels: int, job: Job) -> None:
         )
 
 
-def _read_truth(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    path = job.truths.path(photograph)
+def _read_truth(photograph: Photograph, truths: Truths, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
+    path = truths.path(photograph)
     truth = read_mask(path, max_pixels=mask_limit(shape))
     if truth.shape != shape:
         raise InputError(

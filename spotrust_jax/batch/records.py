@@ -127,7 +127,8 @@ class Records:
     def _measured(self, path: Path, names: Sequence[str]) -> dict[str, int]:
         """Sizes of files that a record names: as it says, else as they are."""
         said = self._sizes(path)
-        return {name: self.state(self.output / name).size if said[name] is None else said[name] for name in names}
+        now = lambda name: self.state(self.output / name).size  # noqa: E731
+        return {name: now(name) if (size := said[name]) is None else size for name in names}
 
     def _name(self, file: Path) -> str:
         return file.relative_to(self.output).as_posix()

@@ -166,7 +166,7 @@ def fit_areas_to_pixels(
     for fold, held in enumerate(members):
         rest = functools.reduce(operator.add, together[:fold] + together[fold + 1 :])
         scaling = fit_platt_scaling(rest, positive_weight)
-        for i in held:
+        for i in held.tolist():
             shares[:, i], truth[i] = shares_of(pixels[i], scaling), true_share(pixels[i])
     return fit_areas(Shares(*shares), truth, groups, level)
 

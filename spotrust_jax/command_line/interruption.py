@@ -99,7 +99,7 @@ def _interrupt_again(ignored: "sys.UnraisableHookArgs") -> None:
 
 
 def _raise_in_main_thread() -> None:
-    thread = ctypes.c_ulong(threading.main_thread().ident)
+    thread = ctypes.c_ulong(threading.main_thread().ident or 0)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(KeyboardInterrupt))
 
 

@@ -90,7 +90,7 @@ def read_reference_config(
     fields.require("arch.ALIGN_CORNERS", False, "interpolation with half-pixel centres")
     return ReferenceConfig(
         model=_read_model(fields),
-        mean=mean or fields.numbers("data.pop_mean", 3),
+        mean=mean or fields.triple("data.pop_mean"),
         std=_read_std(fields) if std is None else check_std(std, "--std"),
         inference_size=_read_long_side(fields),
         positive_weight=_read_positive_weight(fields),
@@ -158,7 +158,7 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 
 def _read_std(fields: "_Fields") -> Triple:
-    return check_std(fields.numbers("data.pop_std0", 3), f"{fields.path}: data.pop_std0")
+    return check_std(fields.triple("data.pop_std0"), f"{fields.path}: data.pop_std0")
 
 
 def _read_long_side(fields: "_Fields") -> int:
@@ -214,7 +214,10 @@ def _presets_of_structure(fields: "_Fields", width: int) -> list[str]:
 def _structure(shape: Architecture) -> dict[str, Any]:
     """What a reference config says of such a network, by field."""
     extra = "arch.EXTRA.STAGE"
-    fields = {f"{extra}1.NUM_BLOCKS": [shape.stage1_blocks], f"{extra}1.NUM_CHANNELS": [shape.stage1_channels]}
+    fields: dict[str, Any] = {
+        f"{extra}1.NUM_BLOCKS": [shape.stage1_blocks],
+        f"{extra}1.NUM_CHANNELS": [shape.stage1_channels],
+    }
     for branches, modules in zip((2, 3, 4), shape.modules, strict=True):
         fields[f"{extra}{branches}.NUM_MODULES"] = modules
         fields[f"{extra}{branches}.NUM_BLOCKS"] = [shape.blocks] * branches
@@ -245,6 +248,10 @@ class _Fields:
         if len(values) != count or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
             raise self.error(name, values, f"expected {count} numbers")
         return tuple(map(float, values))
+
+    def triple(self, name: str) -> Triple:
+        red, green, blue = self.numbers(name, 3)
+        return red, green, blue
 
     def require(self, name: str, expected: Any, reason: str) -> None:
         value = self.get(name, type(expected))

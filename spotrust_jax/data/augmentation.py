@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import dm_pix as pix
 import jax
@@ -201,7 +201,7 @@ def adjust_saturation_and_hue(
     in_blue = 4.0 + (red - green) / jnp.maximum(chroma, tiny)
     sixths = jnp.where(red >= jnp.maximum(green, blue), in_red, jnp.where(green >= blue, in_green, in_blue))
     saturation = jnp.clip(factor * chroma / jnp.maximum(value, tiny), 0.0, 1.0)
-    return pix.hsv_to_rgb(jnp.stack([sixths / 6.0 + turn, saturation, value], axis=-1))
+    return cast(Array, pix.hsv_to_rgb(jnp.stack([sixths / 6.0 + turn, saturation, value], axis=-1)))
 
 
 def random_greyscale(
@@ -232,4 +232,5 @@ def _weighted_rows(
     def shifted(offset: int) -> Float[Array, "height width channel"]:
         return image[jnp.clip(jnp.arange(height) + offset, 0, height - 1)]
 
-    return sum(weights[radius + offset] * shifted(offset) for offset in range(-radius, radius + 1))
+    rows = (weights[radius + offset] * shifted(offset) for offset in range(-radius, radius + 1))
+    return functools.reduce(jnp.add, rows)

@@ -17,7 +17,7 @@ def open_path(path: str | Path, split: str, fold: int = NO_FOLD) -> Dataset:
 
     `split` is one of the data set's, "all", or "train" or "validation" of the fold that validates.
     """
-    if _is_tfds(Path(path)):
+    if _tfds_folder(Path(path)):
         return TfdsDataset(path, split, fold)
     return FolderDataset(path, split, fold)
 
@@ -51,12 +51,13 @@ def _kept_statistics(config: DataConfig) -> ChannelStatistics | None:
     if config.source == "scenes" or config.fold != NO_FOLD:
         return None
     path = Path(config.path)
-    card = read_tfds_card(find_tfds(path)) if _is_tfds(path) else read_card(path)
+    tfds = _tfds_folder(path)
+    card = read_card(path) if tfds is None else read_tfds_card(tfds)
     return card.statistics if card else None
 
 
-def _is_tfds(path: Path) -> bool:
-    return not (path / "images").is_dir() and find_tfds(path) is not None
+def _tfds_folder(path: Path) -> Path | None:
+    return None if (path / "images").is_dir() else find_tfds(path)
 
 
 def _scenes(config: DataConfig, split: str) -> Dataset:

@@ -147,7 +147,7 @@ def _folder_splits(path: Path, names: Iterable[str]) -> dict[str, _Entry]:
     if without := [name for name, split in splits.items() if split is None]:
         remedy = f"move them into one, or add {TABLE} (name,split,group)"
         raise InputError(f"{path / 'images'} has {_listed(without)} in no folder of a split, as others are: {remedy}")
-    return {name: _Entry(split, name) for name, split in splits.items()}
+    return {name: _Entry(split, name) for name, split in splits.items() if split is not None}
 
 
 def _hashed_split(names: Iterable[str]) -> dict[str, _Entry]:

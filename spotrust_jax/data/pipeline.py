@@ -7,7 +7,7 @@ however many threads, worker processes or training processes share the work.
 import collections
 import functools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 import grain
@@ -52,7 +52,7 @@ def training_batches(
     rows: Int64[np.ndarray, "rows"] | None = None,
     site_power: float = 1.0,
     num_workers: int = 0,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Endless batches from number `first` on: every epoch in an order of its own, batches running over its end.
 
     `size` is the height and width that every example fits into, as it is. `rows` are the places of the batch that are
@@ -163,7 +163,7 @@ def _read_ahead(batches: grain.MapDataset) -> grain.IterDataset:
     return batches.to_iter_dataset(grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_READY))
 
 
-def _closing(batches: grain.IterDataset) -> Iterator[Batch]:
+def _closing(batches: grain.IterDataset) -> Generator[Batch, None, None]:
     """Iterates, and ends the threads and processes behind it when nobody asks for more."""
     iterator = iter(batches)
     try:

@@ -4,6 +4,7 @@ Drawing only, in numpy and without files; the input pipeline does the rest. Corr
 rough in texture and rusty in colour; smooth paint, dirt and shadow share its colours, rough cement its texture.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -60,7 +61,7 @@ def _spline(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
 def _stretch(coarse: np.ndarray, size: int) -> np.ndarray:
     """Smoothly interpolated rows: [cells + 3, width] to [size, width]. Four products beat a threaded matrix product."""
     first, weights = _spline(size, len(coarse) - 3)
-    return sum(weights[k][:, None] * coarse[first + k] for k in range(4))
+    return functools.reduce(np.add, (weights[k][:, None] * coarse[first + k] for k in range(4)))
 
 
 def _noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> np.ndarray:

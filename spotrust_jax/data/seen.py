@@ -50,7 +50,7 @@ def photograph_hash(image: UInt8[np.ndarray, "height width 3"]) -> str:
     tfds data set; saved as JPEG again, or at another size, a photograph is another one.
     """
     digest = hashlib.blake2b(str(image.shape).encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 

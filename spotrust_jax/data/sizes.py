@@ -40,7 +40,8 @@ def training_shape(height: int, width: int, scale: int) -> tuple[int, int]:
     """
     long = largest_shape(scale)[0]
     factor = long / max(height, width)
-    return tuple(max(1, math.floor(side * factor + 0.5)) for side in (height, width))
+    new_height, new_width = (max(1, math.floor(side * factor + 0.5)) for side in (height, width))
+    return new_height, new_width
 
 
 def largest_shape(scale: int) -> tuple[int, int]:

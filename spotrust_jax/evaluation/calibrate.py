@@ -74,7 +74,11 @@ class Quality(NamedTuple):
 
 
 def predict_split(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) -> CalibrationData:
-    """Predicts every photograph of a split."""
+    """Predicts every photograph of a split.
+
+    Raises:
+        InputError: where there is none.
+    """
     raw, by_probability, each, missed, groups, hashes = segmenter.uncalibrated, None, [], [], [], []
     for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
         probability = predict_photograph(raw, example.image, analysis).probability[example.scored]
@@ -85,6 +89,8 @@ def predict_split(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) ->
         missed.append(miss_rates(probability, truth, THRESHOLDS))
         groups.append(example.group)
         hashes.append(photograph_hash(example.image))
+    if by_probability is None:
+        raise InputError("the split to calibrate on has no photograph: give a data set with labelled photographs")
     photographs = SeenPhotographs(tuple(dataset.names), tuple(hashes))
     return CalibrationData(by_probability, np.stack(missed), tuple(groups), tuple(each), photographs)
 
@@ -150,8 +156,8 @@ def quality_of(by_raw_probability: Histogram, calibration: PlattScaling) -> Qual
     by_probability = dataclasses.replace(by_raw_probability, sums=np.stack([mean * counts, corroded]))
     parts = corp(by_probability)
     return Quality(
-        proper.likelihood,
-        proper.brier,
+        float(proper.likelihood),
+        float(proper.brier),
         float(proper.brier_skill),
         float(equal_mass(by_probability).expected_error),
         float(parts.miscalibration),

@@ -133,7 +133,7 @@ def _per_image(pairs: Sequence[tuple[Evaluation, OutOfDistribution | None]]) -> 
             means = [evaluation.means[name][index] for name in UNCERTAINTIES]
             rows.append([evaluation.model, image, *_rounded([*values, *means])])
         for index, image in enumerate(ood.images if ood else ()):
-            means = [ood.means[name][index] for name in UNCERTAINTIES]
+            means = [ood.means[name][index] for name in UNCERTAINTIES] if ood else []
             rows.append([evaluation.model, image, *[""] * len(MASKS.names), *_rounded(means)])
     return csv_text(["model", "image", *MASKS.names, *(f"mean_{name}" for name in UNCERTAINTIES)], rows)
 

@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,7 @@ def _graphs(member: Segmenter) -> tuple[onnx.ModelProto, onnx.ModelProto]:
 
     def features(inputs: dict[str, UInt8[Array, "batch height width 3"]]) -> dict[str, Float[Array, "..."]]:
         normal = normalize(inputs["images"] / 255.0, config.mean, config.std)
-        found: Features = apply(normal, method="features")
+        found = cast(Features, apply(normal, method="features"))
         log_variance = bound_log_variance(found.log_variance, config.log_variance_bound, config.log_variance_bounding)
         branches = {f"branch_{index}": x for index, x in enumerate(found.branches)}
         stds = {f"std_{index}": x for index, x in enumerate(found.stds)}
@@ -53,7 +54,8 @@ def _graphs(member: Segmenter) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     def decode(inputs: dict[str, Float[Array, "batch _height _width _channel"]]) -> dict[str, Float[Array, "..."]]:
         branches = tuple(inputs[name] for name in sorted(inputs))
         # Of the log variance only the size is used.
-        return {"logits": apply(Features(branches, (), jnp.zeros((1, _SIDE, _SIDE))), method="decode")}
+        features = Features(branches, (), jnp.zeros((1, _SIDE, _SIDE)))
+        return {"logits": cast(Array, apply(features, method="decode"))}
 
     images = {"images": jax.ShapeDtypeStruct((1, _SIDE, _SIDE, 3), jnp.uint8)}
     shapes = jax.eval_shape(features, images)

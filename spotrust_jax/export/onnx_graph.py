@@ -7,7 +7,7 @@ Needs the extra `onnx`.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -44,7 +44,9 @@ def onnx_model(
     closed, shapes = jax.make_jaxpr(function, return_shape=True)(inputs)
     graph = _Graph(interpolation)
     # Tracing sorts names, here and below.
-    values = [graph.channels_first(name) if inputs[name].shape[-1] == 3 else name for name in sorted(inputs)]
+    values: list[Value] = [
+        graph.channels_first(name) if inputs[name].shape[-1] == 3 else name for name in sorted(inputs)
+    ]
     results = graph.run(closed, values)
     for name, result in zip(sorted(shapes), results, strict=True):
         graph.node("Identity", [result], name)
@@ -100,7 +102,9 @@ class _Graph:
         values.update(zip(jaxpr.constvars, map(np.asarray, closed.consts), strict=True))
 
         def read(variable: Any) -> Value:
-            return np.asarray(variable.val, variable.aval.dtype) if isinstance(variable, Literal) else values[variable]
+            if isinstance(variable, Literal):
+                return np.asarray(variable.val, cast(Any, variable.aval).dtype)
+            return values[variable]
 
         for equation in jaxpr.eqns:
             outputs = self._apply(equation, [read(variable) for variable in equation.invars])
@@ -141,8 +145,10 @@ class _Graph:
             return self._convolve(equation, *inputs)
         raise NotImplementedError(f"no word of ONNX is known for {equation}")
 
-    def _convolve(self, equation: Any, x: str, kernel: np.ndarray) -> str:
+    def _convolve(self, equation: Any, x: Value, kernel: Value) -> str:
         """Of a convolution, or of a product along the channels, which is one with a kernel of one cell."""
+        if isinstance(kernel, str):
+            raise NotImplementedError(f"no word of ONNX is known for a kernel that is no constant: {equation}")
         strides, padding = (equation.params.get(name) for name in ("window_strides", "padding"))
         if strides is None:
             kernel, strides, padding = kernel[None, None], (1, 1), ((0, 0), (0, 0))
@@ -150,12 +156,12 @@ class _Graph:
         ordered = self.raw_constant(kernel.transpose(3, 2, 0, 1))
         return self.node("Conv", [x, ordered], strides=strides, pads=before + after)
 
-    def _upsample(self, equation: Any, x: str) -> str:
+    def _upsample(self, equation: Any, x: Value) -> str:
         """ONNX's cubic and linear with half-pixel centres are PyTorch's, and so the library's."""
         (source,), (target,) = ([v.aval.shape for v in vs] for vs in (equation.invars, equation.outvars))
         factors = [to / size for to, size in zip(target, source, strict=True)]
         scales = np.asarray([factors[0], factors[3], factors[1], factors[2]], np.float32)
         mode = {"bicubic": "cubic", "bilinear": "linear"}[self._interpolation]
-        options = {"cubic_coeff_a": -0.75} if mode == "cubic" else {}
-        inputs = [x, "", self.raw_constant(scales)]
+        options: dict[str, Any] = {"cubic_coeff_a": -0.75} if mode == "cubic" else {}
+        inputs: list[Value] = [x, "", self.raw_constant(scales)]
         return self.node("Resize", inputs, mode=mode, coordinate_transformation_mode="half_pixel", **options)

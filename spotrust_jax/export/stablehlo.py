@@ -23,7 +23,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 KEY_IMPLEMENTATION = "threefry2x32"
 
 FlatVariables = dict[str, Float[Array, "..."]]
-MapArrays = dict[str, Float[Array, "batch height width"]]
+MapArrays = dict[str, Float[Array | np.ndarray, "batch height width"]]
 
 
 def flat_variables(segmenter: Segmenter) -> dict[str, Any]:

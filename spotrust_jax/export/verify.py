@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -67,7 +67,7 @@ def read_photographs(pattern: str, inference_size: int) -> list[Image]:
         InputError: where there are none, or one cannot be read.
     """
     images = [read_image(photograph.path) for photograph in list_photographs(pattern)]
-    return [fit_image(image, inference_shape(*image.shape[:2], inference_size)) for image in images]
+    return [fit_image(image, inference_shape(image.shape[0], image.shape[1], inference_size)) for image in images]
 
 
 def verify(bundle: Path, images: list[Image]) -> list[Difference]:
@@ -135,7 +135,7 @@ def _key_of(image: Image) -> Key[Array, "1"]:
 
 def _run_without_library(bundle: Path, cases: Path) -> None:
     """Leaves the files' maps in `cases`."""
-    cache = jax.config.jax_compilation_cache_dir
+    cache = cast(Any, jax.config).jax_compilation_cache_dir  # jax adds its settings as the program runs
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", **({"JAX_COMPILATION_CACHE_DIR": cache} if cache else {})}
     # -P: the script's own folder, which is the library's, is no place to import from.
     command = [sys.executable, "-P", str(_SCRIPT), str(bundle), str(cases)]
@@ -163,5 +163,6 @@ def _differences(found: list[dict[str, np.ndarray]], expected: list[dict[str, np
     for name in expected[0]:
         apart = [np.abs(maps[name] - others[name]) for maps, others in zip(found, expected, strict=True)]
         largest, mean = (float(np.max([reduce(values) for values in apart])) for reduce in (np.max, np.mean))
-        differences.append(Difference(*name.split("/"), largest, mean))
+        files, kind = name.split("/")
+        differences.append(Difference(files, kind, largest, mean))
     return differences

@@ -6,6 +6,7 @@ FILES/MAP by the files of the bundle that they come from.
 
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 def main() -> None:
     """Reads the bundle once, then runs it case by case."""
     # Nothing of the library may help: from here on an import of it fails.
-    sys.modules["spotrust_jax"] = None
+    cast(dict[str, Any], sys.modules)["spotrust_jax"] = None
     bundle, cases = map(Path, sys.argv[1:])
-    model = jax.export.deserialize((bundle / "model.stablehlo").read_bytes())
+    model = jax.export.deserialize(bytearray((bundle / "model.stablehlo").read_bytes()))
     with np.load(bundle / "variables.npz") as file:
         variables = dict(file)
     for name, values in variables.items():
@@ -29,7 +30,9 @@ def main() -> None:
         case = dict(np.load(path))
         image = case["image"][None]
         maps = run(variables, image, case["key"][None], case["num_samples"])
-        found = {f"model.stablehlo, variables.npz/{name}": np.asarray(values[0]) for name, values in maps.items()}
+        found: dict[str, Any] = {
+            f"model.stablehlo, variables.npz/{name}": np.asarray(values[0]) for name, values in maps.items()
+        }
         for name, sessions in networks.items():
             noise = [case[f"{name}/noise_{index}"] for index in range(4)]
             found.update({f"{name}/{kind}": values for kind, values in _one_pass(sessions, image, noise).items()})

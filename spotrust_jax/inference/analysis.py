@@ -164,7 +164,7 @@ def analyse(
     """
     sized = fit_image(image, analysis.shape(*image.shape[:2]))
     photograph = content_keys(analysis.key if key is None else key, sized[None])[0]
-    tiling = plan_tiles(*sized.shape[:2], analysis.tile_size, analysis.overlap)
+    tiling = plan_tiles(sized.shape[0], sized.shape[1], analysis.tile_size, analysis.overlap)
     calibration = segmenter.config.calibration
     raw = None if area_threshold is None else np.float32(calibration.inverse(np.float64(area_threshold)))
 

@@ -143,7 +143,7 @@ class Segmenter:
         digest = hashlib.sha256(json.dumps(self.config.settings, sort_keys=True).encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             digest.update(f"{path}{leaf.shape}{leaf.dtype}".encode())
-            digest.update(np.ascontiguousarray(leaf))
+            digest.update(np.ascontiguousarray(leaf).data)
         return digest.hexdigest()
 
     def member(self, index: int) -> "Segmenter":
@@ -200,7 +200,7 @@ class Segmenter:
             images.shape, num_samples, self.devices, decomposed, area is None
         ) as new:
             if new:
-                compile_notice.announce(self.config.model, *images.shape[1:3], "predict")
+                compile_notice.announce(self.config.model, images.shape[1], images.shape[2], "predict")
             with mismatch_errors(self.variables, self.config.model):
                 found: Maps = jax.device_get(run())
         values = {name: np.asarray(value) for name, value in found.named().items()}

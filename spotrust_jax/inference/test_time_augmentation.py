@@ -32,7 +32,8 @@ class Augmentation(NamedTuple):
     def image(self, image: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "height width 3"]:
         """The changed image."""
         if self.scale != 1.0:
-            image = fit_image(image, tuple(_scaled(side, self.scale) for side in image.shape[:2]))
+            height, width = (_scaled(side, self.scale) for side in image.shape[:2])
+            image = fit_image(image, (height, width))
         return np.ascontiguousarray(self.transform(image))
 
     def restored(self, prediction: Prediction, height: int, width: int) -> Prediction:

@@ -129,7 +129,8 @@ class TileBlend:
     """
 
     def __init__(self, tiling: Tiling, allocate: Allocate):
-        self._tiling, self._allocate, self._maps = tiling, allocate, None
+        self._tiling, self._allocate = tiling, allocate
+        self._maps: Prediction | None = None
 
     def add(self, tile: Tile, prediction: Prediction) -> None:
         """Blends in the maps of one tile."""
@@ -155,17 +156,17 @@ class TileBlend:
 
     def finish(self, calibration: PlattScaling = PlattScaling()) -> Prediction:
         """The blended maps, once all tiles are in, with calibrated probability; the blend is used up."""
+        maps = self._maps
+        if maps is None:
+            raise ValueError("no tile has been added")
+        # Those that are kept as variances until now.
+        stds = [name for name in maps.names if MAPS[name].tiles is not Combination.MEAN]
         for rows in row_windows(self._tiling.rows.length, _ROWS):
-            for name in self._stds:
-                variance = getattr(self._maps, name)
+            for name in stds:
+                variance = getattr(maps, name)
                 np.sqrt(variance[rows], out=variance[rows])
-            self._maps.probability[rows] = calibration(self._maps.probability[rows])
-        return self._maps
-
-    @property
-    def _stds(self) -> list[str]:
-        """Maps that are kept as variances until the end."""
-        return [name for name in self._maps.names if MAPS[name].tiles is not Combination.MEAN]
+            maps.probability[rows] = calibration(maps.probability[rows])
+        return maps
 
     def _weight(self, tile: Tile) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
         """Weights of the tile at its pixels, and of all tiles before it."""

@@ -4,10 +4,12 @@ import functools
 import io
 import os
 import struct
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
 from PIL import ExifTags, Image, ImageCms
+from PIL.TiffImagePlugin import TiffImageFile
 
 from spotrust_jax.errors import InputError
 
@@ -86,7 +88,7 @@ def _says_adobe_rgb(image: Image.Image) -> bool:
 
 def _levels(image: Image.Image, path: str | os.PathLike) -> UInt8[np.ndarray, "height width"]:
     """Greyscale that Pillow gives raw: of 12 or 16 bits, of 16 in a wider type, or as shares."""
-    tags = image.tag_v2 if image.format == "TIFF" else {}
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     white = 4095 if tags.get(ExifTags.Base.BitsPerSample) == (12,) else 65535
     grey = eight_bits(np.asarray(image), white, path)
     return 255 - grey if tags.get(ExifTags.Base.PhotometricInterpretation) == 0 else grey
@@ -106,7 +108,8 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From the profile's colours to sRGB; None where that changes nothing, or the profile is not of these colours."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _SPACES[mode]:
+        # Pillow does not say what a profile is once it is read.
+        if cast(Any, source.profile).xcolor_space.strip() != _SPACES[mode]:
             return None
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB", intent, _FLAGS)

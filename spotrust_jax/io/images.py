@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Shaped, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.colour import to_rgb
@@ -242,7 +243,7 @@ def _check_tiff(kind: str, path: str | os.PathLike, image: Image.Image) -> None:
 
     Where bands are stored apart that is all but RGB of 8 bits: of others it decodes the first only, or noise.
     """
-    if image.format != "TIFF":
+    if not isinstance(image, TiffImageFile):
         return
     if ExifTags.Base.DNGVersion in image.tag_v2:
         raise InputError(f"{kind} {path} {RAW}")
@@ -266,16 +267,17 @@ def _unidentified(kind: str, path: str | os.PathLike) -> InputError:
     return damaged(kind, path)
 
 
-def orientation(image: Image.Image) -> object:
+def orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8 in a sound file; damaged metadata are no reason to lose the photograph."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return value if isinstance(value, int) else 1
     except Exception:  # as above, nearly anything
         return 1
 
 
 def _check_opaque(image: Image.Image, path: str | os.PathLike) -> None:
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
         raise InputError(f"mask {path} is partly transparent: {_SAVE_AS}, without transparency")
 
 

@@ -21,7 +21,7 @@ def read_large_image(path: str | os.PathLike, allocate: AllocateImage) -> UInt8[
     """
     try:
         with tifffile.TiffFile(path) as file:
-            return read_page(file.pages[0], path, allocate)
+            return read_page(file.pages.first, path, allocate)
     except OSError:  # such as a full disk
         raise
     except Exception:  # on files that are no TIFF, or a damaged or an unusual one, tifffile raises nearly anything

@@ -50,7 +50,8 @@ def read_page(
     bands = _bands(page, path)
     turn, profile = page.tags.valueof("Orientation", 1), page.tags.valueof("InterColorProfile")
     shape = (page.imagelength, page.imagewidth)
-    image = allocate((*(shape[::-1] if turn in (5, 6, 7, 8) else shape), 3))
+    height, width = shape[::-1] if turn in (5, 6, 7, 8) else shape
+    image = allocate((height, width, 3))
     stored = _as_stored(image, turn)
     for pixels, top, left in _parts(page):
         levels = eight_bits(pixels[..., bands.shown], bands.white, path)
@@ -66,9 +67,10 @@ def read_page(
 @contextlib.contextmanager
 def _first_page(path: str | os.PathLike, max_pixels: int) -> Iterator[tifffile.TiffPage]:
     """The first page; whatever goes wrong until the end of the block becomes one line."""
+    page = None
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
+            page = file.pages.first
             check_size("photograph", path, (page.imagewidth, page.imagelength), max_pixels)
             yield page
     except InputError:
@@ -76,7 +78,7 @@ def _first_page(path: str | os.PathLike, max_pixels: int) -> Iterator[tifffile.T
     except MemoryError as error:
         raise InputError(f"photograph {path} does not fit into memory: save it smaller") from error
     except Exception as error:  # on damaged files tifffile raises nearly anything
-        if "imagecodecs" not in str(error):
+        if page is None or "imagecodecs" not in str(error):
             raise damaged("photograph", path) from error
         needs = "whose compression needs a further package: pip install imagecodecs"
         raise InputError(f"photograph {path} has {_described(page)}, {needs}, or {_REMEDY}") from error

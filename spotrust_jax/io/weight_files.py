@@ -120,7 +120,7 @@ def _read_torch(path: Path) -> WeightFile:
 
 def _numpy_scalars() -> list[Any]:
     """What pickled numpy scalars are made of, numbers only, under the names that numpy 1 and numpy 2 give it."""
-    scalar = np._core.multiarray.scalar
+    scalar = np.float64(0).__reduce__()[0]
     names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     return [*names, np.dtype, *(type(np.dtype(code)) for code in "?bBhHiIlLqQefd")]
 

@@ -48,7 +48,7 @@ def deviations(
     """
     drawn = [measure(*weights) for weights in _weights(groups, resamples, seed)]
     plain = measure(*(np.ones((1, len(one))) for one in groups))
-    return {name: np.concatenate([one[name] for one in drawn]) - plain[name][0] for name in plain}
+    return {name: np.concatenate([one[name] for one in drawn]) - np.ravel(plain[name])[0] for name in plain}
 
 
 def interval(

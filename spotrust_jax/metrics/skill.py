@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from spotrust_jax.calibration.histogram import Histogram, stacked
 from spotrust_jax.metrics.bootstrap import LEVEL, RESAMPLES, group_weights, in_groups, tail_of
-from spotrust_jax.metrics.metric import PerSet
 from spotrust_jax.metrics.ranking import detection
 
 
@@ -44,8 +44,8 @@ def without_skill(each: Sequence[Histogram], groups: Sequence[str]) -> str | Non
     )
 
 
-def _auroc(by_probability: Histogram) -> PerSet:
+def _auroc(by_probability: Histogram) -> Float[np.ndarray, "sets"]:
     """NaN for sets whose pixels are all of one kind."""
     corroded = by_probability.sums[..., 1, :]
     with np.errstate(invalid="ignore"):
-        return detection(by_probability.counts - corroded, corroded).auroc
+        return np.asarray(detection(by_probability.counts - corroded, corroded).auroc)

@@ -1,6 +1,6 @@
 """What follows the backbone: the segmentation head and the aleatoric network."""
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -76,18 +76,18 @@ class SegmentationHead(nn.Module):
         mix = BranchwiseConv(self.interpolation, self.policy, parent=None)
 
         def whole(branches: tuple[FeatureMap, ...]) -> Float[Array, "batch h w 1"]:
-            x = nn.relu(mix.apply({"params": params["mix"]}, branches))
-            return self._last(parent=None).apply({"params": params["logit"]}, x)
+            x = nn.relu(cast(Array, mix.apply({"params": params["mix"]}, branches)))
+            return cast(Array, self._last(parent=None).apply({"params": params["logit"]}, x))
 
         def by_rows(branches: tuple[FeatureMap, ...]) -> Float[Array, "batch h w 1"]:
-            leaves = promote_dtype(
+            kernel, bias, last, last_bias = promote_dtype(
                 params["mix"]["kernel"][0, 0],
                 params["mix"]["bias"],
                 params["logit"]["kernel"],
                 params["logit"]["bias"],
                 dtype=jnp.dtype(self.policy.dtype),
             )
-            return row_blocks.mixed_logits(branches, *leaves, self.interpolation)
+            return row_blocks.mixed_logits(branches, kernel, bias, last, last_bias, self.interpolation)
 
         if not row_blocks.fits(branches):
             return whole(branches)

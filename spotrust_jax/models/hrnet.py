@@ -3,6 +3,8 @@
 Deterministic from end to end; what is random lives in the head.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -105,14 +107,14 @@ class Exchange(nn.Module):
         return [nn.relu(self._fuse(branches, target, train)) for target in range(len(branches))]
 
     def _fuse(self, branches: list[FeatureMap], target: int, train: bool) -> FeatureMap:
-        total = 0.0
+        brought = []
         for source, x in enumerate(branches):
             if source > target:
                 x = self._finer(x, branches[target], f"from{source}_to{target}", train)
             elif source < target:
                 x = self._coarser(x, branches, source, target, train)
-            total = total + x
-        return total
+            brought.append(x)
+        return functools.reduce(jnp.add, brought)
 
     def _finer(self, x: FeatureMap, like: FeatureMap, name: str, train: bool) -> FeatureMap:
         x = ConvNorm(like.shape[-1], 1, self.policy, relu=False, name=name)(x, train)

@@ -4,14 +4,13 @@ A compiled draw is a program of its own for each shape, which for a large networ
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from flax.typing import VariableDict
 from jaxtyping import Array, Key
 
 from spotrust_jax.random import stream
@@ -41,13 +40,16 @@ class Declared(struct.PyTreeNode, nn.meta.AxisMetadata):
         return self
 
 
-Declaration = Callable[[Any, tuple[int, ...]], Declared]
-"""What a layer gives to `self.param` in the place of an initialiser; the key that Flax hands it is not used."""
+Declaration = Callable[[Any, tuple[int, ...]], Array]
+"""What a layer gives to `self.param` in the place of an initialiser; the key that Flax hands it is not used.
+
+It returns a `Declared`. To type checkers that is the array inside, which is what Flax hands on to the layer.
+"""
 
 
 def normal(mean: float = 0.0, *, std: float) -> Declaration:
     """Independent normal numbers."""
-    return lambda key, shape: Declared(jnp.zeros(shape), mean, std)
+    return lambda key, shape: cast(Array, Declared(jnp.zeros(shape), mean, std))
 
 
 def constant(value: float) -> Declaration:
@@ -55,7 +57,7 @@ def constant(value: float) -> Declaration:
     return normal(value, std=0.0)
 
 
-def he_fan_out(key: Any, shape: tuple[int, ...]) -> Declared:
+def he_fan_out(key: Any, shape: tuple[int, ...]) -> Array:
     """He's initialisation of a kernel [side, side, in, out] by what a cell feeds, as for the published HRNet."""
     fan_out = shape[0] * shape[1] * shape[3]
     return normal(std=(2.0 / fan_out) ** 0.5)(key, shape)
@@ -65,12 +67,12 @@ nearly_zero = normal(std=0.01)
 """For the two output layers: every pixel undecided at the start, every log variance near 0."""
 
 
-def declarations(module: nn.Module, *inputs: Any, **options: Any) -> VariableDict:
+def declarations(module: nn.Module, *inputs: Any, **options: Any) -> dict[str, Any]:
     """The tree of `module`'s variables for such inputs, `Declared` leaves, without computing anything."""
     return jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, **options))
 
 
-def draw(declared: VariableDict, key: Key[Array, ""]) -> VariableDict:
+def draw(declared: dict[str, Any], key: Key[Array, ""]) -> dict[str, Any]:
     """Draws declared variables as float32 numpy arrays, each by the key and its own path in the tree alone.
 
     Raises:
@@ -91,6 +93,6 @@ def draw(declared: VariableDict, key: Key[Array, ""]) -> VariableDict:
     return jax.tree_util.tree_map_with_path(drawn, declared, is_leaf=nn.meta.is_axis_metadata)
 
 
-def initial_values(module: nn.Module, key: Key[Array, ""], *inputs: Any, **options: Any) -> VariableDict:
+def initial_values(module: nn.Module, key: Key[Array, ""], *inputs: Any, **options: Any) -> dict[str, Any]:
     """Freshly drawn variables of any module for such inputs, as jax arrays, in the place of Flax's `module.init`."""
     return jax.tree.map(jnp.asarray, draw(declarations(module, *inputs, **options), key))

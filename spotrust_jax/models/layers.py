@@ -1,7 +1,6 @@
 """Convolution and batch norm as every part of the network uses them: padding, precision and replicas in one place."""
 
 import dataclasses
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -35,7 +34,6 @@ class Policy:
     folded: bool = False
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(
     x: Float[Array, "batch height width channel"], kernel: Float[Array, "side side channel out"], stride: int = 1
 ) -> Float[Array, "batch h w out"]:
@@ -44,7 +42,7 @@ def convolve(
     On a CPU its gradients are written out, as convolutions in the layout of the forward pass and as matrix products:
     XLA's own are up to three times slower, and ten times inside of loops and conditionals.
     """
-    return _convolve(x, kernel, stride)
+    return _own_gradient(x, kernel, stride)
 
 
 def _convolve(x: Array, kernel: Array, stride: int) -> Array:
@@ -63,7 +61,7 @@ def _convolution(x: Array, kernel: Array, padding: list[tuple[int, int]], **opti
 
 
 def _convolve_forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return convolve(x, kernel, stride), (x, kernel)
+    return _own_gradient(x, kernel, stride), (x, kernel)
 
 
 def _convolve_backward(stride: int, saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
@@ -104,7 +102,8 @@ def _kernel_gradient(x: Array, kernel: Array, gradient: Array, stride: int) -> A
     return jnp.stack(products).reshape(kernel.shape)
 
 
-convolve.defvjp(_convolve_forward, _convolve_backward)
+_own_gradient = jax.custom_vjp(_convolve, nondiff_argnums=(2,))
+_own_gradient.defvjp(_convolve_forward, _convolve_backward)
 
 
 class Conv(nn.Module):
@@ -135,7 +134,6 @@ Moments = tuple[Float[Array, "channel"], Float[Array, "channel"]]
 _MOMENTUM, EPSILON = 0.9, 1e-5
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def normalize_batch(
     x: Float[Array, "batch height width channel"],
     scale: Float[Array, "channel"],
@@ -148,10 +146,16 @@ def normalize_batch(
     The gradient is written out: only x is kept for it, not what comes between, and no gradient goes through the
     statistics that are returned.
     """
+    return _lean_gradient(x, scale, bias, relu, policy)
+
+
+def _normalize(x: Array, scale: Array, bias: Array, relu: bool, policy: Policy) -> tuple[Array, Moments]:
     return _normalize_forward(x, scale, bias, relu, policy)[0]
 
 
-def _normalize_forward(x: Array, scale: Array, bias: Array, relu: bool, policy: Policy) -> tuple[tuple, tuple]:
+def _normalize_forward(
+    x: Array, scale: Array, bias: Array, relu: bool, policy: Policy
+) -> tuple[tuple[Array, Moments], tuple]:
     mean, variance = _batch_moments(wide(x), policy)
     inverse = jax.lax.rsqrt(variance + EPSILON)
     y = (wide(x) - _over_cells(mean)) * _over_cells(inverse * scale) + _over_cells(bias)
@@ -173,7 +177,8 @@ def _normalize_backward(relu: bool, policy: Policy, saved: tuple, gradients: tup
     return by_x.astype(x.dtype), by_scale, by_bias
 
 
-normalize_batch.defvjp(_normalize_forward, _normalize_backward)
+_lean_gradient = jax.custom_vjp(_normalize, nondiff_argnums=(3, 4))
+_lean_gradient.defvjp(_normalize_forward, _normalize_backward)
 
 _CELLS = (0, 1, 2)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,7 +21,8 @@ class MismatchError(InputError):
 
 def differences(tensors: Mapping[str, np.ndarray | jax.Array], model: ModelConfig) -> str:
     """Where tensors [members, ...], named by their paths in the tree, differ from a network's: "" for nowhere."""
-    expected = {name: leaf.shape for name, leaf in flatten_dict(variable_shapes(model), sep="/").items()}
+    leaves: dict[str, Any] = flatten_dict(variable_shapes(model), sep="/")
+    expected = {name: leaf.shape for name, leaf in leaves.items()}
     found = {name: tensor.shape[1:] for name, tensor in tensors.items()}
     lines = [
         *(
@@ -40,7 +42,8 @@ def mismatch_errors(variables: Variables, model: ModelConfig) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        found = differences(flatten_dict(variables, sep="/"), model)
+        leaves: dict[str, Any] = flatten_dict(variables, sep="/")
+        found = differences(leaves, model)
         if not found:
             raise
         raise MismatchError(f"the checkpoint's variables do not fit its config.json: {found}") from error

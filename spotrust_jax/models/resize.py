@@ -65,9 +65,12 @@ def _upsample_backward(factor: int, axis: int, method: Interpolation, _: None, g
     shape = (*gradient.shape[:axis], size, factor, *gradient.shape[axis + 1 :])
     split = wide(gradient).reshape(shape)
     phases = [jax.lax.index_in_dim(split, phase, axis + 1, keepdims=False) for phase in range(factor)]
-    padded = sum(
-        jnp.pad(_weighted_sum(column, phases), _along(axis, start, 2 * reach - start))
-        for start, column in enumerate(weights.T)
+    padded = functools.reduce(
+        jnp.add,
+        (
+            jnp.pad(_weighted_sum(column, phases), _along(axis, start, 2 * reach - start))
+            for start, column in enumerate(weights.T)
+        ),
     )
     # What falls beyond the edges belongs to the outermost cells, whose values were repeated there.
     inner, before, after = (
@@ -83,7 +86,8 @@ _upsample.defvjp(_upsample_forward, _upsample_backward)
 
 
 def _weighted_sum(weights: np.ndarray, arrays: list[Array]) -> Array:
-    return sum(float(weight) * array for weight, array in zip(weights, arrays, strict=True) if weight)
+    parts = (float(weight) * array for weight, array in zip(weights, arrays, strict=True) if weight)
+    return functools.reduce(jnp.add, parts)
 
 
 def _along(axis: int, before: int, after: int) -> list[tuple[int, int]]:

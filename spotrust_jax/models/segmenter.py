@@ -10,7 +10,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.typing import VariableDict
 from jaxtyping import Array, Float, Key
 
 from spotrust_jax.config import ModelConfig
@@ -97,7 +96,7 @@ def initial_variables(config: ModelConfig, key: Key[Array, ""]) -> Variables:
 
 
 @functools.lru_cache(maxsize=8)
-def _declarations(config: ModelConfig) -> VariableDict:
+def _declarations(config: ModelConfig) -> Variables:
     """With noise, so that the parts that only noise needs have their parameters too; kept, as tracing takes seconds."""
     key = jax.random.key(0)
     return declarations(build_network(config), jnp.zeros((1, 32, 32, 3)), noise_keys(key, key[None]))

@@ -100,7 +100,7 @@ def _through_block(x: Array, block: Block, stride: int) -> Array:
 
 
 def _convolved(x: Array, convolution: Convolution, stride: int = 1) -> Array:
-    kernel, bias = convolution
+    kernel, bias = (jnp.asarray(leaf) for leaf in convolution)
     if kernel.shape[:2] == (1, 1):
         y = jnp.einsum("bhwi,io->bhwo", x, kernel[0, 0])
     else:
@@ -191,8 +191,7 @@ def weight_shapes() -> Teacher:
     """Shapes and types of all weights, without a file."""
 
     def convolution(side: int, channels: int, out: int) -> Convolution:
-        shape = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.float32)  # noqa: E731
-        return Convolution(shape(side, side, channels, out), shape(out))
+        return Convolution(jnp.zeros((side, side, channels, out)), jnp.zeros((out,)))
 
     def block(shape: _BlockShape) -> Block:
         inner = shape.expansion * shape.channels_in
@@ -202,7 +201,8 @@ def weight_shapes() -> Teacher:
             project=convolution(1, inner, shape.channels_out),
         )
 
-    return Teacher(convolution(3, 3, _STEM_CHANNELS), tuple(block(shape) for shape in _block_shapes()))
+    stem, shapes = (3, 3, _STEM_CHANNELS), _block_shapes()
+    return jax.eval_shape(lambda: Teacher(convolution(*stem), tuple(block(shape) for shape in shapes)))
 
 
 def _read_npz(path: Path) -> Teacher:

@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tifffile
@@ -79,20 +79,24 @@ class Place(NamedTuple):
     note: str
 
 
+_Read = TypeVar("_Read")
+
+
 def read_place(path: Path) -> Place:
     """Camera's position and georeference of a photograph; of neither it is believed what the file does not say."""
-    found, notes = [], []
-    for what, read in (("position", _read_position), ("georeference", _read_georeference)):
-        try:
-            found.append(read(path))
-        except _UnknownError as error:
-            found.append(None)
-            notes.append(f"no {what}: {error}")
-        except (
-            Exception
-        ):  # damaged metadata, on which Pillow raises nearly anything, are no reason to lose the photograph
-            found.append(None)
-    return Place(*found, "; ".join(notes))
+    position, no_position = _believed(_read_position, path, "position")
+    reference, no_reference = _believed(_read_georeference, path, "georeference")
+    return Place(position, reference, "; ".join(filter(None, (no_position, no_reference))))
+
+
+def _believed(read: Callable[[Path], _Read], path: Path, what: str) -> tuple[_Read | None, str]:
+    """What is read, or why it is not."""
+    try:
+        return read(path), ""
+    except _UnknownError as error:
+        return None, f"no {what}: {error}"
+    except Exception:  # on damaged metadata Pillow raises nearly anything; they are no reason to lose the photograph
+        return None, ""
 
 
 class _UnknownError(Exception):
@@ -121,7 +125,7 @@ def _read_georeference(path: Path) -> Georeference | None:
     if path.suffix.lower() not in _TIFF:
         return None
     with tifffile.TiffFile(path) as file:
-        page = file.pages[0]
+        page = file.pages.first
         keys, turn = page.geotiff_tags or {}, page.tags.valueof("Orientation", _UPRIGHT)
         size, tied = (page.imagewidth, page.imagelength), any(all(tag in page.tags for tag in tie) for tie in _TIES)
     if tied and not keys:
@@ -137,7 +141,8 @@ def _read_georeference(path: Path) -> Georeference | None:
         raise _UnknownError("its pixels have no size on the ground")
     if keys.get("GTRasterTypeGeoKey") == _PIXEL_IS_POINT:
         matrix[:, 2] -= matrix[:, :2] @ (0.5, 0.5)
-    reference = Georeference(tuple(map(tuple, matrix.tolist())), _system(keys))
+    (a, b, c), (d, e, f) = matrix.tolist()
+    reference = Georeference(((a, b, c), (d, e, f)), _system(keys))
     if _is_geographic(keys):
         corners = reference(np.array([(x, y) for x in (0, size[0]) for y in (0, size[1])], np.float64))
         if (np.abs(corners) > (180, 90)).any():

@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Bool
@@ -119,7 +119,7 @@ class LabelWriter:
 
 def polygons_of(mask: Bool[np.ndarray, "height width"], smallest: int = 1) -> list[Ring]:
     """A polygon for each region of a mask, through its outermost pixels; holes are joined to the border by a slit."""
-    labels, count = ndimage.label(mask)
+    labels, count = cast(tuple[np.ndarray, int], ndimage.label(mask))
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     drawn = outlines(labels.astype(np.int32), count, inset=0.5)
     return [_slit(outline) for outline, area in zip(drawn, areas[1:].tolist(), strict=True) if area >= smallest]
@@ -196,7 +196,7 @@ def _shape(polygon: Ring) -> dict:
 def _read_mask(path: Path) -> Bool[np.ndarray, "height width"]:
     """Whatever colour corrosion has in it, the rest is black."""
     values = read_label_pixels(path).values
-    return values.any(axis=-1) if values.ndim == 3 else values.astype(bool)
+    return np.asarray(values.any(axis=-1)) if values.ndim == 3 else values.astype(bool)
 
 
 def _is_sound(row: Row) -> bool:

@@ -6,6 +6,8 @@ photographs there are, and summary.py the summary of all.
 
 import contextlib
 import dataclasses
+import functools
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,7 +48,9 @@ class Measured:
     confusion: Confusion | None
 
     def __add__(self, other: "Measured") -> "Measured":
-        counts = None if self.confusion is None else self.confusion + other.confusion
+        counts = None
+        if self.confusion is not None and other.confusion is not None:
+            counts = self.confusion + other.confusion
         sums = {name: value + other.sums[name] for name, value in self.sums.items()}
         pixels, corroded = self.pixels + other.pixels, self.corroded + other.corroded
         return Measured(pixels, corroded, sums, self.open + other.open, counts)
@@ -79,7 +83,8 @@ class Result:
             return np.zeros((0, self.image.shape[1]), np.float32)
         # Most photographs are one window, which the pictures and the arrays both ask for.
         if self._latest.get(name, (None,))[0] != window:
-            self._latest[name] = window, restore_rows(getattr(self.prediction, name), *self.image.shape[:2], window)
+            height, width = self.image.shape[:2]
+            self._latest[name] = window, restore_rows(getattr(self.prediction, name), height, width, window)
         return self._latest[name][1]
 
     def judged_values(self, values: Shaped[np.ndarray, "rows width"], window: slice) -> Shaped[np.ndarray, "..."]:
@@ -196,10 +201,11 @@ def _write_pictures(stem: Path, result: Result, style: rendering.Style) -> tuple
     height, width = result.image.shape[:2]
     shown = scales(result, style.palette)
     bars = {name: scale.bar(height) for name, scale in shown.items()}
-    widths = dict.fromkeys(["mask", "overlay"] + ["accuracy"] * (result.truth is not None), width)
+    plain = ["mask", "overlay"] + ["accuracy"] * (result.truth is not None)
+    widths: dict[str, int] = {name: width for name in plain}
     widths |= {scale.picture.name: width + bars[name].shape[1] for name, scale in shown.items()}
     paths = {picture: beside(stem, f"_{picture}.png") for picture in widths}
-    measured = None
+    parts = []
     with contextlib.ExitStack() as stack:
         writers = {name: stack.enter_context(png(paths[name], height, widths[name])) for name in widths}
         for window in windows(height, width):
@@ -209,9 +215,8 @@ def _write_pictures(stem: Path, result: Result, style: rendering.Style) -> tuple
                 writers[scale.picture.name].write(np.concatenate([coloured, bars[name][window]], axis=1))
             for name, picture in _plain_pictures(result, window, values["probability"], style).items():
                 writers[name].write(picture)
-            part = _measure(result, window, values)
-            measured = part if measured is None else measured + part
-    return measured, list(paths.values())
+            parts.append(_measure(result, window, values))
+    return functools.reduce(operator.add, parts), list(paths.values())
 
 
 def _plain_pictures(

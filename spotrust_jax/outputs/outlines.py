@@ -1,7 +1,7 @@
 """Outlines and run lengths of labelled regions, exact to the pixel, for all regions of a photograph at once."""
 
 import itertools
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float64, Int32, Int64
@@ -158,4 +158,4 @@ def _compressed(start: np.ndarray, end: np.ndarray, height: int, width: int) -> 
     if counts[-1] == 0:
         counts.pop()
     encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-    return encoded["counts"].decode("ascii")
+    return cast(bytes, encoded["counts"]).decode("ascii")

@@ -96,7 +96,7 @@ class RegionWriter:
     def scale(self, image: UInt8[np.ndarray, "height width 3"]) -> GroundScale:
         """That of a photograph; a marker goes before the common one."""
         side = None if self.marker_millimetres is None else marker_side(image)
-        if side is None:
+        if side is None or self.marker_millimetres is None:
             return GroundScale(self.millimetres_per_pixel)
         small = f"the marker is {side:.0f} pixels wide, below {SMALLEST} areas may be off by some percent: go nearer"
         return GroundScale(self.marker_millimetres / side, small if side < SMALLEST else "")

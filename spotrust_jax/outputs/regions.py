@@ -4,7 +4,7 @@ region_tables.py writes them for other programs.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64
@@ -63,7 +63,7 @@ def find_regions(
     parts, seams, count = [], [], 0
     for window in windows(height, width):
         probability = rows("probability", window)
-        here, found = ndimage.label(probability >= threshold)
+        here, found = cast(tuple[np.ndarray, int], ndimage.label(probability >= threshold))
         parts.append(_parts_of(here, found, window.start, probability, rows("epistemic", window)))
         here[here > 0] += count
         if window.start:

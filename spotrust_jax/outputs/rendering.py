@@ -209,15 +209,15 @@ def _colour_bar(height: int, rows: dict[str, int], label: str, palette: ColourSc
     font = _font(0.03 * height)
     size = round(font.size)
     bar = np.linspace(255, 0, height).round().astype(np.uint8)
-    rows = _without_overlap(rows, height, line=round(1.3 * size))
+    ticks = _without_overlap(rows, height, line=round(1.3 * size))
     text_left = 5 * size // 2
-    text_right = text_left + math.ceil(max(map(font.getlength, rows), default=-size))
+    text_right = text_left + math.ceil(max(map(font.getlength, ticks), default=-size))
     label_strip = _upright_text(label, font, height)
     canvas = np.full((height, text_right + size // 2, 3), 255, np.uint8)
     canvas[:, size // 2 : size // 2 + size] = scale_colours(palette.scale)[bar][:, None]
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
-    for text, (row, middle) in rows.items():
+    for text, (row, middle) in ticks.items():
         draw.line([(size // 2 + size, row), (2 * size, row)], fill=BLACK, width=max(1, size // 12))
         draw.text((text_left, middle), text, fill=BLACK, font=font, anchor="lm")
     return np.concatenate([np.asarray(picture), label_strip], axis=1)

@@ -107,14 +107,14 @@ def _levels(
     height, width = result.image.shape[:2]
     rows, columns = preview.map_places(height, width)
     lower, upper = display_range(result.prediction.log_variance[::2, ::2])
-    shown, counts = np.empty((len(rows), len(columns), 3), np.uint8), None
+    shown, counts = np.empty((len(rows), len(columns), 3), np.uint8), []
     for window in windows(height, width):
         values = [result.rows(name, window) for name in ("probability", "epistemic", "log_variance")]
         levels = probability_levels(values[0], steps), epistemic_levels(values[1], steps)
-        here = joint_counts(*(result.judged_values(level, window).reshape(1, -1) for level in levels), steps)
-        counts = here if counts is None else counts + here
+        judged = (result.judged_values(level, window).reshape(1, -1) for level in levels)
+        counts.append(joint_counts(*judged, steps))
         places = slice(*np.searchsorted(rows, [window.start, window.stop]))
         taken = np.ix_(rows[places] - window.start, columns)
         scaled = np.clip((values[2][taken] - lower) / (upper - lower), 0, 1)
         shown[places] = np.stack([levels[0][taken], levels[1][taken], np.rint(255 * scaled)], axis=-1)
-    return counts, shown, [lower, upper]
+    return np.sum(counts, axis=0), shown, [lower, upper]

@@ -4,7 +4,7 @@ Knows nothing of files, sizes on disk or calibration; see inference/ for those.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +68,9 @@ class AreaCount(NamedTuple):
 
 
 Areas = Float[Array, "samples batch"] | None
+
+# Over a network's samples so far: of their probabilities, and for the decomposition.
+_Sums = tuple[Moments, SampleTerms | None]
 
 
 def sample_keys(
@@ -136,8 +139,8 @@ def predict_maps(
     means, variance, log_variance, terms = sums if axis_name is None else _over_devices(sums, axis_name)
     between = means.squares / means.count
     members = here > 1 or axis_name is not None
-    decomposition = decompose(means.mean, _divided(terms, means.count)) if decomposed else None
-    if decomposed and not (members or network.variant.stochastic):
+    decomposition = None if terms is None else decompose(means.mean, _divided(terms, means.count))
+    if decomposition is not None and not (members or network.variant.stochastic):
         # A single opinion: no rounding may look like a second one.
         decomposition = decomposition._replace(mutual_information=start)
     return Maps(
@@ -159,7 +162,7 @@ class _MemberSums(NamedTuple):
     terms: SampleTerms | None
 
 
-def _divided(terms: SampleTerms | None, count: Float[Array, ""]) -> SampleTerms | None:
+def _divided(terms: PyTree, count: Float[Array, ""]) -> PyTree:
     return jax.tree.map(lambda total: total / count, terms)
 
 
@@ -201,16 +204,14 @@ def member_samples(
 ) -> MemberSamples:
     """All samples of one network, added up."""
     count = area or (lambda _: None)
-    features: Features = network.apply(variables, images, method="features")
+    features = cast(Features, network.apply(variables, images, method="features"))
     if not network.variant.stochastic:
-        logits = network.apply(variables, features, method="decode")
+        logits = cast(Array, network.apply(variables, features, method="decode"))
         probability = jax.nn.sigmoid(logits)[None]
         terms = sample_terms(logits) if decomposed else None
         return MemberSamples(moments_of(probability), features.log_variance, terms, count(probability))
 
-    Sums = tuple[Moments, SampleTerms | None]
-
-    def add_samples(sums: Sums, samples: Int[Array, "samples"]) -> tuple[Sums, Areas]:
+    def add_samples(sums: _Sums, samples: Int[Array, "samples"]) -> tuple[_Sums, Areas]:
         decode = lambda sample: _decode(network, variables, features, keys, sample, tile)  # noqa: E731
         logits = jax.vmap(decode)(samples)
         moments, terms = sums
@@ -243,7 +244,7 @@ def _decode(
     """Logits of one sample."""
 
     def one(features: Features, image_keys: Key[Array, "batch"]) -> Float[Array, "batch height width"]:
-        return network.apply(variables, features, sample_keys(image_keys, sample, tile), method="decode")
+        return cast(Array, network.apply(variables, features, sample_keys(image_keys, sample, tile), method="decode"))
 
     if network.variant.noise != "weights":
         return one(features, image_keys)

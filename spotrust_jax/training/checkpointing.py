@@ -27,7 +27,7 @@ from spotrust_jax.checkpoints import (
     save_model,
     write_config,
 )
-from spotrust_jax.config import TrainConfig
+from spotrust_jax.config import TrainConfig, known
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.io.orbax_reads import quiet_reads, reason
 from spotrust_jax.models.segmenter import Variables
@@ -251,8 +251,8 @@ def _checkpoint_config(config: TrainConfig, seen: Seen) -> CheckpointConfig:
     return CheckpointConfig(
         model=config.model,
         members=config.members,
-        mean=config.data.mean,
-        std=config.data.std,
+        mean=known(config.data.mean),
+        std=known(config.data.std),
         inference_size=config.data.image_size,
         positive_weight=config.loss.positive_weight,
         loss=config.loss.kind,

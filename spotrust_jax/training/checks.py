@@ -73,7 +73,9 @@ def check_memory(needed: int | None, config: TrainConfig, devices: Sequence[Devi
     Raises:
         InputError: where it does not fit: how much is needed, and what to turn.
     """
-    available = None if needed is None else available_bytes(devices)
+    if needed is None:
+        return
+    available = available_bytes(devices)
     if available is not None and needed > available:
         sizes = f"needs {size_in_words(needed)} on each device, which has {size_in_words(available)} left"
         raise InputError(f"a training step {sizes}: {memory_remedy(config)}")

@@ -41,7 +41,7 @@ def compile_functions(config: TrainConfig, grid: DeviceGrid, data: Sequence[Scal
     compile_notice.announce(config.model, *config.augmentation.crop_size, "train")
     step = over_members(train_step(config, grid.placement, epoch_images(data)), grid, donate=True)
     validate = _announced(over_members(validation_step(config, grid.placement), grid), config)
-    finish = over_members(lambda state, judged: finish_epoch(state, *judged, config), grid, donate=True)
+    finish = over_members(lambda state, judged: finish_epoch(state, judged[0], judged[1], config), grid, donate=True)
     if len(grid.local) < len(grid.devices):
         return CompiledFunctions(step, validate, finish, step_bytes=None)
     compiled = step.lower(*_on_grid(config, grid)).compile()
@@ -72,10 +72,10 @@ def _announced(validate: Callable, config: TrainConfig) -> Callable:
     known = set()
 
     def call(state: MemberState, batch: DeviceBatch) -> Any:
-        size = batch.images.shape[-3:-1]
-        if size not in known:
-            compile_notice.announce(config.model, *size, "validate")
-        known.add(size)
+        height, width = batch.images.shape[-3:-1]
+        if (height, width) not in known:
+            compile_notice.announce(config.model, height, width, "validate")
+        known.add((height, width))
         return validate(state, batch)
 
     return call

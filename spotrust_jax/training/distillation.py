@@ -123,7 +123,8 @@ def pretrain_step(
                 "params": trained["backbone"],
                 "batch_stats": state.variables["batch_stats"]["backbone"],
             }
-            branches, updated = backbone.apply(variables, images, True, mutable="batch_stats")
+            outputs = backbone.apply(variables, images, True, mutable="batch_stats")
+            branches, updated = cast(tuple[tuple[FeatureMap, ...], Variables], outputs)
             losses = _losses(branches, target, trained["projections"])
             return jnp.mean(losses), (losses, updated["batch_stats"])
 
@@ -162,7 +163,8 @@ def evaluation_step(
         target = _teacher_targets(inputs.teacher, crops, config, placement)
         variables = {kind: parts["backbone"] for kind, parts in state.variables.items()}
         images = normalize(crops, config.data.mean, config.data.std)
-        return average(_losses(backbone.apply(variables, images, False), target, state.projections), placement)
+        branches = cast(tuple[FeatureMap, ...], backbone.apply(variables, images, False))
+        return average(_losses(branches, target, state.projections), placement)
 
     return evaluate
 
@@ -195,5 +197,5 @@ def _losses(branches: tuple[FeatureMap, ...], targets: list[FeatureMap], project
         projected = projected + projection["bias"][None, None, None, :]
         return jnp.mean(optax.losses.cosine_distance(projected, target, epsilon=1e-6))
 
-    names = [f"stride{number}" for number in range(len(targets))]
-    return jnp.stack([one(*pair, projections[name]) for *pair, name in zip(branches, targets, names, strict=True)])
+    pairs = enumerate(zip(branches, targets, strict=True))
+    return jnp.stack([one(x, target, projections[f"stride{number}"]) for number, (x, target) in pairs])

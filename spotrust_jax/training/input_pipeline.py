@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Bool
@@ -58,9 +58,13 @@ def epoch_images(data: Sequence[MemberData | ScaledData]) -> int:
     return min(len(member.training) for member in data)
 
 
-def _resized(
-    datasets: Sequence[Dataset], rule: Callable[[int, int, int], tuple[int, int]], config: DataConfig
-) -> list[ResizedDataset]:
+class _ShapeRule(Protocol):
+    """From the size of a photograph to that at which the network sees it."""
+
+    def __call__(self, height: int, width: int, scale: int) -> tuple[int, int]: ...
+
+
+def _resized(datasets: Sequence[Dataset], rule: _ShapeRule, config: DataConfig) -> list[ResizedDataset]:
     """Each data set at the trained scale, one that stands there several times as one."""
     distinct = {id(dataset): dataset for dataset in datasets}
     kept_bytes = KEPT_BYTES // (len(distinct) * max(1, config.num_workers))
@@ -159,7 +163,7 @@ def _validation_batches(
     for _ in range(max(-(-len(numbers) // config.batch_size) for numbers in examples)):
         read = {key: next(stream, None) for key, stream in streams.items()}
         yield {
-            member: _blank(places, shape) if read[source[member]] is None else _for_devices(read[source[member]])
+            member: _blank(places, shape) if (batch := read[source[member]]) is None else _for_devices(batch)
             for member, places in rows.items()
         }
 

@@ -95,9 +95,10 @@ def train(config: TrainConfig, run_directory: str | os.PathLike, devices: Sequen
         contextlib.closing(_checkpoints(directory, config, grid, data)) as checkpoints,
     ):
         run = _Run(directory, config, grid, at_trained_size(data, config), interruption, checkpoints)
-        restored = _restore(run)
-        over = restored is not None and _is_over(run, restored)
-        moment = restored if over else _train_epochs(run, restored)
+        moment = _restore(run)
+        over = moment is not None and _is_over(run, moment)
+        if moment is None or not over:
+            moment = _train_epochs(run, moment)
         checkpoints.wait()
         if not over or not (directory / SUMMARY_NAME).exists():
             write_summary(directory, moment.position.steps, _best_rows(run, moment), _parameters(config))
@@ -298,11 +299,11 @@ def _save(run: _Run, position: RunPosition, state: MemberState) -> None:
 
 def _watch(run: _Run, state: MemberState) -> _Watched:
     """Waits for the devices, and ends the run where a loss was not finite."""
-    schedule, step, *rest = run.grid.gather(
+    schedule, step, best_score, best_step, bad_step, loss_sum = run.grid.gather(
         (state.schedule, state.step, state.best_score, state.best_step, state.bad_step, state.loss_sum)
     )
-    scale = rate_scale(run.config, run.steps)(schedule, step)
-    watched = _Watched(schedule.stopped, *rest, run.config.optimizer.learning_rate * np.asarray(scale))
+    rate = run.config.optimizer.learning_rate * np.asarray(rate_scale(run.config, run.steps)(schedule, step))
+    watched = _Watched(schedule.stopped, best_score, best_step, bad_step, loss_sum, rate)
     if (watched.bad_step >= 0).any():
         member = int(np.argmax(watched.bad_step >= 0))
         raise TrainingDivergedError(

@@ -20,10 +20,10 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     def init(params: PyTree) -> PyTree:
         return {name: single.init(part) for name, part in params.items()}
 
-    def update(gradients: PyTree, state: PyTree, params: PyTree) -> tuple[PyTree, PyTree]:
-        results = {name: single.update(part, state[name], params[name]) for name, part in gradients.items()}
-        updates = {name: _at_rate(name, update, config) for name, (update, _) in results.items()}
-        return updates, {**state, **{name: part_state for name, (_, part_state) in results.items()}}
+    def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
+        results = {name: single.update(part, state[name], params[name]) for name, part in updates.items()}
+        scaled = {name: _at_rate(name, update, config) for name, (update, _) in results.items()}
+        return scaled, {**state, **{name: part_state for name, (_, part_state) in results.items()}}
 
     return optax.GradientTransformation(init, update)
 

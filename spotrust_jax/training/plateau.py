@@ -4,7 +4,7 @@
 ReduceLROnPlateau does (mode max for scores, mode min for the loss).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax.numpy as jnp
 import optax
@@ -33,7 +33,7 @@ class Schedule(NamedTuple):
 
 def initial_schedule(config: PlateauConfig, learning_rate: float) -> Schedule:
     """The schedule before the first epoch."""
-    reduction = _reduction(config, learning_rate).init(jnp.zeros(()))
+    reduction = cast(optax.contrib.ReduceLROnPlateauState, _reduction(config, learning_rate).init(jnp.zeros(())))
     return Schedule(reduction, jnp.asarray(-jnp.inf), jnp.zeros((), jnp.int32), jnp.zeros((), bool))
 
 
@@ -43,11 +43,12 @@ def advance(schedule: Schedule, metric: Float[Array, ""], config: PlateauConfig,
     _, reduction = update(jnp.zeros(()), schedule.reduction, value=_as_loss(metric, config))
     score = -metric if config.metric == "loss" else metric
     # Where the rate was before this epoch counts: the cut to the minimum begins the five epochs, it is not one of them.
-    at_minimum = schedule.reduction.scale <= _minimum_scale(config, learning_rate)
+    at_minimum = jnp.asarray(schedule.reduction.scale) <= _minimum_scale(config, learning_rate)
     idle = jnp.where(at_minimum & (score <= schedule.best), schedule.idle_epochs + 1, 0)
     stopped = schedule.stopped
     if config.stop_after > 0:
         stopped = stopped | (idle >= config.stop_after)
+    reduction = cast(optax.contrib.ReduceLROnPlateauState, reduction)
     return Schedule(reduction, jnp.maximum(schedule.best, score), idle, stopped)
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Float, PyTree
 from tqdm import tqdm
 
 from spotrust_jax.checkpoints import CONFIG_NAME, CheckpointConfig, model_manager, write_config
-from spotrust_jax.config import PretrainConfig
+from spotrust_jax.config import PretrainConfig, known
 from spotrust_jax.data.card import image_statistics
 from spotrust_jax.data.photograph_pool import make_pool
 from spotrust_jax.data.unlabelled import read_photographs
@@ -88,7 +88,8 @@ def pretrain(
         contextlib.closing(LatestState(directory, grid)) as latest,
         _best_model(directory, config) as best,
     ):
-        inputs = Inputs(*grid.spread(_one_member((teacher, make_pool(images)))), _places(config, grid))
+        weights, pool = grid.spread(_one_member((teacher, make_pool(images))))
+        inputs = Inputs(weights, pool, _places(config, grid))
         counts = len(images) - held_out, held_out
         run = _Run(directory, config, grid, inputs, counts, interruption, latest, best)
         position, state = _restore(run) or _begin(run)
@@ -284,8 +285,8 @@ def _checkpoint_config(config: PretrainConfig) -> CheckpointConfig:
     return CheckpointConfig(
         model=config.model,
         members=1,
-        mean=config.data.mean,
-        std=config.data.std,
+        mean=known(config.data.mean),
+        std=known(config.data.std),
         inference_size=config.data.long_side,
         untrained=untrained,
     )

@@ -31,8 +31,8 @@ def rate_scale(config: TrainConfig, steps: int) -> RateScale:
         whole = optax.schedules.join_schedules([ramp, fall], [warmup]) if ramp else fall
         return lambda schedule, step: jnp.asarray(whole(step))
     if ramp is None:
-        return lambda schedule, step: schedule.reduction.scale
-    return lambda schedule, step: ramp(step) * schedule.reduction.scale
+        return lambda schedule, step: jnp.asarray(schedule.reduction.scale)
+    return lambda schedule, step: jnp.asarray(ramp(step) * schedule.reduction.scale)
 
 
 def advance(schedule: Schedule, metric: Float[Array, ""], config: TrainConfig) -> Schedule:

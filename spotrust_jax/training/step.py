@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -151,6 +151,9 @@ def validation_step(
     """
     network = folded_network(config.model)
 
+    def of_image(logits: Array, log_variance: Array, labels: Array, key: Array, scored: Array) -> Array:
+        return data_loss(logits[None], log_variance[None], labels[None], key[None], config.loss, scored[None])
+
     def validate(state: MemberState, batch: DeviceBatch) -> tuple[ValidationSums, Maps]:
         keys = fold_indices(stream(state.key, "validation"), batch.indices)
         images = normalize(batch.images / 255.0, config.data.mean, config.data.std)
@@ -163,9 +166,7 @@ def validation_step(
         probability = jnp.clip(moments.mean, 1e-6, 1 - 1e-6)
         logits = jnp.log(probability) - jnp.log1p(-probability)
         scored = batch.valid[:, None, None] & ~batch.ignored
-        loss = jax.vmap(lambda known, *maps: data_loss(*(m[None] for m in maps), config.loss, known[None]))(
-            scored, logits, log_variance, labels, stream(keys, "logits")
-        )
+        loss = jax.vmap(of_image)(logits, log_variance, labels, stream(keys, "logits"), scored)
 
         def over_scored(values: Float[Array, "batch height width"]) -> Float[Array, ""]:
             return jnp.sum(jnp.where(scored, values, 0.0))
@@ -216,9 +217,10 @@ def _gradients(network: SegmenterNetwork, config: TrainConfig) -> GradientsOf:
 
         def loss_of(trained: Variables) -> tuple[Float[Array, ""], Variables]:
             params = {**trained, **frozen}
-            (logits, log_variance), updated = network.apply(
+            outputs = network.apply(
                 {**state.variables, "params": params}, images, keys, True, freeze, mutable="batch_stats"
             )
+            (logits, log_variance), updated = cast(tuple[tuple[Array, Array], Variables], outputs)
             loss = share * data_loss(logits, log_variance, labels, logit_keys, config.loss, scored)
             return loss, _divide(updated["batch_stats"], freeze)[0]
 

@@ -99,9 +99,10 @@ def compare(run_directories: Sequence[Path]) -> str:
 
 
 def _field(config: dict[str, Any], name: str) -> Any:
+    value: Any = config
     for part in name.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _of_best(summary: dict[str, Any], metric: str) -> str:

@@ -66,21 +66,23 @@ def _scores(sums: Sequence[ValidationSums], grid: DeviceGrid) -> dict[str, np.nd
 
 def _panels(batch: DeviceBatch, shown: Maps) -> list[Picture]:
     """One for each photograph of the batch that the first device has for its first member."""
-    batch, shown = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0))[0, 0], (batch, shown))
+    here, maps = jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0))[0, 0], (batch, shown))
     return [
-        _panel(batch.images[row], batch.masks[row], jax.tree.map(lambda values: values[row], shown))  # noqa: B023
-        for row in np.flatnonzero(batch.valid)
+        _panel(here.images[row], here.masks[row], maps.probability[row], maps.epistemic[row], maps.log_variance[row])
+        for row in np.flatnonzero(here.valid)
     ]
 
 
-def _panel(image: np.ndarray, mask: np.ndarray, shown: Maps) -> Picture:
-    low, high = rendering.display_range(shown.log_variance)
-    epistemic = rendering.display_range(shown.epistemic, floor=0.0)[1]
+def _panel(
+    image: np.ndarray, mask: np.ndarray, probability: np.ndarray, epistemic: np.ndarray, log_variance: np.ndarray
+) -> Picture:
+    low, high = rendering.display_range(log_variance)
+    largest = rendering.display_range(epistemic, floor=0.0)[1]
     pictures = {
         "photograph": image,
         "truth": rendering.mask_picture(mask),
-        "probability": rendering.uncertainty_picture(shown.probability, label="probability", lower=0.0, upper=1.0),
-        "epistemic": rendering.uncertainty_picture(shown.epistemic, label="std", lower=0.0, upper=epistemic),
-        "aleatoric": rendering.uncertainty_picture(shown.log_variance, label="log variance", lower=low, upper=high),
+        "probability": rendering.uncertainty_picture(probability, label="probability", lower=0.0, upper=1.0),
+        "epistemic": rendering.uncertainty_picture(epistemic, label="std", lower=0.0, upper=largest),
+        "aleatoric": rendering.uncertainty_picture(log_variance, label="log variance", lower=low, upper=high),
     }
     return rendering.panel(list(pictures.values()), list(pictures))

@@ -46,7 +46,7 @@ from spotrust_jax.io.images import MAX_PIXELS, orientation, size_text, without_p
 
 _THREADS = 2  # decoding releases the interpreter's lock; each holds one photograph
 
-_NEAR_DUPLICATE_REMEDIES = {
+_NEAR_DUPLICATE_REMEDIES: dict[FindingKind, str] = {
     "near_duplicate": "remove one of them, or keep both and know that they count twice",
     "leak": "remove one of them, or give both one split",
 }
@@ -64,7 +64,8 @@ class Record(NamedTuple):
     corroded_pixels: int
     # Whose class is unknown.
     ignored_pixels: int
-    split: str | None
+    # Empty where the source gives none.
+    split: str
     group: str
     pixels_sha256: str
     hashes: UInt64[np.ndarray, "8 4"]
@@ -207,7 +208,7 @@ def _record(
 ) -> Record:
     height, width, _ = image.shape
     digest = hashlib.sha256(b"%d x %d" % (width, height))
-    digest.update(image)
+    digest.update(image.data)
     return Record(
         name=photograph.name,
         file=file,
@@ -215,7 +216,7 @@ def _record(
         height=height,
         corroded_pixels=int(np.count_nonzero(label.mask)),
         ignored_pixels=0 if label.ignored is None else int(np.count_nonzero(label.ignored)),
-        split=photograph.split or None,
+        split=photograph.split or "",
         group=photograph.group or photograph.name,
         pixels_sha256=digest.hexdigest(),
         hashes=perceptual_hashes(image),
@@ -241,13 +242,13 @@ def _is_turned(path: Path) -> bool:
 
 def _with_known_splits(records: Sequence[Record]) -> tuple[list[Record], list[Finding]]:
     """The records without those that the source gives no usable split, where it gives any splits at all."""
-    if all(record.split is None for record in records):
+    if all(not record.split for record in records):
         return list(records), []
-    known = [record for record in records if record.split is not None and is_split(record.split)]
+    known = [record for record in records if is_split(record.split)]
     names = {record.name for record in known}
     findings = []
     for record in records:
-        problem = "has no split, though others have one" if record.split is None else f"has the split {record.split!r}"
+        problem = "has no split, though others have one" if not record.split else f"has the split {record.split!r}"
         if record.name not in names:
             remedy = "give it train, validation or test in the table of splits"
             findings.append(Finding("table", record.file, f"{problem}: {remedy}", True))

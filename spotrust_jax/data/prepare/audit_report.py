@@ -75,7 +75,7 @@ def write_audit(audited: Audit, folder: Path) -> Path:
 
 
 def _with_total(records: Sequence[Record]) -> dict[str, list[Record]]:
-    splits = by_split(record for record in records if record.split is not None)
+    splits = by_split(record for record in records if record.split)
     return {**splits, "all": list(records)}
 
 
@@ -152,7 +152,7 @@ def _photograph(record: Record) -> dict[str, Any]:
         "height": record.height,
         "corroded_fraction": record.corroded_fraction,
         "ignored_fraction": record.ignored_pixels / (record.width * record.height),
-        "split": record.split,
+        "split": record.split or None,
         "group": record.group,
         "perceptual_hash": record.hashes[0].tobytes().hex(),
         "pixels_sha256": record.pixels_sha256,

@@ -23,6 +23,9 @@ from spotrust_jax.data.prepare.split_assignment import TEST_SHARE, TRAIN_SHARE, 
 from spotrust_jax.errors import InputError, RunError
 from spotrust_jax.io.images import MAX_PIXELS
 
+Target = Literal["tfds", "folder"]
+"""What is written: a tfds data set, or a folder of images and masks."""
+
 _UNFINISHED, _FINISHED = ".unfinished", ".finished"
 
 _TAKEN_REMEDY = "choose another folder, or delete this one first"
@@ -57,7 +60,7 @@ def prepare(
     output: Path,
     card: DatasetCard,
     *,
-    to: Literal["tfds", "folder"] = "tfds",
+    to: Target = "tfds",
     folds: int = 0,
     train_share: float = TRAIN_SHARE,
     test_share: float = TEST_SHARE,

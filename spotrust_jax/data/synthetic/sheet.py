@@ -110,7 +110,7 @@ def _between_rows(coarse: np.ndarray, size: int) -> np.ndarray:
     return fine[:size]
 
 
-def step(distance: np.ndarray, width: np.ndarray | Number) -> np.ndarray:
+def step(distance: np.ndarray | Number, width: np.ndarray | Number) -> np.ndarray:
     """0 to 1 over `width` around distance zero, smoothly."""
     t = np.clip(distance / width + np.float32(0.5), 0, 1)
     return t * t * (3 - 2 * t)

@@ -6,6 +6,8 @@ next one is begun. Cells are kept apart by their place in the block until then: 
 on that place alone, so that it becomes a sum of slices of constant weights.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,10 +120,10 @@ class _Coarser:
 
     def column(self, x: Float[Array, "row place _cell total"], place: int) -> Float[Array, "row cell total"]:
         """One column of every cell, upsampled, from what `rows` gives."""
-        cells, total = x.shape[2] - 2 * self._margin, 0.0
+        cells, parts = x.shape[2] - 2 * self._margin, []
         for offset, weight in enumerate(self._weights[place % self._factor], start=-self._reach):
             if weight:
                 cell, source = divmod(place // self._factor + offset, self._places)
                 start = cell + self._margin
-                total = total + float(weight) * x[:, source, start : start + cells]
-        return total
+                parts.append(float(weight) * x[:, source, start : start + cells])
+        return functools.reduce(jnp.add, parts)

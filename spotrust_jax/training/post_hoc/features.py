@@ -1,7 +1,7 @@
 """What the last layer of a network sees of labelled photographs: one row for each cell of 4 x 4 pixels."""
 
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +103,7 @@ def _compiled(config: CheckpointConfig):
         variables: Variables, images: Num[Array, "batch height width 3"]
     ) -> tuple[Float[Array, "batch h w channel"], Float[Array, "batch height width"]]:
         normal = normalize(images / 255.0, config.mean, config.std)
-        activations, log_variance = network.apply(variables, normal, method=both)
+        activations, log_variance = cast(tuple[Array, Array], network.apply(variables, normal, method=both))
         s = bound_log_variance(log_variance, config.log_variance_bound, config.log_variance_bounding)
         return activations, jnp.exp(-s) / 2
 

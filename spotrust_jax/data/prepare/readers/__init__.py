@@ -40,8 +40,8 @@ def read_source(
         raise InputError(f"source {root} is a file: give the folder that it lies in, or a .tsv file")
     format = recognised(root) if format == "auto" else format
     wanted = tuple(wish.strip() for wish in corrosion_classes if wish.strip())
-    masks, drawn = _MASKS.get(format), _DRAWN.get(format)
-    reading = masks.read(root, wanted, max_pixels) if masks else drawn.read(root, wanted)
+    masks = _MASKS.get(format)
+    reading = masks.read(root, wanted, max_pixels) if masks else _DRAWN[format].read(root, wanted)
     return _source(root.parent if root.is_file() else root, format, reading)
 
 

@@ -135,7 +135,7 @@ class _CocoFile:
         for entry in categories:
             number, name = identifier(entry["id"]), entry["name"]
             if number in used or name not in headings or entry.get("supercategory") == name:
-                classes[number].add(class_label(name, int(number) if number.isdecimal() else None))
+                classes[number].add(class_label(name, int(number) if number and number.isdecimal() else None))
         return {number: labels.pop() for number, labels in classes.items() if len(labels) == 1}
 
     def _note(self, reason: str) -> None:

@@ -3,6 +3,7 @@
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -75,7 +76,7 @@ def _document(file: Path, name: str) -> ET.Element:
 
 
 def _entry(file: Path, image: ET.Element, classes: list[ClassLabel]) -> Entry:
-    name, size = image.get("name"), positive_size(image.get("height"), image.get("width"))
+    name, size = image.get("name", ""), positive_size(image.get("height"), image.get("width"))
     entry = Entry(file, name, size=size, split=split_named(image.get("subset", "")))
     if size is None:
         problem = UnusableError("unreadable_label", f"{name} is listed without its size: export it again")
@@ -109,7 +110,8 @@ def _drawing(shape: ET.Element, size: tuple[int, int]) -> Drawing:
         case "box":
             return _box(shape)
         case "ellipse":
-            return ellipse(*(_number(shape, key) for key in ("cx", "cy", "rx", "ry")), _turn(shape))
+            x, y, across, down = (_number(shape, key) for key in ("cx", "cy", "rx", "ry"))
+            return ellipse(x, y, across, down, _turn(shape))
         case "mask":
             return _mask(shape, size)
     remedy = "which has no area: draw it as a polygon"
@@ -117,7 +119,7 @@ def _drawing(shape: ET.Element, size: tuple[int, int]) -> Drawing:
 
 
 def _number(shape: ET.Element, key: str) -> float:
-    return float(shape.get(key))
+    return float(shape.get(key, ""))
 
 
 def _turn(shape: ET.Element) -> float:
@@ -137,11 +139,11 @@ def _box(shape: ET.Element) -> Drawing:
 
 def _mask(shape: ET.Element, size: tuple[int, int]) -> Drawing:
     """From run lengths row by row within a box, starting with background."""
-    left, top, width, height = (int(shape.get(key)) for key in ("left", "top", "width", "height"))
+    left, top, width, height = (int(shape.get(key, "")) for key in ("left", "top", "width", "height"))
     runs = [int(number) for number in shape.get("rle", "").split(",")]
     is_within = min(left, top) >= 0 and min(width, height) > 0 and top + height <= size[0] and left + width <= size[1]
     if not is_within or size[0] * size[1] > MAX_PIXELS or min(runs) < 0 or sum(runs) != width * height:
         return Undrawable("unreadable_label", "has a mask whose run lengths do not fill its box: export it again")
     pixels = np.zeros(size, np.uint8, order="F")
     pixels[top : top + height, left : left + width] = np.repeat(np.arange(len(runs)) % 2, runs).reshape(height, width)
-    return RunLengths(*size, coco_mask.encode(pixels)["counts"].decode())
+    return RunLengths(*size, cast(bytes, coco_mask.encode(pixels)["counts"]).decode())

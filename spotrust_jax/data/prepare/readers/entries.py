@@ -79,19 +79,21 @@ def _photograph(
     existing: tuple[ClassLabel, ...],
     chosen: frozenset[ClassLabel],
 ) -> LabelledPhotograph:
-    embedded = isinstance(image, UnusableError) and entry.embedded and stores_image(entry.file)
-    if isinstance(image, UnusableError) and not embedded:
+    if isinstance(image, Path):
+        path, kind = image, LabelledPhotograph
+    elif entry.embedded and stores_image(entry.file):
+        path, kind = entry.file, EmbeddedPhotograph
+    else:
         raise image
     if entry.problem:
         raise entry.problem
-    path = entry.file if embedded else image
     file = relative(root, entry.file if entry.alone else path)
     for each in entry.annotations:
         if isinstance(each.drawing, Undrawable) and chosen.intersection(each.labels):
             raise UnusableError(each.drawing.kind, f"{file} {each.drawing.reason}")
     split = entry.split or next(filter(None, map(split_named, relative(root, path).split("/")[:-1])), None)
     label = DrawnLabel(file, entry.annotations, existing, chosen, entry.size)
-    return (EmbeddedPhotograph if embedded else LabelledPhotograph)(name_of(root, path), path, label, split)
+    return kind(name_of(root, path), path, label, split)
 
 
 def _matched_by_name(root: Path, file: Path, images: Sequence[Path]) -> Finding:

@@ -157,7 +157,8 @@ def _drawing(result: dict, value: dict) -> Drawing:
     try:
         # Shares of both sides, in percent, and a turn that keeps angles in pixels.
         numbers = np.array([value[field] for field in fields], np.float64) * (size[::-1] * 2) / 100
-        return draw(*numbers.tolist(), np.radians(float(value.get("rotation") or 0)))
+        x, y, across, down = numbers.tolist()
+        return draw(x, y, across, down, float(np.radians(float(value.get("rotation") or 0))))
     except (KeyError, TypeError, ValueError, OverflowError):
         return Undrawable("polygon", "has corrosion drawn as a shape that is not known: draw it as a polygon")
 

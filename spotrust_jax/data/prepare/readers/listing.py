@@ -152,9 +152,9 @@ def missing_image(root: Path, label: Path, expected: str) -> Finding:
 
 def unlabelled(root: Path, folders: Iterable[Path], known: Iterable[Path], reason: str) -> list[Finding]:
     """Findings for the photographs of these folders, not below them, that are not known."""
-    known = {os.path.abspath(file) for file in known}
+    paths = {os.path.abspath(file) for file in known}
     files = {os.path.abspath(file): file for folder in folders for file in photographs_in(folder)}
-    return [missing_label(root, file, reason) for path, file in sorted(files.items()) if path not in known]
+    return [missing_label(root, file, reason) for path, file in sorted(files.items()) if path not in paths]
 
 
 def unique(root: Path, photographs: list[LabelledPhotograph]) -> Reading:

@@ -3,7 +3,8 @@
 The colours are the reference's, or those of a `labelmap.txt` in the source, as CVAT writes it for Pascal VOC masks.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -117,9 +118,9 @@ def mask_rule(root: Path, corrosion_classes: tuple[str, ...]) -> tuple[MaskRule,
 
 def numbers_rule(classes: Sequence[ClassLabel], chosen: frozenset[ClassLabel]) -> MaskRule:
     """The rule for masks whose values have names: others refuse them."""
-    names = tuple((label.number, str(label)) for label in classes)
-    numbers = Numbers(names, frozenset(label.number for label in chosen))
-    colours = tuple((label.number % 256,) * 3 for label in classes)
+    names = _numbered(classes)
+    numbers = Numbers(names, frozenset(number for number, _ in _numbered(chosen)))
+    colours = tuple((number % 256, number % 256, number % 256) for number, _ in names)
     palette = ClassColours(colours, tuple(map(str, classes)), _taken_as([label in chosen for label in classes]))
     return MaskRule(palette, numbers, indices=True)
 
@@ -139,14 +140,18 @@ def mask_of(pixels: LabelPixels, file: str, rule: MaskRule) -> LabelMask:
 def _labelled_rule(labels: Sequence[ClassLabel], colours: Sequence[Colour], chosen: frozenset[ClassLabel]) -> MaskRule:
     """The rule of a labelmap.txt, to which Pascal VOC's void is added."""
     names, taken_as = tuple(map(str, labels)), _taken_as([label in chosen for label in labels])
-    with_void = _VOID_COLOUR not in colours
-    palette = ClassColours(
-        (*colours, *[_VOID_COLOUR] * with_void), (*names, *[VOID] * with_void), (*taken_as, *["ignored"] * with_void)
-    )
-    numbered = tuple((label.number, str(label)) for label in labels)
-    void = frozenset({_VOID_NUMBER}) - {label.number for label in labels}
-    numbers = Numbers(numbered, frozenset(label.number for label in chosen), void)
+    palette = ClassColours(tuple(colours), names, taken_as)
+    if _VOID_COLOUR not in colours:
+        palette = ClassColours((*colours, _VOID_COLOUR), (*names, VOID), (*taken_as, "ignored"))
+    numbered = _numbered(labels)
+    void = frozenset({_VOID_NUMBER}).difference(dict(numbered))
+    numbers = Numbers(numbered, frozenset(number for number, _ in _numbered(chosen)), void)
     return MaskRule(palette, numbers, grey_colours=True)
+
+
+def _numbered(labels: Iterable[ClassLabel]) -> tuple[tuple[int, str], ...]:
+    """Numbers and names of classes, of which each has a number."""
+    return tuple((label.number, str(label)) for label in labels if label.number is not None)
 
 
 def _taken_as(corrosion: Sequence[bool]) -> tuple[TakenAs, ...]:
@@ -179,17 +184,17 @@ def _labelmap(path: Path) -> tuple[list[tuple[str, Colour]], list[Finding]]:
 
 def _from_grey(values: Shaped[np.ndarray, "height width"], file: str, rule: MaskRule) -> LabelMask:
     """A mask of one channel beside a labelmap.txt: grey colours of it, or the numbers of its rows."""
-    labels, problem = [], None
-    for read, values_read, classes in (
-        (_from_colours, _as_colours(values), rule.palette),
-        (_from_numbers, values, rule.numbers),
+    labels, problems = [], []
+    for read in (
+        lambda: _from_colours(_as_colours(values), file, rule.palette),
+        lambda: _from_numbers(values, file, rule.numbers),
     ):
         try:
-            labels.append(read(values_read, file, classes))
+            labels.append(read())
         except UnusableError as error:
-            problem = problem or error
+            problems.append(error)
     if not labels:
-        raise problem
+        raise problems[0]
     if len(labels) > 1 and not all(map(np.array_equal, labels[0][::2], labels[1][::2])):  # masks, and what is ignored
         reason = f"{file} may have colours of {LABELMAP} or the numbers of its rows, which differ"
         raise UnusableError("palette", f"{reason}: save it with colours")
@@ -291,7 +296,8 @@ def _nearest(
 def _squared_distance(
     colours: UInt8[np.ndarray, "height width 3"], colour: Colour
 ) -> Float[np.ndarray, "height width"]:
-    return sum(((colours[..., i].astype(np.float32) - colour[i]) ** 2 for i in range(3)), np.float32(0))
+    squares = ((colours[..., i].astype(np.float32) - colour[i]) ** 2 for i in range(3))
+    return functools.reduce(np.add, squares)
 
 
 def _as_colours(values: Shaped[np.ndarray, "height width *channel"]) -> UInt8[np.ndarray, "height width 3"]:

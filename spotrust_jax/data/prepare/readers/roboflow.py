@@ -67,13 +67,14 @@ def _classes(root: Path, table: Path) -> list[ClassLabel]:
     name = relative(root, table)
     try:
         rows = list(csv.reader(io.StringIO(table.read_text("utf-8-sig"))))[1:]
-        classes = [class_label(label, int(number)) for number, label in filter(None, rows)]
+        named = [(int(number), label) for number, label in filter(None, rows)]
     except (OSError, ValueError, csv.Error) as error:
         reason = f"{name} cannot be read ({error})"
         raise UnusableError("unreadable_label", f"{reason}: write the columns Pixel Value, Class") from error
-    if len({label.number for label in classes}) < len(classes) or not all(label.number >= 0 for label in classes):
+    numbers = [number for number, _ in named]
+    if len(set(numbers)) < len(numbers) or min(numbers, default=0) < 0:
         raise UnusableError("unreadable_label", f"{name} gives a value two names, or a negative one: export it again")
-    return classes
+    return [class_label(label, number) for number, label in named]
 
 
 def _masks(folder: Path) -> dict[str, Path]:

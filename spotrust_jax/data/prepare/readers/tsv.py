@@ -55,11 +55,12 @@ def _rows(table: Path) -> list[tuple[int, tuple[str, str]]]:
         raise InputError(
             f"{table} has the columns {header}: its first line must have Image and Mask, with a tab between"
         )
-    columns = names.index("image"), names.index("mask")
-    rows = enumerate(lines, 2)
-    return [
-        (number, tuple(line[i].strip() if i < len(line) else "" for i in columns)) for number, line in rows if any(line)
-    ]
+    image, mask = names.index("image"), names.index("mask")
+    return [(number, (_cell(line, image), _cell(line, mask))) for number, line in enumerate(lines, 2) if any(line)]
+
+
+def _cell(line: list[str], column: int) -> str:
+    return line[column].strip() if column < len(line) else ""
 
 
 def _photograph(folder: Path, cells: tuple[str, str], rule: MaskRule, max_pixels: int) -> LabelledPhotograph:

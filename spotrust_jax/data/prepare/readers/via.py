@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ def _drawing(shape: dict) -> Drawing:
     return _drawn(kind, numbers, shape.get("theta", 0))
 
 
-def _drawn(kind: str, numbers: list, turn: object = 0) -> Drawing:
+def _drawn(kind: str, numbers: list, turn: Any = 0) -> Drawing:
     """A shape from its numbers in the order in which both versions write them; `turn` is in radians."""
     try:
         values, turn = np.asarray(numbers, np.float64).ravel(), float(turn)
@@ -135,7 +136,7 @@ def _drawn(kind: str, numbers: list, turn: object = 0) -> Drawing:
 
 def _entries_of_version_3(file: Path, name: str, content: dict, findings: list[Finding]) -> Iterator[Entry]:
     files, views, regions = (content.get(key) for key in ("file", "view", "metadata"))
-    if not all(isinstance(part, dict) for part in (files, views, regions)):
+    if not (isinstance(files, dict) and isinstance(views, dict) and isinstance(regions, dict)):
         raise _not_via(name)
     of_view, strays = defaultdict(list), 0
     for region in regions.values():
