@@ -4,7 +4,7 @@ A compiled draw is a program of its own for each shape, which for a large networ
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -40,16 +40,16 @@ class Declared(struct.PyTreeNode, nn.meta.AxisMetadata):
         return self
 
 
-Declaration = Callable[[Any, tuple[int, ...]], Array]
+Declaration = Callable[[Any, tuple[int, ...]], Any]
 """What a layer gives to `self.param` in the place of an initialiser; the key that Flax hands it is not used.
 
-It returns a `Declared`. To type checkers that is the array inside, which is what Flax hands on to the layer.
+It returns a `Declared`, of which Flax hands on the array inside; its overloads of `param` have no type for that.
 """
 
 
 def normal(mean: float = 0.0, *, std: float) -> Declaration:
     """Independent normal numbers."""
-    return lambda key, shape: cast(Array, Declared(jnp.zeros(shape), mean, std))
+    return lambda key, shape: Declared(jnp.zeros(shape), mean, std)
 
 
 def constant(value: float) -> Declaration:
@@ -57,7 +57,7 @@ def constant(value: float) -> Declaration:
     return normal(value, std=0.0)
 
 
-def he_fan_out(key: Any, shape: tuple[int, ...]) -> Array:
+def he_fan_out(key: Any, shape: tuple[int, ...]) -> Any:
     """He's initialisation of a kernel [side, side, in, out] by what a cell feeds, as for the published HRNet."""
     fan_out = shape[0] * shape[1] * shape[3]
     return normal(std=(2.0 / fan_out) ** 0.5)(key, shape)
