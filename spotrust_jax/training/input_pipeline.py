@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,7 +12,7 @@ from spotrust_jax.config import DataConfig, TrainConfig
 from spotrust_jax.data.datasets import open_dataset
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.pipeline import Batch, blank_batch, placed_ahead, training_batches, validation_batches
-from spotrust_jax.data.resized import KEPT_BYTES, ResizedDataset
+from spotrust_jax.data.resized import KEPT_BYTES, ResizedDataset, ShapeOf
 from spotrust_jax.data.sizes import inference_shape, largest_shape, training_shape
 from spotrust_jax.parallel import DeviceGrid
 from spotrust_jax.training.step import DeviceBatch
@@ -48,8 +48,11 @@ def at_trained_size(data: Sequence[MemberData], config: TrainConfig) -> tuple[Sc
 
     All that train share `KEPT_BYTES`, and so do all that validate, however many folds there are.
     """
-    training = _resized([one.training for one in data], training_shape, config.data)
-    validation = _resized([one.validation for one in data], inference_shape, config.data)
+    scale = config.data.image_size
+    training_size = functools.partial(training_shape, scale=scale)
+    validation_size = functools.partial(inference_shape, scale=scale)
+    training = _resized([one.training for one in data], training_size, config.data)
+    validation = _resized([one.validation for one in data], validation_size, config.data)
     return tuple(map(ScaledData, training, validation))
 
 
@@ -58,17 +61,10 @@ def epoch_images(data: Sequence[MemberData | ScaledData]) -> int:
     return min(len(member.training) for member in data)
 
 
-class _ShapeRule(Protocol):
-    """From the size of a photograph to that at which the network sees it."""
-
-    def __call__(self, height: int, width: int, scale: int) -> tuple[int, int]: ...
-
-
-def _resized(datasets: Sequence[Dataset], rule: _ShapeRule, config: DataConfig) -> list[ResizedDataset]:
+def _resized(datasets: Sequence[Dataset], shape_of: ShapeOf, config: DataConfig) -> list[ResizedDataset]:
     """Each data set at the trained scale, one that stands there several times as one."""
     distinct = {id(dataset): dataset for dataset in datasets}
     kept_bytes = KEPT_BYTES // (len(distinct) * max(1, config.num_workers))
-    shape_of = functools.partial(rule, scale=config.image_size)
     resized = {key: ResizedDataset(dataset, shape_of, kept_bytes) for key, dataset in distinct.items()}
     return [resized[id(dataset)] for dataset in datasets]
 
