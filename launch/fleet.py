@@ -88,7 +88,7 @@ def _absolute(place: str) -> str:
 
 def _require_ray() -> None:
     try:
-        import ray.data  # noqa: F401
+        import ray.data  # noqa: F401  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as error:
         raise InputError(f"spotrust fleet needs Ray Data ({error}): pip install 'spotrust-jax[ray]'") from error
 

@@ -135,8 +135,9 @@ def run_fleet(fleet: Fleet, *, address: str = "local", predictors: int = 0, batc
         predictors: how many; 0 is one on each accelerator or, without any, one on each machine.
         batch_size: photographs that a predictor takes at a time.
     """
-    import ray  # noqa: PLC0415 - the extra `ray`
-    import ray.data  # noqa: PLC0415
+    # The extra `ray`, which not everybody has.
+    import ray  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+    import ray.data  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     with warnings.catch_warnings():

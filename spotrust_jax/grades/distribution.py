@@ -5,7 +5,7 @@ the spots that a mask has in what is judged.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Bool
@@ -65,7 +65,7 @@ def rust_distribution(
             f"it takes {needed} judged pixels and there are {judged_pixels}: analyse at a larger --scale or go nearer"
         )
         return Distribution("", f"pinpoint and general rusting cannot be distinguished; {remedy}")
-    labels, count = ndimage.label(mask)
+    labels, count = cast(tuple[np.ndarray, int], ndimage.label(mask))
     spots = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     in_specks = spots[spots <= SPECK * judged.sum()].sum()
     return Distribution(PINPOINT if in_specks >= _BULK * spots.sum() else GENERAL)
@@ -73,7 +73,8 @@ def rust_distribution(
 
 def _is_localized(mask: Bool[np.ndarray, "height width"], judged: Bool[np.ndarray, "height width"]) -> bool:
     gap = _GAP * math.sqrt(judged.sum())
-    labels, count = ndimage.label((ndimage.distance_transform_edt(~mask) <= gap / 2) & judged)
+    distance = cast(np.ndarray, ndimage.distance_transform_edt(~mask))
+    labels, count = cast(tuple[np.ndarray, int], ndimage.label((distance <= gap / 2) & judged))
     rust, extent = (np.bincount(labels.ravel(), of.ravel(), count + 1)[1:] for of in (mask, judged))
     few = np.argsort(-rust, kind="stable")[:_FEW]
     # As few of them as hold the bulk, so that an area without much rust does not count against the others.

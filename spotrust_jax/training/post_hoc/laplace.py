@@ -49,6 +49,8 @@ def fit_laplace(
     config: CheckpointConfig,
 ) -> PyTree:
     """The trained parameters with the posterior of the last layer's weights beside them."""
+    if held_out is None:
+        raise ValueError("the posterior's width is chosen by held-out cells, and there are none")
     hessian = curvature(cells, weights, config)
     share = observations_of_a_cell(hessian, weights, held_out, config.positive_weight)
     root = posterior(share * hessian, weights).root
