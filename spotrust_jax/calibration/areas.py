@@ -160,13 +160,13 @@ def fit_areas_to_pixels(
     # In turn by their corrosion, so that no fold takes all of it.
     fold_of = np.empty(len(names), int)
     fold_of[np.argsort(-corroded, kind="stable")] = np.arange(len(names)) % _FOLDS
-    members = [np.flatnonzero(fold_of[place] == fold) for fold in range(min(_FOLDS, len(names)))]
+    members = [np.flatnonzero(fold_of[place] == fold).tolist() for fold in range(min(_FOLDS, len(names)))]
     together = [functools.reduce(operator.add, (pixels[i] for i in held)) for held in members]
     shares, truth = np.zeros((2, len(pixels))), np.zeros(len(pixels))
     for fold, held in enumerate(members):
         rest = functools.reduce(operator.add, together[:fold] + together[fold + 1 :])
         scaling = fit_platt_scaling(rest, positive_weight)
-        for i in held.tolist():
+        for i in held:
             shares[:, i], truth[i] = shares_of(pixels[i], scaling), true_share(pixels[i])
     return fit_areas(Shares(*shares), truth, groups, level)
 

@@ -111,8 +111,8 @@ def _levels(
     for window in windows(height, width):
         values = [result.rows(name, window) for name in ("probability", "epistemic", "log_variance")]
         levels = probability_levels(values[0], steps), epistemic_levels(values[1], steps)
-        judged = (result.judged_values(level, window).reshape(1, -1) for level in levels)
-        counts.append(joint_counts(*judged, steps))
+        probability, epistemic = (result.judged_values(level, window).reshape(1, -1) for level in levels)
+        counts.append(joint_counts(probability, epistemic, steps))
         places = slice(*np.searchsorted(rows, [window.start, window.stop]))
         taken = np.ix_(rows[places] - window.start, columns)
         scaled = np.clip((values[2][taken] - lower) / (upper - lower), 0, 1)
