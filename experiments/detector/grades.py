@@ -3,7 +3,7 @@
 python -m experiments.detector.grades --measured=OUTPUT/validation_512_ID.npz [--test=OUTPUT/test_512_ID.npz]
 
 Takes what `experiments.detector.calibrate` measured, divides it as `experiments.detector.areas` does and counts every
-group as one photograph. Grades are of whole photographs, of which as many are judged as have pixels enough for the set.
+group as one photograph. Grades are of whole photographs.
 """
 
 from collections.abc import Sequence

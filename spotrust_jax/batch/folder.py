@@ -82,7 +82,7 @@ def analyse_photograph(segmenter: Segmenter, photograph: Photograph, job: Job) -
 
 
 def finish(job: Job, run: Run) -> list[Path]:
-    """Writes summary, survey and what the job's writers write at the end of a run; returns the pages that people open."""
+    """Writes summary, survey and what the job's writers write at the end of a run; gives the pages that people open."""
     write_summary(run.output, run.rows, f"summary{run.suffix}")
     write_survey(run.output, run.rows, run.model.areas, f"survey{run.suffix}")
     return [page for page in [writer.finish(run) for writer in job.writers] if page is not None]

@@ -295,6 +295,12 @@ def test_photographs_that_the_model_knows_are_refused(data, trained, tmp_path):
             [*PREDICT, "--output={tmp}", "--report", "--min_region_square_millimetres=5"],
             "needs a scale: add --millimetres_per_pixel",
         ),
+        ("predict", ["--input=docs/report.png", "--output={tmp}", "--regions=nowhere"], "--regions=nowhere is no folder"),
+        (
+            "predict",
+            ["--input=docs/report.png", "--output={tmp}", "--regions=docs"],
+            "--regions=docs has no region of interest of any photograph: name them as the photographs are",
+        ),
         ("labels", ["--predictions=nowhere", "--output={tmp}"], "nowhere/summary.json does not exist"),
         ("evaluate", ["--checkpoint=.", "--data=nowhere", "--output=x"], "nowhere"),
         ("export", ["--checkpoint=.", "--output={tmp}/bundle"], "is not a checkpoint"),
