@@ -295,7 +295,11 @@ def test_photographs_that_the_model_knows_are_refused(data, trained, tmp_path):
             [*PREDICT, "--output={tmp}", "--report", "--min_region_square_millimetres=5"],
             "needs a scale: add --millimetres_per_pixel",
         ),
-        ("predict", ["--input=docs/report.png", "--output={tmp}", "--regions=nowhere"], "--regions=nowhere is no folder"),
+        (
+            "predict",
+            ["--input=docs/report.png", "--output={tmp}", "--regions=nowhere"],
+            "--regions=nowhere is no folder",
+        ),
         (
             "predict",
             ["--input=docs/report.png", "--output={tmp}", "--regions=docs"],

@@ -32,7 +32,7 @@ def test_ranking_is_that_of_scikit_learn(shift):
     assert ranked.low < ranked.auroc < ranked.high < ranked.low + 0.05
 
 
-def test_only_a_model_that_whose_ranking_may_be_random_is_said_to_know_nothing():
+def test_only_a_model_whose_ranking_may_be_random_is_said_to_know_nothing():
     assert without_skill(histograms(photographs(0.7)), NAMES) is None
     for shift in (0.0, -1.0):
         words = without_skill(histograms(photographs(shift)), NAMES)

@@ -1,7 +1,10 @@
 """What is said before a network is compiled."""
 
 import logging
+import os
 import re
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -48,6 +51,15 @@ def test_training_says_so_first(monkeypatch, caplog):
     assert [record.message for record in caplog.records] == [
         "Compiling to train for 96 x 64, about 30 seconds the first time"
     ]
+
+
+def test_programs_silence_what_xla_says_of_slow_compilations():
+    """The alarm is XLA's own, in C++, and heeds what the environment says before jaxlib is loaded."""
+    names = "os.environ.get('TF_CPP_MIN_LOG_LEVEL'), 'jaxlib' in sys.modules"
+    command = f"import os, sys; from launch import program; program._prepare_logs(); print({names})"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    shown = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout == "3 False\n"
 
 
 @pytest.mark.parametrize("preset", PRESETS)
