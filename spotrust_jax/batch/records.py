@@ -23,7 +23,7 @@ from spotrust_jax.outputs.map_files import beside
 from spotrust_jax.outputs.summary import Row
 
 # Changes when the same settings give other files.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class FileState(NamedTuple):

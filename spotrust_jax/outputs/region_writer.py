@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,13 +25,16 @@ from spotrust_jax.outputs.region_tables import (
     write_csv,
     write_geojson,
 )
-from spotrust_jax.outputs.regions import Regions, find_regions
+from spotrust_jax.outputs.regions import Regions, find_regions, label_places
 from spotrust_jax.outputs.scale_marker import SMALLEST, marker_side
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.outputs.writers import Run
 
 PARTS = ".report"
 """Hidden folder, in the output folder, of what is kept of each photograph until the end of the run."""
+
+NUMBERED = 50
+"""The largest regions of a photograph, of which it is kept where a number can stand in the picture."""
 
 # Pixels from which labels of regions lie on disk.
 _LARGE = 32_000_000
@@ -78,7 +81,8 @@ class RegionWriter:
         lines = region_lines(regions, scale.millimetres)
         place = read_place(photograph.path)
         write_geojson(_geojson(output, stem), regions.labels, lines, place)
-        part = {"regions": lines, "runs": compressed_regions(regions)}
+        places = label_places(regions, NUMBERED)
+        part = {"regions": lines, "runs": compressed_regions(regions), "places": places}
         _part(output, stem).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(_part(output, stem), json.dumps(part))
         return _completed(row, scale, place, len(lines))
@@ -113,10 +117,22 @@ def read_regions(output: Path, stem: str) -> tuple[list[Region], list[str]]:
     Raises:
         InputError: where they are damaged or not there.
     """
+    return _read(output, stem, lambda part: ([Region(*values) for values in part["regions"]], part["runs"]))
+
+
+def read_label_places(output: Path, stem: str) -> list[tuple[int, int]]:
+    """Row and column where the number of each of the `NUMBERED` largest regions can stand.
+
+    Raises:
+        InputError: where they are damaged or not there.
+    """
+    return _read(output, stem, lambda part: [(int(row), int(column)) for row, column in part["places"]])
+
+
+def _read(output: Path, stem: str, take: Callable[[dict], Any]) -> Any:
     path = _part(output, stem)
     try:
-        part = json.loads(read_text(path))
-        return [Region(*values) for values in part["regions"]], part["runs"]
+        return take(json.loads(read_text(path)))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} of an earlier run is damaged ({error!r}): run again with --overwrite") from error
 

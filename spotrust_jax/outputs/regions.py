@@ -77,6 +77,21 @@ def find_regions(
     return Regions(labels, joined.areas, joined.boxes, *means)
 
 
+def label_places(regions: Regions, most: int) -> list[tuple[int, int]]:
+    """A row and a column within each region, the first `most` of them, where its number can stand.
+
+    It is the middle of the region's longest run in the middle row of its box; connected regions have pixels there.
+    """
+    places = []
+    for number, (top, left, bottom, right) in enumerate(regions.boxes[:most].tolist(), 1):
+        row = (top + bottom) // 2
+        inside = np.concatenate([[False], regions.labels[row, left:right] == number, [False]])
+        starts, stops = np.flatnonzero(np.diff(inside.astype(np.int8))).reshape(-1, 2).T
+        longest = np.argmax(stops - starts)
+        places.append((row, left + int(starts[longest] + stops[longest] - 1) // 2))
+    return places
+
+
 def _parts_of(here: np.ndarray, found: int, top: int, probability: np.ndarray, epistemic: np.ndarray) -> _Parts:
     flat = here.ravel()
     sums = [np.bincount(flat, values.ravel(), found + 1)[1:] for values in (probability, epistemic)]

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from spotrust_jax.calibration.areas import AreaCalibration
-from spotrust_jax.checkpoints import CheckpointConfig
+from spotrust_jax.calibration.platt import PlattScaling
+from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.inference.analysis import Analysis
 from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.models.variants.registry import variant_of
@@ -28,6 +29,11 @@ class Model:
         scale: long side of the analysis in pixels, or None for each photograph's own.
         threshold: probability from which a pixel counts as corrosion.
         areas: what intervals of areas are made of.
+        card: facts about a published model.
+        trained_on, calibrated_on: number of photographs that are known to have been used for its weights, and for its
+            calibration.
+        calibrated: whether its probabilities are.
+        threshold_rule: what the threshold was chosen by.
     """
 
     name: str
@@ -36,6 +42,11 @@ class Model:
     scale: int | None
     threshold: float
     areas: AreaCalibration = AreaCalibration()
+    card: ModelCard = dataclasses.field(default_factory=ModelCard)
+    trained_on: int = 0
+    calibrated_on: int = 0
+    calibrated: bool = False
+    threshold_rule: str = "one half"
 
     @property
     def area_level(self) -> str:
@@ -102,4 +113,16 @@ def described(config: CheckpointConfig, checkpoint: Path, analysis: Analysis, th
     folder = checkpoint.parent if checkpoint.suffix == ".safetensors" else checkpoint
     name = config.card.name or (folder.resolve().parent.name if folder.name == "best" else folder.resolve().name)
     kind = f"{members}{config.model.variant}, {config.model.preset}"
-    return Model(name, kind, passes, analysis.scale, threshold, config.areas)
+    return Model(
+        name,
+        kind,
+        passes,
+        analysis.scale,
+        threshold,
+        config.areas,
+        config.card,
+        len(config.trained_on.names),
+        len(config.calibrated_on.names),
+        config.calibration != PlattScaling(),
+        config.threshold_rule if threshold == config.threshold else "chosen for this run",
+    )

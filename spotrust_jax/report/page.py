@@ -6,7 +6,7 @@ writer.py has what is kept of each photograph.
 import datetime
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
@@ -16,8 +16,10 @@ from markupsafe import Markup
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import atomic_file, atomic_folder
 from spotrust_jax.io.written_files import record_folder
+from spotrust_jax.outputs.descriptions import estimate, interval, scale_in_words, score_tables, statements
+from spotrust_jax.outputs.explanations import EXPLANATIONS
 from spotrust_jax.outputs.rendering import scale_colours
-from spotrust_jax.outputs.summary import Row, grades
+from spotrust_jax.outputs.summary import WHOLE, Row, grades
 from spotrust_jax.outputs.writers import Run
 from spotrust_jax.report.levels import slider_steps
 from spotrust_jax.report.parts import detail_json, detail_part, script_json, thumbnail_part
@@ -28,8 +30,21 @@ INLINE_LIMIT = 60
 
 _ASSETS = Path(__file__).parent / "assets"
 _TEMPLATE = "report.html"
-_SCRIPTS = ("report.js", "drawing.js", "start.js")
+_SCRIPTS = ("report.js", "inspection.js", "printing.js", "drawing.js", "start.js")
 """Joined in this order into one script."""
+
+# Figures that print explains beside what is not on paper.
+_GLOSSARY = (
+    "area",
+    "interval",
+    "grade",
+    "marked_area",
+    "marked_size",
+    "expected_missed",
+    "region",
+    "scale",
+    "threshold",
+)
 
 
 def page_files(output: Path, suffix: str) -> tuple[Path, Path]:
@@ -57,7 +72,11 @@ def write_report(run: Run, *, inline: bool) -> Path:
         "rows": run.rows,
         "failed": [row for row in run.rows if row.status != "ok"],
         "shown": shown,
-        "total": _totals(shown),
+        "with_marks": sum(row.corroded_fraction > 0 for row in shown),
+        "statements": statements(run.model, shown),
+        "scores": score_tables(run.model.card.scores),
+        "explanations": EXPLANATIONS,
+        "glossary": _GLOSSARY,
         "data": Markup(script_json(_overview(run, None if inline else files.name))),
         "details": _details(run) if inline else (),
         "style": Markup((_ASSETS / "report.css").read_text(encoding="utf-8")),
@@ -75,7 +94,13 @@ def write_report(run: Run, *, inline: bool) -> Path:
 def _render(path: Path, content: dict) -> None:
     loader = jinja2.FileSystemLoader(_ASSETS)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"percent": _percent, "number": _number}
+    environment.filters |= {
+        "percent": _percent,
+        "number": _number,
+        "estimate": estimate,
+        "interval": interval,
+        "grade": _first_grade,
+    }
     environment.trim_blocks = environment.lstrip_blocks = True
     try:
         with atomic_file(path) as partial, partial.open("w", encoding="utf-8", errors="replace") as file:
@@ -93,26 +118,38 @@ def _overview(run: Run, files: str | None) -> dict:
         "area_level": run.model.area_level,
         "probability_steps": _short(steps.probability),
         "epistemic_steps": _short(steps.epistemic),
+        "explanations": {name: one._asdict() for name, one in EXPLANATIONS.items()},
         "viridis": scale_colours("viridis").ravel().tolist(),
-        "photographs": [_card(run.output, number, row, files) for number, row in enumerate(run.analysed)],
+        "photographs": [_card(run, number, row, files) for number, row in enumerate(run.analysed)],
     }
 
 
-def _card(output: Path, number: int, row: Row, files: str | None) -> dict:
-    part = thumbnail_part(output, row.outputs)
-    picture = data_url(part.read_bytes()) if files is None else f"{files}/{number:06}.jpg"
-    names = ("outputs", "status", "message", "height", "width", "corroded_fraction", "mean_epistemic", "mean_entropy")
-    names += ("mean_log_variance", "expected_missed_fraction", "area", "area_low", "area_high", "regions")
-    names += ("judged", "judged_pixels", "area_level", "d610_distribution")
-    names += ("sampled_area_low", "sampled_area_high", "sampled_area_note")
-    names += ("millimetres_per_pixel", "latitude", "longitude", "mean_probability")
-    graded = [one._asdict() for one in grades(row)]
+def _card(run: Run, number: int, row: Row, files: str | None) -> dict:
+    part = thumbnail_part(run.output, row.outputs)
+    names = ("outputs", "height", "width", "corroded_fraction", "mean_epistemic", "mean_entropy", "mean_log_variance")
+    names += ("expected_missed_fraction", "area", "area_low", "area_high", "regions", "millimetres_per_pixel")
+    names += ("sampled_area_low", "sampled_area_high", "sampled_area_note", "latitude", "longitude")
+    names += ("judged", "judged_pixels", "area_level")
+    shown = {
+        "area": estimate(row.area),
+        "interval": interval(row),
+        "expected_missed": estimate(row.expected_missed_fraction),
+        "grades": _grades(row),
+    }
     return {
         "name": _display_name(row),
-        "thumbnail": picture,
-        "grades": graded,
+        "thumbnail": data_url(part.read_bytes()) if files is None else f"{files}/{number:06}.jpg",
+        "scale_text": scale_in_words(row, run.model.scale),
+        "shown": shown,
         **{name: getattr(row, name) for name in names},
     }
+
+
+def _grades(row: Row) -> list[str]:
+    """The sets of grades, or why there are none."""
+    found = grades(row)
+    of = f" of the {row.judged}" if row.judged == WHOLE else ""
+    return [f"{one}{of}" for one in found if one.labels] or [f"none: {found[0].refusal}"]
 
 
 def _display_name(row: Row) -> str:
@@ -142,13 +179,9 @@ def _same_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _totals(rows: Sequence[Row]) -> dict:
-    pixels = sum(row.judged_pixels for row in rows)
-    corroded = sum(row.judged_pixels * row.corroded_fraction for row in rows)
-    return {
-        "corroded_fraction": corroded / pixels if pixels else None,
-        "with_corrosion": sum(row.corroded_fraction > 0 for row in rows),
-    }
+def _first_grade(row: Row) -> str:
+    """Of the first standard that has one; why there is none is in the viewer and in the print."""
+    return next((str(one) for one in grades(row) if one.labels), "none")
 
 
 def _short(values: np.ndarray) -> list[float]:

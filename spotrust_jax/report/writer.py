@@ -12,7 +12,7 @@ from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.io.atomic_files import atomic_file
 from spotrust_jax.io.streamed_files import windows
 from spotrust_jax.outputs.map_files import Result
-from spotrust_jax.outputs.region_writer import read_regions
+from spotrust_jax.outputs.region_writer import read_label_places, read_regions
 from spotrust_jax.outputs.rendering import display_range, small_photograph
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.outputs.writers import Run
@@ -20,9 +20,6 @@ from spotrust_jax.report import preview
 from spotrust_jax.report.levels import Steps, epistemic_levels, joint_counts, probability_levels, slider_steps, sparse
 from spotrust_jax.report.page import INLINE_LIMIT, page_files, write_report
 from spotrust_jax.report.parts import detail_part, thumbnail_part, write_detail
-
-# Regions that a page lists; the tables have all of them.
-_SHOWN_REGIONS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +49,7 @@ class ReportWriter:
         small = small_photograph(result.image)
         counts, shown, aleatoric = _levels(result, steps)
         threshold = np.searchsorted(steps.probability, np.float32(result.threshold))
-        lines, _ = read_regions(output, stem)
+        lines, places = read_regions(output, stem)[0], read_label_places(output, stem)
         detail = {
             "outputs": row.outputs,
             "size": [row.height, row.width],
@@ -62,7 +59,11 @@ class ReportWriter:
             "levels": preview.data_url(preview.png(shown)),
             "aleatoric": aleatoric,
             "counts": sparse(counts),
-            "regions": [line._asdict() for line in lines[:_SHOWN_REGIONS]],
+            "regions": [
+                {**line._asdict(), "row": top, "column": left}
+                # The page lists those that it can number; the tables have all of them.
+                for line, (top, left) in zip(lines, places, strict=False)
+            ],
         }
         write_detail(detail_part(output, stem), detail)
         with atomic_file(thumbnail_part(output, stem)) as partial:

@@ -8,6 +8,7 @@ const CARDS_AT_ONCE = 60;
 const KEPT_DETAILS = 4;
 const MASK = [0, 255, 255, 115];
 const LEFT_OUT = [255, 170, 0, 115];
+const HALO = [0, 0, 0, 170];
 const OPAQUE = 255;
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`;
@@ -20,62 +21,22 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-// ---- Notes: what a person adds, kept by the browser where it allows that, and saved as a file.
+// ---- Explanations: a button beside each figure that opens a box with what it means. The browser does the rest.
 
-const notes = new Map();
-const NOTES_KEY = `spotrust notes ${location.pathname}`;
-
-function noteOf(photograph) {
-  return notes.get(photograph.outputs) || { checked: false, note: "" };
+function explain(name) {
+  const { term, text } = data.explanations[name];
+  const box = element("span", { class: "explanation", popover: "", role: "note" }, element("b", {}, term), text);
+  const button = element("button", { type: "button", class: "why", "aria-label": `What is ${term}?` }, "?");
+  button.popoverTargetElement = box;
+  box.addEventListener("toggle", () => placeBeside(box, button));
+  return element("span", { class: "explained" }, button, box);
 }
 
-function setNote(photograph, change) {
-  notes.set(photograph.outputs, { ...noteOf(photograph), ...change });
-  try {
-    localStorage.setItem(NOTES_KEY, JSON.stringify([...notes]));
-  } catch { /* a browser that keeps nothing: the file is what counts */ }
-  showNotes(photograph);
-}
-
-function restoreNotes() {
-  try {
-    for (const [outputs, note] of JSON.parse(localStorage.getItem(NOTES_KEY) || "[]")) notes.set(outputs, note);
-  } catch { /* as above */ }
-}
-
-function showNotes(photograph) {
-  const { checked, note } = noteOf(photograph);
-  const row = byId("summary-rows").children[photographs.indexOf(photograph)];
-  row.children[6].textContent = checked ? "✓" : "";
-  row.children[7].textContent = note;
-  const chips = photograph.card && photograph.card.querySelector(".chips");
-  if (chips) chips.replaceChildren(...chipsOf(photograph));
-  byId("checked-count").textContent = photographs.filter((other) => noteOf(other).checked).length;
-}
-
-function saveNotes() {
-  const written = photographs
-    .filter((photograph) => notes.has(photograph.outputs))
-    .map((photograph) => ({ outputs: photograph.outputs, photograph: photograph.name, ...noteOf(photograph) }));
-  const content = JSON.stringify({ format: "spotrust-notes", version: 1, notes: written }, null, 2);
-  const address = URL.createObjectURL(new Blob([content], { type: "application/json" }));
-  element("a", { href: address, download: "notes.json" }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10000);
-}
-
-async function loadNotes(event) {
-  try {
-    const read = JSON.parse(await event.target.files[0].text());
-    const known = new Map(photographs.map((photograph) => [photograph.outputs, photograph]));
-    for (const { outputs, photograph, checked, note, ...more } of read.notes) {
-      if (known.has(outputs)) setNote(known.get(outputs), { ...more, checked: Boolean(checked), note: String(note || "") });
-    }
-    if (viewer.photograph) showViewerNotes();
-    document.dispatchEvent(new Event("spotrust:notes"));
-  } catch {
-    alert("This file has no notes of a report: choose one that was saved here.");
-  }
-  event.target.value = "";
+function placeBeside(box, button) {
+  const { left, bottom } = button.getBoundingClientRect();
+  const within = (low, size, room) => `${Math.max(8, Math.min(low, room - size - 8))}px`;
+  box.style.left = within(left, box.offsetWidth, document.documentElement.clientWidth);
+  box.style.top = within(bottom + 6, box.offsetHeight, window.innerHeight);
 }
 
 // ---- Gallery: cards are made as they come into view.
@@ -84,24 +45,28 @@ let order = [];
 let made = 0;
 
 function chipsOf(photograph) {
-  const chips = [];
-  if (noteOf(photograph).checked) chips.push(element("span", { class: "chip done" }, "✓ checked"));
-  if (noteOf(photograph).note) chips.push(element("span", { class: "chip done" }, "note"));
-  return chips;
+  const { checked, note, changes } = noteOf(photograph);
+  const texts = [checked && "✓ checked", note && "remark", changes.some(isOverride) && "changed by the inspector"];
+  return texts.filter(Boolean).map((text) => element("span", { class: "chip done" }, text));
+}
+
+// The interval as a bar from 0 to 100%, and the estimate as a line in it.
+function meterOf(photograph) {
+  const [range, line] = [element("i", { class: "range" }), element("i", { class: "line" })];
+  range.style.left = percent(photograph.area_low || 0).replace(" ", "");
+  range.style.width = percent((photograph.area_high || 0) - (photograph.area_low || 0)).replace(" ", "");
+  line.style.left = percent(photograph.area).replace(" ", "");
+  return element("span", { class: "meter", "aria-hidden": "true" }, range, line);
 }
 
 function cardOf(photograph) {
-  const area = percent(photograph.corroded_fraction);
-  const alternative = `${photograph.name}: ${area} marked, ${percent(photograph.expected_missed_fraction)} expected missed`;
+  const { shown } = photograph;
+  const alternative = `${photograph.name}: ${percent(photograph.corroded_fraction)} marked`;
   const image = element("img", { src: photograph.thumbnail, loading: "lazy", decoding: "async", alt: alternative });
-  const filled = element("i");
-  filled.style.width = `${100 * photograph.corroded_fraction}%`;
-  const figure = (value, name) => element("span", {}, element("b", {}, value), name);
-  const values = element("span", { class: "values" }, figure(area, "marked"),
-    figure(fixed(photograph.mean_epistemic, 3), "mean epistemic"), figure(percent(photograph.expected_missed_fraction), "expected missed"));
+  const values = element("span", { class: "values" }, element("b", {}, `${shown.area} corroded`), element("span", {}, `${data.area_level} interval: ${shown.interval}`), element("span", {}, `grade: ${shown.grades[0].split(":")[0]}`),
+    element("span", {}, `expected missed: ${shown.expected_missed}`));
   const button = element("button", { type: "button" }, image, element("span", { class: "body" },
-    element("span", { class: "name", title: photograph.outputs }, photograph.name),
-    element("span", { class: "meter", "aria-hidden": "true" }, filled), values,
+    element("span", { class: "name", title: photograph.outputs }, photograph.name), meterOf(photograph), values,
     element("span", { class: "chips" }, ...chipsOf(photograph))));
   button.addEventListener("click", () => openViewer(photograph));
   photograph.card = element("li", { class: "card" }, button);
@@ -119,6 +84,22 @@ function chosen(photograph) {
     && (state !== "checked" || checked) && (state !== "unchecked" || !checked);
 }
 
+const FILTERS = ["filter-name", "filter-area", "filter-epistemic", "filter-missed", "filter-state"];
+
+const isSet = (id) => byId(id).value !== "" && byId(id).value !== "all";
+
+function clearFilters() {
+  for (const id of FILTERS) byId(id).value = id === "filter-state" ? "all" : "";
+  arrange();
+}
+
+function sortBy(key) {
+  byId("reverse").checked = byId("sort").value === key && !byId("reverse").checked;
+  byId("sort").value = key;
+  arrange();
+}
+
+// The order and choice of gallery, table and print alike.
 function arrange() {
   const key = byId("sort").value;
   const sign = byId("reverse").checked ? -1 : 1;
@@ -129,7 +110,17 @@ function arrange() {
   made = 0;
   byId("cards").replaceChildren();
   byId("shown-count").textContent = `${order.length} of ${photographs.length} shown`;
+  byId("clear").hidden = !FILTERS.some(isSet);
+  byId("nothing").hidden = order.length > 0 || photographs.length === 0;
+  byId("summary-rows").replaceChildren(...order.map((photograph) => photograph.row));
+  for (const button of document.querySelectorAll("[data-sort]")) showSorting(button, key, sign);
   addCards();
+}
+
+function showSorting(button, key, sign) {
+  const heading = button.closest("th");
+  if (button.dataset.sort !== key) return heading.removeAttribute("aria-sort");
+  return heading.setAttribute("aria-sort", (key === "name") === (sign > 0) ? "ascending" : "descending");
 }
 
 function addCards() {
@@ -216,7 +207,7 @@ function areaAt(detail, threshold, cutOff) {
 
 // ---- Viewer.
 
-// What else is drawn over the picture: functions of the canvas' context, the photograph's frame in it, and the detail.
+// Functions of context, frame and detail that draw over the picture.
 const overlays = [];
 
 // `tool`, where there is one, gets what the pointer does in place of panning.
@@ -225,6 +216,7 @@ const threshold = () => Number(byId("threshold").value);
 const cutOff = () => Number(byId("cut-off").value);
 
 async function openViewer(photograph) {
+  recordRemark();
   viewer.photograph = photograph;
   viewer.detail = null;
   viewer.picture = viewer.mask = null;
@@ -260,60 +252,63 @@ function step(by) {
   openViewer(next);
 }
 
-function showViewerNotes() {
-  const { checked, note } = noteOf(viewer.photograph);
-  byId("checked").checked = checked;
-  byId("note").value = note;
+function areaOf(region) {
+  return region.square_millimetres === null ? `${region.pixels} px` : `${region.square_millimetres.toFixed(0)} mm²`;
 }
 
 function showRegions() {
   const { regions, size } = viewer.detail;
   const total = viewer.photograph.regions;
-  byId("regions-note").textContent = `at the run's threshold${total > regions.length ? `, ${regions.length} largest of ${total}` : ""}`;
+  byId("regions-note").textContent = total > regions.length ? `${regions.length} largest of ${total}` : String(total);
   const rows = regions.map((region) => {
-    const area = region.square_millimetres === null ? `${region.pixels} px` : `${region.square_millimetres.toFixed(0)} mm²`;
-    const cells = [region.region, area, region.mean_probability.toFixed(2), region.mean_epistemic.toFixed(3)];
-    const row = element("tr", { tabindex: "0", "aria-label": `Region ${region.region}: show` }, ...cells.map((cell) => element("td", {}, String(cell))));
     const show = () => zoomTo((region.left + region.width / 2) / size[1], (region.top + region.height / 2) / size[0],
       Math.min(12, 0.6 / Math.max(region.width / size[1], region.height / size[0])));
-    row.addEventListener("click", show);
-    row.addEventListener("keydown", (event) => event.key === "Enter" && show());
-    return row;
+    const button = element("button", { type: "button", "aria-label": `Show region ${region.region}` }, String(region.region));
+    button.addEventListener("click", show);
+    const means = `mean probability ${region.mean_probability.toFixed(2)}, mean epistemic ${region.mean_epistemic.toFixed(3)}`;
+    return element("tr", {}, element("td", {}, button), element("td", { title: means }, areaOf(region)), element("td", {}, verdictOf(region)));
   });
   byId("regions").tBodies[0].replaceChildren(...rows);
 }
 
 function refresh() {
   if (!viewer.detail) return;
-  viewer.picture = viewer.layer === "photograph" ? viewer.detail.photograph : mapPicture();
-  viewer.mask = byId("mask").checked ? maskPicture() : null;
+  const { detail, layer } = viewer;
+  // A tint over the photograph; over maps, whose colours mean something, the outline alone.
+  const outline = byId("outline").checked || layer !== "photograph";
+  viewer.picture = layer === "photograph" ? detail.photograph : mapPicture();
+  viewer.mask = byId("mask").checked ? maskPicture(detail, threshold(), cutOff(), outline) : null;
   showFigures();
   draw();
 }
 
-function painted(paint) {
-  const [height, width] = viewer.detail.map_size;
+function painted(detail, paint) {
+  const [height, width] = detail.map_size;
   const canvas = element("canvas", { width, height });
   const picture = new ImageData(width, height);
-  paint(viewer.detail.levels.data, picture.data);
+  paint(detail.levels.data, picture.data);
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return canvas;
 }
 
-// A tint over the photograph; over maps, whose colours mean something, the outline alone.
-function maskPicture() {
-  const [from, limit] = [threshold(), cutOff()];
-  const row = 4 * viewer.detail.map_size[1];
-  return painted((levels, picture) => {
-    const within = (i) => !(levels[i] <= from);
-    for (let i = 0; i < levels.length; i += 4) {
-      if (!within(i)) continue;
-      const tinted = viewer.layer === "photograph";
-      if (!tinted && within(i - row) && within(i + row) && within(i - 4) && within(i + 4)) continue;
-      picture.set(levels[i + 1] <= limit ? MASK : LEFT_OUT, i);
-      if (!tinted) picture[i + 3] = OPAQUE;
+function maskPicture(detail, from, limit, outline) {
+  const width = detail.map_size[1];
+  return painted(detail, (levels, picture) => {
+    for (let i = 0, x = 0; i < levels.length; i += 4, x = (x + 1) % width) {
+      const marked = levels[i] > from;
+      if (!marked && !outline) continue;
+      const colour = levels[i + 1] <= limit ? MASK : LEFT_OUT;
+      if (!outline) picture.set(colour, i);
+      else if (isEdge(levels, i, x, width, from)) picture.set(marked ? [...colour.slice(0, 3), OPAQUE] : HALO, i);
     }
   });
+}
+
+// Whether a pixel's neighbour is on the other side of the threshold.
+function isEdge(levels, i, x, width, from) {
+  const marked = levels[i] > from;
+  const across = (k) => k >= 0 && k < levels.length && levels[k] > from !== marked;
+  return across(i - 4 * width) || across(i + 4 * width) || (x > 0 && across(i - 4)) || (x < width - 1 && across(i + 4));
 }
 
 const middle = (steps, level) => (steps[Math.max(0, level - 1)] + steps[Math.min(steps.length - 1, level)]) / 2;
@@ -327,6 +322,12 @@ function valueOf(layer, level) {
 }
 
 const CHANNEL = { probability: 0, epistemic: 1, aleatoric: 2 };
+const LAYER_TEXT = {
+  photograph: "",
+  probability: "Probability of corrosion of each pixel, as the model's calibration makes it.",
+  epistemic: "How far samples or members of the model disagree. Dark pixels may all the same be wrong.",
+  aleatoric: "How noisy the label of a pixel would be. No probability and no error.",
+};
 const UNIT = {
   probability: "probability of corrosion",
   epistemic: "standard deviation of the probability",
@@ -351,7 +352,7 @@ function mapPicture() {
     const place = 3 * Math.round(255 * Math.min(1, Math.max(0, share || 0)));
     for (let k = 0; k < 3; k++) colours[3 * level + k] = data.viridis[place + k];
   }
-  return painted((levels, picture) => {
+  return painted(viewer.detail, (levels, picture) => {
     for (let i = 0; i < levels.length; i += 4) {
       const place = 3 * levels[i + CHANNEL[layer]];
       for (let k = 0; k < 3; k++) picture[i + k] = colours[place + k];
@@ -360,45 +361,88 @@ function mapPicture() {
   });
 }
 
+// A line of figures: the name of its explanation, its value, and the colour that it has in the picture.
+function figureRow([name, value, colour]) {
+  const term = element("dt", {}, data.explanations[name].term, " ", explain(name));
+  if (colour) {
+    const swatch = element("span", { class: "swatch" });
+    swatch.style.background = `rgb(${colour.slice(0, 3).join(" ")})`;
+    term.prepend(swatch);
+  }
+  return element("div", {}, term, element("dd", {}, value));
+}
+
+// What holds whatever the sliders say.
+function mainFigures(photograph) {
+  const { shown } = photograph;
+  return [["area", shown.area], ["interval", photograph.area_low === null ? shown.interval : `${shown.interval} (${data.area_level})`],
+    ...shown.grades.map((grade) => ["grade", grade])];
+}
+
+function otherFigures(photograph, pixels) {
+  const scale = photograph.millimetres_per_pixel;
+  return [
+    scale !== null && ["marked_size", `${(pixels * scale * scale).toFixed(0)} mm²`],
+    ["expected_missed", photograph.shown.expected_missed],
+    photograph.latitude !== null && ["position", `${photograph.latitude.toFixed(6)}, ${photograph.longitude.toFixed(6)}`],
+  ].filter(Boolean);
+}
+
 function showFigures() {
   const { photograph, detail } = viewer;
-  const pixels = photograph.judged_pixels;
+  const all = photograph.judged_pixels;
   const area = areaAt(detail, threshold(), cutOff());
+  const last = cutOff() === data.epistemic_steps.length - 1;
   const leftOut = areaAt(detail, threshold(), data.epistemic_steps.length - 1) - area;
-  const scale = photograph.millimetres_per_pixel;
+  const moved = atRunThreshold() ? "" : ` at ${data.probability_steps[threshold()]}, not the run's ${data.probability_steps[data.threshold]}`;
+  byId("figures").replaceChildren(...[
+    ...mainFigures(photograph),
+    ["marked_area", percent(area / all) + moved, MASK],
+    !last && ["left_out", percent(leftOut / all), LEFT_OUT],
+    ...otherFigures(photograph, area),
+  ].filter(Boolean).map(figureRow));
+  byId("scale").replaceChildren(photograph.scale_text, " ", explain("scale"));
+  showTechnicalFigures(photograph, area, all);
+  byId("canvas").setAttribute("aria-label", `${viewer.layer} of ${photograph.name}, ${percent(area / all)} marked`);
+  byId("viewer").dataset.area = area;
+}
+
+function showTechnicalFigures(photograph, area, all) {
   const last = cutOff() === data.epistemic_steps.length - 1;
   byId("threshold-value").textContent = String(data.probability_steps[threshold()]);
   byId("cut-off-value").textContent = last ? "off" : String(data.epistemic_steps[cutOff()]);
   byId("threshold").setAttribute("aria-valuetext", byId("threshold-value").textContent);
   byId("cut-off").setAttribute("aria-valuetext", byId("cut-off-value").textContent);
-  const between = (low, high) => (low === null ? "none" : `${percent(low)} to ${percent(high)}`);
-  const rows = [
-    ["corroded area, estimate", percent(photograph.area)],
-    [`${data.area_level} interval`, between(photograph.area_low, photograph.area_high)],
-    ["marked area", percent(area / pixels), MASK],
-    ["pixels", `${area} of ${pixels}`],
-    scale !== null && ["area", `${(area * scale * scale).toFixed(0)} mm²`],
-    !last && ["left out as uncertain", percent(leftOut / pixels), LEFT_OUT],
-    ["spread of the samples", between(photograph.sampled_area_low, photograph.sampled_area_high)],
-    ["mean epistemic", fixed(photograph.mean_epistemic, 4)],
-    ["mean entropy", `${fixed(photograph.mean_entropy, 3)} nats`],
-    ["mean log variance", fixed(photograph.mean_log_variance, 2)],
-    ["expected missed area", percent(photograph.expected_missed_fraction)],
-    photograph.latitude !== null && ["position", `${photograph.latitude.toFixed(6)}, ${photograph.longitude.toFixed(6)}`],
-  ].filter(Boolean);
-  byId("figures").replaceChildren(...rows.map(([name, value, colour]) => {
-    const term = element("dt", {}, name);
-    if (colour) {
-      const swatch = element("span", { class: "swatch" });
-      swatch.style.background = `rgb(${colour.slice(0, 3).join(" ")})`;
-      term.prepend(swatch);
-    }
-    return element("div", {}, term, element("dd", {}, value));
-  }));
-  if (photograph.area_low === null) byId("figures").append(element("small", {}, "No interval: the model's areas are not calibrated."));
-  if (photograph.sampled_area_note) byId("figures").append(element("small", {}, `Spread of the samples: ${photograph.sampled_area_note}.`));
-  byId("canvas").setAttribute("aria-label", `${viewer.layer} of ${photograph.name}, ${percent(area / pixels)} corroded`);
-  byId("viewer").dataset.area = area;
+  const { sampled_area_low: low, sampled_area_high: high, sampled_area_note: note } = photograph;
+  const spread = low === null ? `none${note && `: ${note}`}` : `${percent(low)} to ${percent(high)}${note && ` (${note})`}`;
+  byId("technical-figures").replaceChildren(...[
+    ["marked_pixels", `${area} of ${all}`],
+    ["sampled_spread", spread],
+    ["mean_epistemic", fixed(photograph.mean_epistemic, 4)],
+    ["mean_entropy", `${fixed(photograph.mean_entropy, 3)} nats`],
+    ["mean_log_variance", fixed(photograph.mean_log_variance, 2)],
+  ].map(figureRow));
+  byId("layer-text").textContent = LAYER_TEXT[viewer.layer];
+}
+
+const atRunThreshold = () => threshold() === data.threshold && cutOff() === data.epistemic_steps.length - 1;
+
+// Numbers of the regions as in regions.csv, where marks are those of the run; the larger region's goes first.
+function drawNumbers(context, frame, detail, ratio) {
+  const placed = [];
+  context.font = `600 ${12 * ratio}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (const { region, row, column } of detail.regions) {
+    const [x, y] = [frame.left + (column + 0.5) / detail.size[1] * frame.width, frame.top + (row + 0.5) / detail.size[0] * frame.height];
+    const half = (5 + 4 * String(region).length) * ratio;
+    if (placed.some((other) => Math.abs(other.x - x) < other.half + half && Math.abs(other.y - y) < 18 * ratio)) continue;
+    placed.push({ x, y, half });
+    context.fillStyle = "rgb(12 14 15 / 85%)";
+    context.fillRect(x - half, y - 9 * ratio, 2 * half, 18 * ratio);
+    context.fillStyle = "#fff";
+    context.fillText(String(region), x, y + ratio);
+  }
 }
 
 function showLegend() {
@@ -441,6 +485,7 @@ function draw() {
   context.drawImage(viewer.picture, left, top, wide, high);
   context.imageSmoothingEnabled = false;
   if (viewer.mask) context.drawImage(viewer.mask, left, top, wide, high);
+  if (viewer.mask && byId("numbers").checked && atRunThreshold()) drawNumbers(context, frame(), viewer.detail, ratio);
   for (const overlay of overlays) overlay(context, { left, top, width: wide, height: high }, viewer.detail);
   showLegend();
 }
@@ -489,6 +534,17 @@ function showPointer(event) {
 
 let dragged = null;
 
+function press(event) {
+  byId("canvas").setPointerCapture(event.pointerId);
+  if (viewer.tool && viewer.detail) viewer.tool.down(...placeOf(event), event);
+  else dragged = { x: viewer.x, y: viewer.y, atX: event.clientX, atY: event.clientY };
+}
+
+function release(event) {
+  if (viewer.tool && viewer.detail) viewer.tool.up(...placeOf(event), event);
+  dragged = null;
+}
+
 function drag(event) {
   if (viewer.tool && viewer.detail) viewer.tool.move(...placeOf(event), event);
   else if (dragged) {
@@ -501,6 +557,7 @@ function drag(event) {
 
 function chooseLayer(layer) {
   viewer.layer = layer;
+  if (layer !== "photograph") byId("technical").open = true;
   for (const button of byId("layers").children) {
     button.setAttribute("aria-checked", String(button.dataset.layer === layer));
     button.tabIndex = button.dataset.layer === layer ? 0 : -1;
@@ -529,7 +586,7 @@ function keyInViewer(event) {
   const actions = {
     ArrowLeft: () => sideways(-1), ArrowRight: () => sideways(1),
     ArrowUp: () => event.shiftKey && pan(0, -1), ArrowDown: () => event.shiftKey && pan(0, 1),
-    m: () => toggle("mask"), c: () => toggle("checked"), r: resetSliders, "+": () => zoomAt(1.5), "=": () => zoomAt(1.5),
+    m: () => toggle("mask"), o: () => toggle("outline"), n: () => toggle("numbers"), c: () => toggle("checked"), r: resetSliders, "+": () => zoomAt(1.5), "=": () => zoomAt(1.5),
     "-": () => zoomAt(1 / 1.5), 0: fit,
     ...Object.fromEntries(layers.map((layer, i) => [i + 1, () => chooseLayer(layer)])),
   };
@@ -543,14 +600,11 @@ function keyInViewer(event) {
 // ---- Everything that a person does.
 
 function listen() {
-  for (const id of ["sort", "reverse", "filter-name", "filter-area", "filter-epistemic", "filter-missed", "filter-state"]) {
-    byId(id).addEventListener("input", arrange);
-  }
+  for (const id of ["sort", "reverse", ...FILTERS]) byId(id).addEventListener("input", arrange);
+  for (const id of ["clear", "show-all"]) byId(id).addEventListener("click", clearFilters);
+  for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => sortBy(button.dataset.sort));
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   byId("cards").addEventListener("keydown", moveInGallery);
-  byId("save-notes").addEventListener("click", saveNotes);
-  byId("load-notes").addEventListener("change", loadNotes);
-  byId("print").addEventListener("click", () => window.print());
   byId("as-table").addEventListener("click", () => {
     const pressed = document.body.classList.toggle("as-table");
     byId("as-table").setAttribute("aria-pressed", String(pressed));
@@ -561,27 +615,20 @@ function listen() {
   byId("next").addEventListener("click", () => step(1));
   byId("close").addEventListener("click", () => byId("viewer").close());
   byId("viewer").addEventListener("close", () => {
+    recordRemark();
     const card = viewer.photograph && viewer.photograph.card;
     if (card) card.firstElementChild.focus();
   });
   byId("viewer").addEventListener("keydown", keyInViewer);
   for (const button of byId("layers").children) button.addEventListener("click", () => chooseLayer(button.dataset.layer));
-  for (const id of ["threshold", "cut-off", "mask"]) byId(id).addEventListener("input", refresh);
+  for (const id of ["threshold", "cut-off", "mask", "outline"]) byId(id).addEventListener("input", refresh);
+  byId("numbers").addEventListener("input", draw);
   byId("reset").addEventListener("click", resetSliders);
-  byId("checked").addEventListener("change", () => setNote(viewer.photograph, { checked: byId("checked").checked }));
-  byId("note").addEventListener("input", () => setNote(viewer.photograph, { note: byId("note").value }));
 
   const canvas = byId("canvas");
-  canvas.addEventListener("pointerdown", (event) => {
-    canvas.setPointerCapture(event.pointerId);
-    if (viewer.tool && viewer.detail) viewer.tool.down(...placeOf(event), event);
-    else dragged = { x: viewer.x, y: viewer.y, atX: event.clientX, atY: event.clientY };
-  });
+  canvas.addEventListener("pointerdown", press);
   canvas.addEventListener("pointermove", drag);
-  canvas.addEventListener("pointerup", (event) => {
-    if (viewer.tool && viewer.detail) viewer.tool.up(...placeOf(event), event);
-    dragged = null;
-  });
+  canvas.addEventListener("pointerup", release);
   canvas.addEventListener("pointercancel", () => { dragged = null; });
   canvas.addEventListener("pointerleave", () => { byId("pointer").textContent = ""; });
   canvas.addEventListener("wheel", (event) => {
@@ -593,4 +640,3 @@ function listen() {
   byId("zoom-fit").addEventListener("click", fit);
   new ResizeObserver(draw).observe(byId("stage"));
 }
-
