@@ -286,7 +286,7 @@ def _data_flags(rng: random.Random, material: Material, folder: Path) -> Case:
 _DATA_FLAGS = {
     "evaluate": ["out_of_distribution", "patch", "figures", "num_samples", "scale", "threshold"],
     "calibrate": ["miss_rate", "num_samples", "scale", "tile_size"],
-    "last_layer": ["kind"],
+    "last_layer": ["kind", "held_out"],
 }
 
 

@@ -19,9 +19,9 @@ _ROUNDS, _SETTLED = 200, 1e-6
 # no curvature here.
 _ATTENUATED = {"attenuated": True, "combo": True, "cross_entropy": False}
 
-# Observations that a cell may count as: the 16 pixels that it has at most, and a thousandth of one at least, a quarter
-# of a decade apart.
-_OBSERVATIONS = 16 * 10 ** -np.arange(0, 4.3, 0.25)
+# Observations that a cell may count as: the 16 pixels that it has at most, and about a millionth of one at least, a
+# quarter of a decade apart.
+_OBSERVATIONS = 16 * 10 ** -np.arange(0, 7.3, 0.25)
 
 
 _log_mean_sigmoids = jax.jit(log_mean_sigmoids)
