@@ -29,6 +29,7 @@ def writers() -> tuple:
     """Of regions and the report, or none without --report."""
     from spotrust_jax.outputs.region_writer import RegionWriter
     from spotrust_jax.outputs.scale_marker import require_marker_reader
+    from spotrust_jax.outputs.workbook import WorkbookWriter
     from spotrust_jax.report.writer import ReportWriter
 
     for flag in (_MILLIMETRES, _ARUCO):
@@ -45,7 +46,7 @@ def writers() -> tuple:
     if _ARUCO.value is not None:
         require_marker_reader()
     regions = RegionWriter(_MILLIMETRES.value, _ARUCO.value, _MIN_PIXELS.value, _MIN_SQUARE.value)
-    return regions, ReportWriter(_INLINE[_REPORT_IMAGES.value])
+    return regions, ReportWriter(_INLINE[_REPORT_IMAGES.value]), WorkbookWriter()
 
 
 def area_draws() -> int | None:
