@@ -89,7 +89,7 @@ def along_outline(
 ) -> Bool[np.ndarray, "height width"]:
     """Pixels with scored pixels of both kinds within a hundredth of the diagonal, along rows and columns."""
     side = 2 * max(1, round(_HALF_WIDTH * float(np.hypot(*mask.shape)))) + 1
-    marked, unmarked = (scipy.ndimage.maximum_filter(part & scored, side) for part in (mask, ~mask))
+    marked, unmarked = (np.asarray(scipy.ndimage.maximum_filter(part & scored, side), bool) for part in (mask, ~mask))
     return marked & unmarked
 
 

@@ -7,6 +7,7 @@ the mean uncertainty over the photograph or the region.
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 import scipy.ndimage
@@ -39,7 +40,7 @@ def region_failures(
     scored: Bool[np.ndarray, "height width"],
 ) -> dict[str, Histogram]:
     """The mask's regions by the mean of each uncertainty; the quantity is 1 where one fails."""
-    labels, number = scipy.ndimage.label(mask & scored, np.ones((3, 3)))
+    labels, number = cast(tuple[np.ndarray, int], scipy.ndimage.label(mask & scored, np.ones((3, 3))))
     labels = labels[scored]
     sizes, corroded = np.bincount(labels, minlength=number + 1), np.bincount(labels, truth[scored], number + 1)
     kept = 1 + np.flatnonzero(sizes[1:] >= _PIXELS)
