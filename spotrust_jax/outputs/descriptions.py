@@ -134,8 +134,8 @@ def _calibration(model: Model) -> Statement:
             "to look, not how much is corroded."
         )
         return Statement("calibration", text, warning=True)
-    on = f"on {model.calibrated_on:,} labelled photographs" if model.calibrated_on else "on labelled photographs"
-    return Statement("calibration", f"Probabilities were calibrated {on}. They hold for photographs of those kinds.")
+    text = "Probabilities were calibrated on labelled photographs. They hold for photographs of those kinds."
+    return Statement("calibration", text)
 
 
 def _areas(model: Model) -> Statement:

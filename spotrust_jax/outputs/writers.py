@@ -30,8 +30,7 @@ class Model:
         threshold: probability from which a pixel counts as corrosion.
         areas: what intervals of areas are made of.
         card: facts about a published model.
-        trained_on, calibrated_on: number of photographs that are known to have been used for its weights, and for its
-            calibration.
+        trained_on: number of images that are known to have been used for its weights.
         calibrated: whether its probabilities are.
         threshold_rule: what the threshold was chosen by.
     """
@@ -44,7 +43,6 @@ class Model:
     areas: AreaCalibration = AreaCalibration()
     card: ModelCard = dataclasses.field(default_factory=ModelCard)
     trained_on: int = 0
-    calibrated_on: int = 0
     calibrated: bool = False
     threshold_rule: str = "one half"
 
@@ -122,7 +120,6 @@ def described(config: CheckpointConfig, checkpoint: Path, analysis: Analysis, th
         config.areas,
         config.card,
         len(config.trained_on.names),
-        len(config.calibrated_on.names),
         config.calibration != PlattScaling(),
         config.threshold_rule if threshold == config.threshold else "chosen for this run",
     )

@@ -148,7 +148,7 @@ def _card(run: Run, number: int, row: Row, files: str | None) -> dict:
 def _grades(row: Row) -> list[str]:
     """The sets of grades, or why there are none."""
     found = grades(row)
-    of = f" of the {row.judged}" if row.judged == WHOLE else ""
+    of = f" (judged: {row.judged})" if row.judged == WHOLE else ""
     return [f"{one}{of}" for one in found if one.labels] or [f"none: {found[0].refusal}"]
 
 
