@@ -3,19 +3,13 @@
 What is found is kept in the checkpoint, and every other program goes by it from then on.
 """
 
-import os
-from pathlib import Path
-
 from absl import flags
 
 from spotrust_jax.errors import InputError
 
-from . import analysis_flags, checkpoint_flags, program, seen_flags
+from . import analysis_flags, checkpoint_flags, fitted_flags, program, seen_flags
 
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
-_OUTPUT = flags.DEFINE_string(
-    "output", None, "Folder for the calibrated model, which the package's own models need; else the checkpoint itself."
-)
 _SPLIT = flags.DEFINE_string("split", "validation", "Split to calibrate on.")
 _MISS_RATE = flags.DEFINE_float(
     "miss_rate", None, "Share of corrosion that a new photograph may miss in expectation; else the best F1 decides."
@@ -36,16 +30,16 @@ def main() -> int:
     if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
         raise InputError(f"--miss_rate={_MISS_RATE.value} is no share: give a number between 0 and 1")
     checkpoint = checkpoint_flags.checkpoint()
-    _prepare_output(checkpoint)
+    fitted_flags.require_output(checkpoint)
     segmenter = spotrust_jax.load(checkpoint).spread(program.devices())[0]
     dataset = open_path(_DATA.value, _SPLIT.value)
     seen_flags.require_unseen(dataset, {checkpoint: segmenter.config}, ["trained_on"])
     observed = predict_split(segmenter, dataset, analysis_flags.analysis(segmenter.config))
     config = calibrated(segmenter.config, observed, _MISS_RATE.value)
-    if _OUTPUT.value is None:
+    if (output := fitted_flags.output()) is None:
         write_config(locate(checkpoint).folder, config)
     else:
-        dataclasses.replace(segmenter, config=config).save(_OUTPUT.value)
+        dataclasses.replace(segmenter, config=config).save(output)
     found = {name: quality_of(observed.by_probability, one) for name, one in candidates(observed, config).items()}
     print(table(found))
     print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.intercept:+.3f})")
@@ -56,22 +50,6 @@ def main() -> int:
         print(f"areas: no intervals, which need photographs of {needed_groups()} groups or more")
     program.warn(without_skill(observed.each, observed.groups))
     return 0
-
-
-def _prepare_output(checkpoint: str) -> None:
-    """Raises an `InputError` where the calibrated model cannot be written, before anything expensive begins."""
-    from spotrust_jax.io.model_folders import CONFIG_NAME, FOLDER, locate
-
-    folder = locate(checkpoint).folder
-    if _OUTPUT.value is not None:
-        if (Path(_OUTPUT.value) / CONFIG_NAME).exists():
-            raise InputError(f"--output={_OUTPUT.value} has a model already: give another folder, or remove it")
-        program.writable(Path(_OUTPUT.value))
-    # However it is named: by its name, its folder, its file or a link to one of these.
-    elif FOLDER.resolve() in folder.resolve().parents:
-        raise InputError(f"{checkpoint} is part of the package, which stays as it is: add --output=FOLDER for a copy")
-    elif not os.access(folder, os.W_OK):
-        raise InputError(f"{folder} cannot be written: add --output=FOLDER for a copy")
 
 
 def run() -> None:

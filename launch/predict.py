@@ -132,7 +132,7 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     from spotrust_jax.inference.analysis import much_larger
     from spotrust_jax.inference.segmenter import compiled_sizes
     from spotrust_jax.io.display import escaped
-    from spotrust_jax.outputs.summary import WHOLE, noted
+    from spotrust_jax.outputs.summary import WHOLE, noted, novel_note
 
     rows = [item.row for item in finished]
     shrunk = sum(row.height is not None and much_larger(row.height, row.width, analysis) for row in rows)
@@ -152,6 +152,8 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     for note, first, count in noted(rows):
         others = f" and {count - 1} more" if count > 1 else ""
         print(escaped(f"warning: photograph {first}{others}: {note}"), file=sys.stderr)
+    if note := novel_note(rows):
+        print(escaped(f"warning: {note}"), file=sys.stderr)
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
         print(escaped(f"error: {row.message}"), file=sys.stderr)

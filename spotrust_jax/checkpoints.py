@@ -14,17 +14,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
+from safetensors.numpy import save
 
 from spotrust_jax.calibration.areas import AreaCalibration
+from spotrust_jax.calibration.novelty import KnownFeatures, NoveltyCalibration, from_tensors
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.config import Bounding, LossKind, ModelConfig
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import is_finite, read_config_file, shown, to_dict
-from spotrust_jax.io.atomic_files import write_atomically
-from spotrust_jax.io.model_folders import CONFIG_NAME, WEIGHTS_NAME, Location, locate
+from spotrust_jax.io.atomic_files import atomic_file, write_atomically
+from spotrust_jax.io.model_folders import CONFIG_NAME, NOVELTY_NAME, WEIGHTS_NAME, Location, locate
 from spotrust_jax.io.orbax_reads import quiet_reads, reason
 from spotrust_jax.io.regular_files import special_file
+from spotrust_jax.io.weight_files import read_tensors
 from spotrust_jax.models.hrnet import COARSEST_CELL
 from spotrust_jax.models.segmenter import Variables
 from spotrust_jax.models.variants.registry import variant_of
@@ -81,6 +84,7 @@ class CheckpointConfig:
         threshold: (calibrated) probability from which a pixel counts as corrosion.
         threshold_rule: in words, what the threshold was chosen by.
         areas: what intervals of corroded areas are made of.
+        novelty: what its novelty is measured from; the arrays are in a file of their own.
         untrained: parts of the network ("head", "bayesian", "aleatoric") that still have their random initial value.
         trained_on, selected_on, calibrated_on: photographs that its weights learnt from, that chose among weights, and
             that calibration and threshold come from.
@@ -101,6 +105,8 @@ class CheckpointConfig:
     threshold_rule: str = "one half"
     areas: AreaCalibration = AreaCalibration()
     untrained: tuple[str, ...] = ()
+    # The arrays are part of a segmenter's fingerprint, this is not.
+    novelty: NoveltyCalibration = dataclasses.field(default=NoveltyCalibration(), compare=False)
     # No map depends on these, so models that differ in them alone share what is compiled.
     loss: LossKind = dataclasses.field(default="attenuated", compare=False)
     trained_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
@@ -225,6 +231,31 @@ def load_model(checkpoint: str | os.PathLike) -> tuple[Variables, CheckpointConf
 def read_config(checkpoint: str | os.PathLike) -> CheckpointConfig:
     """The configuration alone, an `InputError` where there is no such model."""
     return _read_config(locate(checkpoint))
+
+
+def write_known_features(folder: str | os.PathLike, known: KnownFeatures) -> None:
+    """Writes what novelty is measured from, whole or not at all; the configuration names the file."""
+    with atomic_file(Path(folder) / NOVELTY_NAME) as partial:
+        partial.write_bytes(save(known.tensors()))
+
+
+def read_known_features(checkpoint: str | os.PathLike, config: CheckpointConfig) -> KnownFeatures | None:
+    """What a model's novelty is measured from; None where it has none.
+
+    Raises:
+        InputError: where the file that the configuration names is missing or damaged.
+    """
+    if not config.novelty.file:
+        return None
+    path = locate(checkpoint).folder / NOVELTY_NAME
+    if config.novelty.file != NOVELTY_NAME:
+        raise InputError(f"checkpoint.novelty.file is {shown(config.novelty.file)}: its name is {NOVELTY_NAME}")
+    if not path.is_file():
+        raise InputError(f"{path} is missing, which {CONFIG_NAME} beside it names: get the model again")
+    try:
+        return from_tensors(read_tensors(path).tensors)
+    except InputError as error:
+        raise InputError(f"{path} is damaged ({error}): get the model again") from error
 
 
 def _read_config(place: Location) -> CheckpointConfig:

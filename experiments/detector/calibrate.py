@@ -18,14 +18,12 @@ from absl import app, flags
 from jaxtyping import Float64
 
 from experiments.detector import measure, scores
-from experiments.detector.folders import read_named, read_table
+from experiments.detector.folders import clean, labelled
 from experiments.detector.measure import Measured, Photograph
 from experiments.detector.scores import Interval
 from spotrust_jax.calibration.areas import fit_areas_to_pixels
 from spotrust_jax.calibration.platt import PlattScaling
-from spotrust_jax.data.seen import photograph_hash
 from spotrust_jax.inference.segmenter import Segmenter, load
-from spotrust_jax.io.images import read_image, read_mask
 
 _CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Trained model.", required=True)
 _PHOTOGRAPHS = flags.DEFINE_string("photographs", None, "Folder of inspection_photos and no_rust.", required=True)
@@ -36,28 +34,6 @@ _TEST = flags.DEFINE_bool("test", False, "Whether the test parts are scored, too
 _FOLDS = 5
 # Of photographs without corrosion: largest share of their area, and of photographs with more than 1%, to be marked.
 _CLEAN_AREA, _CLEAN_PHOTOGRAPHS = 0.015, 0.2
-
-
-def labelled(folder: Path, split: str) -> Iterator[Photograph]:
-    """Photographs of a split of inspection_photos."""
-    for row in read_table(folder / "splits.csv", split=split):
-        image = read_named(folder, row["name"])
-        mask = read_mask(folder / "masks" / f"{row['name']}.png")
-        yield Photograph(row["name"], row["group"], row["site"], image, mask)
-
-
-def clean(photographs: Path, split: str) -> Iterator[Photograph]:
-    """Photographs of a split of no_rust, each a group of its own, without those that `unlabelled` has as well.
-
-    Sixteen of the 240 are in both, to the pixel, and so among the negatives that the detector was trained on.
-    """
-    folder = photographs / "no_rust"
-    known = {photograph_hash(read_image(file)) for file in (photographs / "unlabelled" / "images").iterdir()}
-    for row in read_table(folder / "splits.csv", split=split):
-        image = read_named(folder, row["name"])
-        if photograph_hash(image) in known:
-            continue
-        yield Photograph(row["name"], row["name"], "no_rust", image, np.zeros(image.shape[:2], bool))
 
 
 def cautious_threshold(without_rust: Measured, best: float) -> float:

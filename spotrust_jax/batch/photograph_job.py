@@ -39,7 +39,7 @@ from spotrust_jax.models.variants.registry import variant_of
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.map_files import MAX_MAP_PIXELS, Result, beside, map_endings, write_maps
 from spotrust_jax.outputs.picture_options import NO_OPTIONS, PictureOptions, optional_endings, write_optional_pictures
-from spotrust_jax.outputs.summary import Row, describe
+from spotrust_jax.outputs.summary import Row, describe, with_novelty
 from spotrust_jax.outputs.writers import Writer
 
 LARGE = 32_000_000
@@ -182,6 +182,7 @@ def write(
         measured, files = write_maps(stem, result, max_map_pixels=job.max_map_pixels, style=job.style)
         files += write_optional_pictures(stem, result, job.picture_options, job.style, config.log_variance_bound)
         row = describe(loaded.row, result, measured, config.areas)
+        row = with_novelty(row, result.prediction.novelty)
         if job.area_draws is not None:
             row = _with_interval(row, config, result.interval)
         for writer in job.writers:

@@ -30,6 +30,7 @@ class Given(enum.Enum):
     ALWAYS = "always"
     ENSEMBLE = "by an ensemble of stochastic networks"
     AUGMENTED = "with `--tta`"
+    NOVELTY = "by a model with novelty"
     DECOMPOSED = "on request"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from spotrust_jax.calibration.areas import Area, AreaCalibration, area
+from spotrust_jax.calibration.novelty import FARTHEST, KnownFeatures, Novelty
 from spotrust_jax.calibration.platt import PlattScaling
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.maps import Combination, Given, Map, MapPicture
@@ -26,6 +27,8 @@ class Prediction:
         threshold: the model's probability threshold.
         area_calibration: what intervals of corroded areas are made of.
         areas: where asked for, the corroded share of the photograph in each pass, member after member.
+        pooled_features: mean over the photograph of the features that all samples share, where the model has novelty.
+        known: what novelty is measured from, there.
     """
 
     probability: Annotated[
@@ -92,6 +95,18 @@ class Prediction:
             picture=MapPicture("augmentation", "standard deviation over augmentations"),
         ),
     ] = None
+    local_novelty: Annotated[
+        PixelMap | None,
+        Map(
+            "Novelty",
+            "distance of the features around a pixel from those of the training photographs, in units of the distance "
+            "that 5% of known places exceed; 10 and more is 10",
+            unit="limit of known places",
+            range=(0.0, FARTHEST),
+            given=Given.NOVELTY,
+            picture=MapPicture("novelty", "distance from the training photographs", always=False),
+        ),
+    ] = None
     entropy: Annotated[
         PixelMap | None,
         Map(
@@ -143,6 +158,8 @@ class Prediction:
     ] = None
     area_calibration: AreaCalibration = AreaCalibration()
     areas: Float32[np.ndarray, "*batch passes"] | None = None
+    pooled_features: Float32[np.ndarray, "*batch channels"] | None = None
+    known: KnownFeatures | None = None
 
     def __repr__(self) -> str:
         """One line: the maps are as many numbers as the photograph has pixels."""
@@ -160,7 +177,8 @@ class Prediction:
 
     def __getitem__(self, index: int) -> "Prediction":
         """That of one image of a batch."""
-        names = self.names if self.areas is None else (*self.names, "areas")
+        arrays = (*self.names, "areas", "pooled_features")
+        names = [name for name in arrays if getattr(self, name) is not None]
         return dataclasses.replace(self, **{name: getattr(self, name)[index] for name in names})
 
     def calibrated(self, calibration: PlattScaling) -> "Prediction":
@@ -198,6 +216,20 @@ class Prediction:
             p = p[region]
         return area(self.area_calibration, float(p.mean()), float((p * (1 - p)).mean()))
 
+    @property
+    def novelty(self) -> Novelty | None:
+        """How far one image is from all that the model was trained on; None where the model has no novelty.
+
+        Raises:
+            InputError: for a batch.
+        """
+        if self.known is None or self.pooled_features is None:
+            return None
+        if self.pooled_features.ndim != 1:
+            count = len(self.pooled_features)
+            raise InputError(f"the prediction is of a batch of {count} images: ask for one, prediction[0].novelty")
+        return self.known.novelty(self.pooled_features)
+
 
 MAPS: Mapping[str, Map] = {
     field.name: described
@@ -216,6 +248,5 @@ PICTURES: Mapping[str, MapPicture] = {
 def stack(predictions: Sequence[Prediction]) -> Prediction:
     """The maps of several images of one size as those of a batch."""
     first = predictions[0]
-    return dataclasses.replace(
-        first, **{name: np.stack([getattr(one, name) for one in predictions]) for name in first.names}
-    )
+    names = first.names if first.pooled_features is None else (*first.names, "pooled_features")
+    return dataclasses.replace(first, **{name: np.stack([getattr(one, name) for one in predictions]) for name in names})

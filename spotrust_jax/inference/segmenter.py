@@ -14,13 +14,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Key, Num, UInt8
+from jaxtyping import Array, Float32, Int, Key, Num, UInt8
 
-from spotrust_jax.checkpoints import CheckpointConfig, load_model, save_model
+from spotrust_jax.calibration.novelty import FARTHEST, KnownFeatures, NoveltyCalibration
+from spotrust_jax.checkpoints import (
+    CheckpointConfig,
+    load_model,
+    read_known_features,
+    save_model,
+    write_known_features,
+)
 from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, analyse, at_size, default_analysis
 from spotrust_jax.inference.prediction import Prediction, stack
-from spotrust_jax.inference.preprocessing import fit_image
+from spotrust_jax.inference.preprocessing import fit_image, restore_map
 from spotrust_jax.io.model_folders import DEFAULT
 from spotrust_jax.losses import bound_log_variance
 from spotrust_jax.models import compile_notice
@@ -42,11 +49,13 @@ class Segmenter:
         variables: leaves [members, ...].
         config: what belongs to them.
         devices: where it computes, each with as many members; none is jax's default device.
+        known: features that novelty is measured from, where the model has them.
     """
 
     variables: Variables
     config: CheckpointConfig
     devices: tuple[Device, ...] = ()
+    known: KnownFeatures | None = None
 
     def __repr__(self) -> str:
         """One line: the variables are millions of numbers."""
@@ -144,14 +153,17 @@ class Segmenter:
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.variables):
             digest.update(f"{path}{leaf.shape}{leaf.dtype}".encode())
             digest.update(np.ascontiguousarray(leaf).data)
+        for name, array in ({} if self.known is None else self.known.tensors()).items():
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def member(self, index: int) -> "Segmenter":
-        """One member of an ensemble, as a segmenter of its own."""
+        """One member of an ensemble, as a segmenter of its own, without novelty, whose limits are the ensemble's."""
         if not 0 <= index < self.config.members:
             raise InputError(f"member {index} does not exist: the ensemble has members 0 to {self.config.members - 1}")
         variables = jax.tree.map(lambda leaf: leaf[index : index + 1], self.variables)
-        return Segmenter(variables, dataclasses.replace(self.config, members=1), self.devices[:1])
+        config = dataclasses.replace(self.config, members=1, novelty=NoveltyCalibration())
+        return Segmenter(variables, config, self.devices[:1])
 
     @property
     def uncalibrated(self) -> "Segmenter":
@@ -166,7 +178,10 @@ class Segmenter:
 
     def save(self, folder: str | os.PathLike) -> None:
         """Writes a checkpoint that `load` reads."""
-        save_model(folder, self.variables, self.config)
+        config = self.config if self.known else dataclasses.replace(self.config, novelty=NoveltyCalibration())
+        save_model(folder, self.variables, config)
+        if self.known is not None:
+            write_known_features(folder, self.known)
 
     def _predict_photographs(
         self, images: UInt8[np.ndarray, "batch height width 3"], analysis: Analysis, key: Key[Array, ""]
@@ -192,13 +207,12 @@ class Segmenter:
     ) -> Prediction:
         if num_samples < 1:
             raise InputError(f"num_samples is {num_samples}: give at least 1")
+        asked = decomposed, self.known is not None
         several = len(self.devices) > 1
-        maps = spread_maps(self.config, self.devices, decomposed) if several else compiled_maps(self.config, decomposed)
+        maps = spread_maps(self.config, self.devices, *asked) if several else compiled_maps(self.config, *asked)
         run = functools.partial(maps, self.folded, images, keys, num_samples, np.int32(tile), area)
         # On many devices at once the first one compiles, and the others find the program in the cache.
-        with compiled_sizes(self.config).first(
-            images.shape, num_samples, self.devices, decomposed, area is None
-        ) as new:
+        with compiled_sizes(self.config).first(images.shape, num_samples, self.devices, asked, area is None) as new:
             if new:
                 compile_notice.announce(self.config.model, images.shape[1], images.shape[2], "predict")
             with mismatch_errors(self.variables, self.config.model):
@@ -208,23 +222,29 @@ class Segmenter:
             raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
         areas = None if found.areas is None else np.moveaxis(np.asarray(found.areas), -1, 0).reshape(len(images), -1)
         config = self.config
-        return Prediction(**values, threshold=config.threshold, area_calibration=config.areas, areas=areas)
+        prediction = Prediction(**values, threshold=config.threshold, area_calibration=config.areas, areas=areas)
+        if self.known is None:
+            return prediction
+        return _with_novelty(prediction, np.asarray(found.cells), self.known)
 
 
 @functools.lru_cache(maxsize=32)
-def compiled_maps(config: CheckpointConfig, decomposed: bool = False) -> Any:
+def compiled_maps(config: CheckpointConfig, decomposed: bool = False, featured: bool = False) -> Any:
     """The jitted `maps_function`; one program for each shape and number of passes."""
-    return jax.jit(maps_function(config, decomposed=decomposed), static_argnums=3)
+    return jax.jit(maps_function(config, decomposed=decomposed, featured=featured), static_argnums=3)
 
 
 @functools.lru_cache(maxsize=32)
-def spread_maps(config: CheckpointConfig, devices: tuple[Device, ...], decomposed: bool = False) -> Any:
+def spread_maps(
+    config: CheckpointConfig, devices: tuple[Device, ...], decomposed: bool = False, featured: bool = False
+) -> Any:
     """The same for members that are spread over devices: variables are on their grid, maps as from one device."""
-    return over_devices(maps_function(config, AXIS, decomposed=decomposed), devices, shared=5, static=3)
+    maps = maps_function(config, AXIS, decomposed=decomposed, featured=featured)
+    return over_devices(maps, devices, shared=5, static=3)
 
 
 def maps_function(
-    config: CheckpointConfig, axis_name: str | None = None, *, decomposed: bool = False
+    config: CheckpointConfig, axis_name: str | None = None, *, decomposed: bool = False, featured: bool = False
 ) -> Callable[..., Maps]:
     """The function of folded variables, images as they are, keys, passes, tile number and how areas are counted.
 
@@ -247,6 +267,7 @@ def maps_function(
         scale = 255.0 if images.dtype == jnp.uint8 else 1.0
         normal = normalize(images / scale, config.mean, config.std)
         options = {"bound": bound, "axis_name": axis_name, "decomposed": decomposed, "area": area}
+        options["featured"] = featured
         return predict_maps(network, variables, normal, keys, num_samples=num_samples, tile=tile, **options)
 
     return maps
@@ -288,7 +309,19 @@ def load(checkpoint: str | os.PathLike = DEFAULT) -> Segmenter:
     Raises:
         InputError: where there is no such model, or it is damaged or of another version.
     """
-    return Segmenter(*load_model(checkpoint))
+    variables, config = load_model(checkpoint)
+    return Segmenter(variables, config, known=read_known_features(checkpoint, config))
+
+
+def _with_novelty(
+    prediction: Prediction, cells: Float32[np.ndarray, "batch rows columns channels"], known: KnownFeatures
+) -> Prediction:
+    """With the novelty of each image's cells, and what that of the image is computed from."""
+    shape = prediction.probability.shape[1:]
+    distances = np.minimum(known.cell_distances(cells), np.float32(FARTHEST))
+    local = np.stack([restore_map(one, *shape) for one in distances])
+    pooled = cells.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+    return dataclasses.replace(prediction, local_novelty=local, pooled_features=pooled, known=known)
 
 
 def _as_photographs(image: np.ndarray) -> UInt8[np.ndarray, "batch height width 3"]:

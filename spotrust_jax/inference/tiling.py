@@ -5,6 +5,7 @@ analysis.py makes the maps of each tile.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -137,8 +138,13 @@ class TileBlend:
         if self._maps is None:
             shape = (self._tiling.rows.length, self._tiling.columns.length)
             self._maps = prediction.map(lambda _: self._allocate(shape))
-        elif prediction.areas is not None:
-            self._maps = dataclasses.replace(self._maps, areas=self._maps.areas + prediction.areas)
+            self._maps = dataclasses.replace(self._maps, pooled_features=self._pooled(tile, prediction, None))
+        else:
+            self._maps = dataclasses.replace(
+                self._maps,
+                areas=None if prediction.areas is None else self._maps.areas + prediction.areas,
+                pooled_features=self._pooled(tile, prediction, self._maps.pooled_features),
+            )
         weight, earlier = self._weight(tile)
         share = weight / (weight + earlier)
         window = self._tiling.window(tile)
@@ -167,6 +173,17 @@ class TileBlend:
                 np.sqrt(variance[rows], out=variance[rows])
             maps.probability[rows] = calibration(maps.probability[rows])
         return maps
+
+    def _pooled(
+        self, tile: Tile, prediction: Prediction, before: Float32[np.ndarray, "channels"] | None
+    ) -> Float32[np.ndarray, "channels"] | None:
+        """Features of the tiles so far, each by what its pixels count."""
+        if prediction.pooled_features is None:
+            return None
+        share = self._tiling.pixel_weights(tile).mean(dtype=np.float64) * math.prod(self._tiling.shape)
+        share /= self._tiling.rows.length * self._tiling.columns.length
+        added = (share * prediction.pooled_features).astype(np.float32)
+        return added if before is None else before + added
 
     def _weight(self, tile: Tile) -> tuple[Float32[np.ndarray, "height width"], Float32[np.ndarray, "height width"]]:
         """Weights of the tile at its pixels, and of all tiles before it."""

@@ -15,8 +15,9 @@ DEFAULT = "inspection-1"
 FOLDER = Path(__file__).parents[1] / "pretrained"
 """Has a folder NAME/ for each model."""
 
-CONFIG_NAME, WEIGHTS_NAME = "config.json", "model.safetensors"
-"""Files in a model's folder; where there is no such weight file, the folder has an Orbax checkpoint."""
+CONFIG_NAME, WEIGHTS_NAME, NOVELTY_NAME = "config.json", "model.safetensors", "novelty.safetensors"
+"""Files in a model's folder; where there is no such weight file, the folder has an Orbax checkpoint.
+The third is there where the model has novelty."""
 
 
 class Location(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from spotrust_jax.calibration.areas import AreaCalibration, area
+from spotrust_jax.calibration.novelty import Novelty
 from spotrust_jax.grades.assignment import OR, GradeSet, grade_area
 from spotrust_jax.grades.distribution import Distribution, rust_distribution
 from spotrust_jax.grades.standards import ASTM_D610, STANDARDS, Standard
@@ -25,6 +26,9 @@ REGION, WHOLE = "region of interest", "whole picture"
 """What the figures of a photograph are of."""
 
 _SAMPLED_PIXELS = 1_000_000  # of which a speck of rust still has a hundred
+
+# Names in a line; the table has all.
+_LISTED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +110,8 @@ class Row(_Figures):
         sampled_area_low, sampled_area_high, sampled_areas, sampled_area_note: middle 95% of the corroded fractions in
             single samples, how many there are, and why there are none or how they are to be read. It says how far
             samples are apart, not how far all of them may be from the truth.
+        novelty, novel, novelty_note: how far the photograph is from those that the model was trained on, 1 being the
+            limit, whether it is beyond, and what follows from that; empty where the model has no novelty.
         expected_missed_fraction: share of the pixels that is expected to be corrosion outside of the mask: the mean of
             the probability where it is below the threshold, else 0.
         latitude, longitude, altitude: of the camera, in degrees (WGS 84) and metres.
@@ -121,6 +127,9 @@ class Row(_Figures):
     sampled_areas: int | None = None
     sampled_area_note: str = ""
     expected_missed_fraction: float | None = None
+    novelty: float | None = None
+    novel: bool | None = None
+    novelty_note: str = ""
     latitude: float | None = None
     longitude: float | None = None
     altitude: float | None = None
@@ -202,6 +211,31 @@ def _graded(found: Sequence[GradeSet], distribution: Distribution) -> dict[str, 
     if not lettered.intersection(found[STANDARDS.index(ASTM_D610)].labels):
         distribution = Distribution("")
     return {**columns, "d610_distribution": distribution.letter, "d610_distribution_note": distribution.refusal or ""}
+
+
+def with_novelty(row: Row, found: Novelty | None) -> Row:
+    """The row with the novelty of its photograph, where the model has it."""
+    if found is None:
+        return row
+    reason = (
+        f"novel: its features are {found.score:.2f} of the limit away from all photographs that the model was trained "
+        f"on, so area and grade are not to be relied on"
+    )
+    row = dataclasses.replace(row, novelty=found.score, novel=found.novel, novelty_note=reason if found.novel else "")
+    return without_grades(row, reason) if found.novel else row
+
+
+def novel_note(rows: Sequence[Row]) -> str:
+    """Which photographs of a run are novel, in one line; empty where none is."""
+    novel = [row.photograph for row in rows if row.novel]
+    if not novel:
+        return ""
+    judged = sum(row.novel is not None for row in rows)
+    if len(novel) == judged:
+        count = "the only photograph is" if judged == 1 else f"all {judged} photographs are"
+        return f"{count} novel: nothing here resembles what the model was trained on, and nothing is graded"
+    shown = ", ".join(novel[:_LISTED]) + (f" and {len(novel) - _LISTED} more" if len(novel) > _LISTED else "")
+    return f"{len(novel)} of {judged} photographs are novel, do not rely on their areas, and are not graded: {shown}"
 
 
 class Noted(NamedTuple):

@@ -6,11 +6,13 @@ Knows nothing of files, sizes on disk or calibration; see inference/ for those.
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PyTree
 
+from spotrust_jax.models.hrnet import FeatureMap
 from spotrust_jax.models.noise import NoiseKeys, noise_keys
 from spotrust_jax.models.segmenter import SegmenterNetwork, Variables
 from spotrust_jax.models.variants.variant import Features
@@ -34,6 +36,7 @@ class Maps(NamedTuple):
             members: else it is all or nothing.
         decomposition: of the total uncertainty, where it was asked for.
         areas: weights of the pixels that each sample calls corrosion, summed, where it was asked for.
+        cells: features of the first member that its samples share, where they were asked for.
     """
 
     probability: Float[Array, "batch height width"]
@@ -42,11 +45,12 @@ class Maps(NamedTuple):
     ensemble_spread: Float[Array, "batch height width"] | None = None
     decomposition: Decomposition | None = None
     areas: Float[Array, "members samples batch"] | None = None
+    cells: Float[Array, "batch rows columns channels"] | None = None
 
     def named(self) -> dict[str, Float[Array | np.ndarray, "batch height width"]]:
         """The maps that there are, by their names in a prediction."""
         parts = {} if self.decomposition is None else self.decomposition._asdict()
-        found = {**self._replace(decomposition=None, areas=None)._asdict(), **parts}
+        found = {**self._replace(decomposition=None, areas=None, cells=None)._asdict(), **parts}
         return {name: values for name, values in found.items() if values is not None}
 
 
@@ -68,6 +72,7 @@ class AreaCount(NamedTuple):
 
 
 Areas = Float[Array, "samples batch"] | None
+Cells = Float[Array, "batch rows columns channels"] | None
 
 # Over a network's samples so far: of their probabilities, and for the decomposition.
 _Sums = tuple[Moments, SampleTerms | None]
@@ -94,6 +99,7 @@ def predict_maps(
     axis_name: str | None = None,
     decomposed: bool = False,
     area: AreaCount | None = None,
+    featured: bool = False,
 ) -> Maps:
     """Maps of an ensemble whose variables are stacked on a leading axis; a single network is an ensemble of one.
 
@@ -110,11 +116,12 @@ def predict_maps(
         axis_name: mapped axis over whose devices the members are spread, as many on each, or None.
         decomposed: whether the maps have the decomposition too.
         area: how the area of each sample is counted, where it is; `num_samples` must then be known beforehand.
+        featured: whether the maps come with the features of the first member.
     """
     here = jax.tree.leaves(variables)[0].shape[0]
     first = 0 if axis_name is None else here * jax.lax.axis_index(axis_name)
 
-    def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, Areas]:
+    def add_member(sums: _MemberSums, inputs: tuple[Int[Array, ""], PyTree]) -> tuple[_MemberSums, tuple[Areas, Cells]]:
         member, member_variables = inputs
         samples = member_samples(
             network,
@@ -125,17 +132,19 @@ def predict_maps(
             tile=tile,
             decomposed=decomposed,
             area=area,
+            featured=featured,
         )
         moments = samples.moments
         own = moments.squares / moments.count, bound(samples.log_variance), _divided(samples.terms, moments.count)
         rest = jax.tree.map(jnp.add, sums[1:], own)
-        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), samples.areas
+        return _MemberSums(merge(sums.means, moments_of(moments.mean[None])), *rest), (samples.areas, samples.cells)
 
     start = jnp.zeros(images.shape[:3])
     nothing = _MemberSums(no_moments(start), start, start, no_terms(start) if decomposed else None)
-    sums, areas = jax.lax.scan(add_member, nothing, (first + jnp.arange(here), variables))
+    sums, each = jax.lax.scan(add_member, nothing, (first + jnp.arange(here), variables))
     if axis_name is not None:
-        areas = jax.tree.map(lambda own: jax.lax.all_gather(own, axis_name, tiled=True), areas)
+        each = jax.tree.map(lambda own: jax.lax.all_gather(own, axis_name, tiled=True), each)
+    areas, cells = each
     means, variance, log_variance, terms = sums if axis_name is None else _over_devices(sums, axis_name)
     between = means.squares / means.count
     members = here > 1 or axis_name is not None
@@ -150,6 +159,7 @@ def predict_maps(
         jnp.sqrt(between) if members and network.variant.stochastic else None,
         decomposition,
         areas,
+        None if cells is None else cells[0],
     )
 
 
@@ -183,12 +193,14 @@ class MemberSamples(NamedTuple):
         log_variance: not yet bounded; all samples share it.
         terms: sums for the decomposition, where it was asked for.
         areas: of each sample, where they were.
+        cells: features, where they were.
     """
 
     moments: Moments
     log_variance: Float[Array, "batch height width"]
     terms: SampleTerms | None
     areas: Areas
+    cells: Cells = None
 
 
 def member_samples(
@@ -201,15 +213,17 @@ def member_samples(
     tile: int | Int[Array, ""] = 0,
     decomposed: bool = False,
     area: AreaCount | None = None,
+    featured: bool = False,
 ) -> MemberSamples:
     """All samples of one network, added up."""
     count = area or (lambda _: None)
     features = cast(Features, network.apply(variables, images, method="features"))
+    cells = feature_cells(features) if featured else None
     if not network.variant.stochastic:
         logits = cast(Array, network.apply(variables, features, method="decode"))
         probability = jax.nn.sigmoid(logits)[None]
         terms = sample_terms(logits) if decomposed else None
-        return MemberSamples(moments_of(probability), features.log_variance, terms, count(probability))
+        return MemberSamples(moments_of(probability), features.log_variance, terms, count(probability), cells)
 
     def add_samples(sums: _Sums, samples: Int[Array, "samples"]) -> tuple[_Sums, Areas]:
         decode = lambda sample: _decode(network, variables, features, keys, sample, tile)  # noqa: E731
@@ -230,7 +244,18 @@ def member_samples(
         samples = jnp.arange(num_samples).reshape(-1, _samples_at_once(network, num_samples))
         (moments, terms), areas = jax.lax.scan(add_samples, nothing, samples)
         areas = jax.tree.map(lambda parts: parts.reshape(num_samples, *parts.shape[2:]), areas)
-    return MemberSamples(moments, features.log_variance, terms, areas)
+    return MemberSamples(moments, features.log_variance, terms, areas, cells)
+
+
+def feature_cells(features: Features) -> Float[Array, "batch rows columns channels"]:
+    """All branches side by side, averaged over the cells of the coarsest one."""
+    coarsest = features.branches[-1]
+
+    def averaged(branch: FeatureMap) -> FeatureMap:
+        sides = tuple(-(-fine // coarse) for fine, coarse in zip(branch.shape[1:3], coarsest.shape[1:3], strict=True))
+        return nn.avg_pool(branch, sides, sides, "SAME", count_include_pad=False)
+
+    return jnp.concatenate([averaged(one.astype(jnp.float32)) for one in features.branches], axis=-1)
 
 
 def _decode(
