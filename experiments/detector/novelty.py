@@ -1,4 +1,4 @@
-"""Whether novelty tells photographs of other things from known ones, and whether the passes' scores do.
+"""Whether novelty tells photographs out of distribution from known ones, and whether the passes' scores do.
 
 python -m experiments.detector.novelty --photographs=PHOTOGRAPHS --output=runs/detector/novelty [--test]
 

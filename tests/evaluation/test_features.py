@@ -40,7 +40,7 @@ def segmenter(plain):
 
 def test_features_are_means_of_the_first_members_branches(plain):
     image = SurveySceneDataset("train", 1, 64)[0].image
-    first = jax.tree.map(lambda leaf: leaf[0], plain.variables)
+    first = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), plain.variables)
     normal = normalize(jnp.asarray(image[None] / np.float32(255)), plain.config.mean, plain.config.std)
     branches = build_network(MODEL).apply(first, normal, method="features").branches
     wanted = [
