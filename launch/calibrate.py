@@ -11,8 +11,18 @@ from . import analysis_flags, checkpoint_flags, fitted_flags, program, seen_flag
 
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "validation", "Split to calibrate on.")
-_MISS_RATE = flags.DEFINE_float(
-    "miss_rate", None, "Share of corrosion that a new photograph may miss in expectation; else the best F1 decides."
+# What a user may fear; one of them at most.
+_LEVELS = {
+    "miss_rate": flags.DEFINE_float("miss_rate", None, "Share of corrosion that may be missed in expectation."),
+    "false_discovery": flags.DEFINE_float(
+        "false_discovery", None, "Share of what is marked that may be no corrosion in expectation."
+    ),
+    "clean_marked": flags.DEFINE_float(
+        "clean_marked", None, "Share of photographs without corrosion that may be marked in expectation."
+    ),
+}
+_TOLERANCE = flags.DEFINE_float(
+    "tolerance", 0.01, "Share of its pixels up to which a photograph without corrosion counts as not marked."
 )
 
 
@@ -27,15 +37,14 @@ def main() -> int:
     from spotrust_jax.io.model_folders import locate
     from spotrust_jax.metrics.skill import without_skill
 
-    if _MISS_RATE.value is not None and not 0 < _MISS_RATE.value < 1:
-        raise InputError(f"--miss_rate={_MISS_RATE.value} is no share: give a number between 0 and 1")
+    wanted = _wanted()
     checkpoint = checkpoint_flags.checkpoint()
     fitted_flags.require_output(checkpoint)
     segmenter = spotrust_jax.load(checkpoint).spread(program.devices())[0]
     dataset = open_path(_DATA.value, _SPLIT.value)
     seen_flags.require_unseen(dataset, {checkpoint: segmenter.config}, ["trained_on"])
     observed = predict_split(segmenter, dataset, analysis_flags.analysis(segmenter.config))
-    config = calibrated(segmenter.config, observed, _MISS_RATE.value)
+    config = calibrated(segmenter.config, observed, wanted)
     if (output := fitted_flags.output()) is None:
         write_config(locate(checkpoint).folder, config)
     else:
@@ -44,12 +53,30 @@ def main() -> int:
     print(table(found))
     print(f"calibrated: sigmoid({config.calibration.slope:.3f} * logit(p) {config.calibration.intercept:+.3f})")
     print(f"threshold: {config.threshold:.4f} ({config.threshold_rule})")
+    print("".join(f"  {sentence}\n" for sentence in config.promise.conditions), end="")
     if config.areas.groups:
         print(f"areas: intervals that hold with {config.areas.level:.0%}, from {config.areas.groups} groups")
     else:
         print(f"areas: no intervals, which need photographs of {needed_groups()} groups or more")
     program.warn(without_skill(observed.each, observed.groups))
     return 0
+
+
+def _wanted():
+    """What the threshold is to promise; None for the best F1."""
+    from spotrust_jax.calibration.promises import PromiseRequest
+
+    given = {name: flag.value for name, flag in _LEVELS.items() if flag.value is not None}
+    if len(given) > 1:
+        raise InputError(
+            f"--{' and --'.join(given)} are given, and a threshold promises one thing: leave out the others"
+        )
+    for name, level in given.items():
+        if not 0 < level < 1:
+            raise InputError(f"--{name}={level} is no share: give a number between 0 and 1")
+    if not 0 <= _TOLERANCE.value < 1:
+        raise InputError(f"--tolerance={_TOLERANCE.value} is no share: give a number from 0 up and below 1")
+    return next((PromiseRequest(name, level, _TOLERANCE.value) for name, level in given.items()), None)
 
 
 def run() -> None:

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.novelty import KnownFeatures, NoveltyCalibration, from_tensors
 from spotrust_jax.calibration.platt import PlattScaling
+from spotrust_jax.calibration.promises import Promise
 from spotrust_jax.config import Bounding, LossKind, ModelConfig
 from spotrust_jax.data.seen import SeenPhotographs
 from spotrust_jax.errors import InputError
@@ -89,6 +90,7 @@ class CheckpointConfig:
         trained_on, selected_on, calibrated_on: photographs that its weights learnt from, that chose among weights, and
             that calibration and threshold come from.
         card: facts about a published model.
+        promise: what the threshold promises, if anything.
         format: version of this layout.
     """
 
@@ -113,6 +115,7 @@ class CheckpointConfig:
     selected_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
     calibrated_on: SeenPhotographs = dataclasses.field(default=SeenPhotographs(), compare=False)
     card: ModelCard = dataclasses.field(default=ModelCard(), compare=False)
+    promise: Promise = dataclasses.field(default=Promise(), compare=False)
     format: int = FORMAT
 
     def __post_init__(self) -> None:

@@ -11,14 +11,12 @@ from tqdm import tqdm
 from spotrust_jax.calibration.areas import AreaCalibration, fit_areas_to_pixels, needed_groups
 from spotrust_jax.calibration.fitting import (
     best_f1_threshold,
-    conformal_threshold,
     fit_platt_scaling,
     fit_temperature,
-    miss_rates,
-    of_groups,
 )
 from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY, PlattScaling
+from spotrust_jax.calibration.promises import Marked, Promise, PromiseRequest, losses, marked_shares, promised_threshold
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
@@ -35,7 +33,7 @@ from spotrust_jax.metrics.reliability import (
 )
 
 THRESHOLDS = expit(np.linspace(-16, 16, 4001))
-"""Raw probabilities that are tried as thresholds for the miss rate."""
+"""Raw probabilities that are tried as thresholds that promise something."""
 
 
 class CalibrationData(NamedTuple):
@@ -43,14 +41,14 @@ class CalibrationData(NamedTuple):
 
     Attributes:
         by_probability: all scored pixels by their raw probability.
-        missed: of each photograph, share of its corrosion below each of `THRESHOLDS`; 0 where it has none.
+        marked: what each of `THRESHOLDS` marks in each photograph.
         groups: what each photograph belongs to.
         each: the pixels of each photograph by their raw probability, in coarser bins.
         photographs: which they are.
     """
 
     by_probability: Histogram
-    missed: Float64[np.ndarray, "images thresholds"]
+    marked: Marked
     groups: tuple[str, ...]
     each: tuple[Histogram, ...]
     photographs: SeenPhotographs = SeenPhotographs()
@@ -58,7 +56,12 @@ class CalibrationData(NamedTuple):
     @property
     def corroded(self) -> Bool[np.ndarray, "images"]:
         """Which photographs show any corrosion; the others have none to miss, and say nothing of a miss rate."""
-        return np.array([bool(pixels.sums[1].any()) for pixels in self.each])
+        return self.marked.corroded > 0
+
+    @property
+    def missed(self) -> Float64[np.ndarray, "images thresholds"]:
+        """Of each photograph, share of its corrosion below each of `THRESHOLDS`; 0 where it has none."""
+        return losses(self.marked, PromiseRequest("miss_rate", 0.5))
 
 
 class Quality(NamedTuple):
@@ -79,49 +82,49 @@ def predict_split(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) ->
     Raises:
         InputError: where there is none.
     """
-    raw, by_probability, each, missed, groups, hashes = segmenter.uncalibrated, None, [], [], [], []
+    raw, by_probability, each, marked, groups, hashes = segmenter.uncalibrated, None, [], [], [], []
     for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
         probability = predict_photograph(raw, example.image, analysis).probability[example.scored]
         truth = example.mask[example.scored]
         found = probability_histogram(probability, truth)
         by_probability = found if by_probability is None else by_probability + found
         each.append(coarser_probabilities(found, COARSER_BITS))
-        missed.append(miss_rates(probability, truth, THRESHOLDS))
+        marked.append(marked_shares(probability, truth, THRESHOLDS))
         groups.append(example.group)
         hashes.append(photograph_hash(example.image))
     if by_probability is None:
         raise InputError("the split to calibrate on has no photograph: give a data set with labelled photographs")
     photographs = SeenPhotographs(tuple(dataset.names), tuple(hashes))
-    return CalibrationData(by_probability, np.stack(missed), tuple(groups), tuple(each), photographs)
+    found = Marked(*map(np.array, zip(*marked, strict=True)))
+    return CalibrationData(by_probability, found, tuple(groups), tuple(each), photographs)
 
 
-def calibrated(config: CheckpointConfig, observed: CalibrationData, miss_rate: float | None = None) -> CheckpointConfig:
+def calibrated(
+    config: CheckpointConfig, observed: CalibrationData, wanted: PromiseRequest | None = None
+) -> CheckpointConfig:
     """The configuration with the calibration of the highest likelihood, a threshold, and what intervals of areas need.
 
-    The threshold is that of the best F1 over all pixels or, where `miss_rate` is given, the highest one by which at
-    most so large a share of a new group's corrosion is missed in expectation (`conformal_threshold`). Photographs
-    without corrosion have none to miss: they say nothing of a miss rate, and are left out of it. Where there are too
-    few groups, areas have no intervals.
+    The threshold is that of the best F1 over all pixels or, where something is `wanted`, the one that promises it
+    (`promised_threshold`). Where there are too few groups, areas have no intervals.
 
     Raises:
-        InputError: where the photographs show no corrosion or nothing else, all pixels have one probability, or there
-            are too few groups for the miss rate.
+        InputError: where the photographs show no corrosion or nothing else, all pixels have one probability, or what is
+            wanted cannot be promised from them.
     """
     calibration = fit_platt_scaling(observed.by_probability, config.positive_weight)
-    photographs = f"{len(observed.groups)} photographs in {len(set(observed.groups))} groups"
-    if miss_rate is None:
-        raw, rule = best_f1_threshold(observed.by_probability), "best F1"
+    if wanted is None:
+        raw, promise = best_f1_threshold(observed.by_probability), Promise()
+        rule = f"best F1, on {len(observed.groups)} photographs in {len(set(observed.groups))} groups"
     else:
-        groups = [group for group, some in zip(observed.groups, observed.corroded, strict=True) if some]
-        raw = conformal_threshold(of_groups(observed.missed[observed.corroded], groups), THRESHOLDS, miss_rate)
-        rule = f"at most {miss_rate:g} of the corrosion of a group that has some missed in expectation"
-        photographs = f"{len(groups)} photographs with corrosion in {len(set(groups))} groups"
+        raw, promise = promised_threshold(observed.marked, observed.groups, THRESHOLDS, wanted)
+        rule = promise.words
     threshold = float(calibration(np.float64(raw)))
     return dataclasses.replace(
         config,
         calibration=calibration,
         threshold=threshold,
-        threshold_rule=f"{rule}, on {photographs}",
+        threshold_rule=rule,
+        promise=promise,
         areas=_area_calibration(config, observed),
         calibrated_on=observed.photographs,
         card=ModelCard(),  # its scores are those of another calibration

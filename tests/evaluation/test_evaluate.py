@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.platt import PlattScaling
+from spotrust_jax.calibration.promises import PromiseRequest
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.example import Example
@@ -170,18 +171,20 @@ def test_calibration_takes_back_what_the_weight_did(dataset):
 
 def test_promised_miss_rate_holds_on_what_it_was_fitted_to(dataset):
     observed = predict_split(Known(), dataset, ANALYSIS)
-    found = calibrated(CONFIG, observed, miss_rate=0.2)
+    found = calibrated(CONFIG, observed, PromiseRequest("miss_rate", 0.2))
     threshold = found.calibration.inverse(np.float64(found.threshold))
     rates = [(e.image[..., 0][e.mask] / 255 < threshold).mean() for e in dataset]
     assert 0.05 < np.mean(rates) <= 0.2 and "0.2" in found.threshold_rule
     with pytest.raises(InputError, match="from 12 groups"):
-        calibrated(CONFIG, observed, miss_rate=0.05)
+        calibrated(CONFIG, observed, PromiseRequest("miss_rate", 0.05))
 
 
 @pytest.mark.parametrize("clean", [0, 12, 56])
 def test_photographs_without_corrosion_change_nothing_about_the_miss_rate(dataset, clean):
     sound = [dataset[0]._replace(mask=np.zeros((32, 32), bool), group=f"clean {i}") for i in range(clean)]
-    found = calibrated(CONFIG, predict_split(Known(), Photographs([*dataset, *sound]), ANALYSIS), miss_rate=0.2)
+    found = calibrated(
+        CONFIG, predict_split(Known(), Photographs([*dataset, *sound]), ANALYSIS), PromiseRequest("miss_rate", 0.2)
+    )
     threshold = found.calibration.inverse(np.float64(found.threshold))
     rates = [(e.image[..., 0][e.mask] / 255 < threshold).mean() for e in dataset]
     assert 0.05 < np.mean(rates) <= 0.2 and "24 photographs with corrosion in 12 groups" in found.threshold_rule

@@ -16,6 +16,7 @@ from experiments.study.datasets import SIZE, Parts
 from experiments.study.models import Model
 from experiments.study.tables import write_study
 from spotrust_jax.calibration.histogram import score_histogram
+from spotrust_jax.calibration.promises import Marked
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.example import Example
@@ -118,7 +119,12 @@ def test_promised_miss_rate_is_realised_where_photographs_are_exchangeable():
     missed = 1 / (1 + np.exp(-(logits - centres) * 1.7))
     pixel = score_histogram(np.zeros(1), np.zeros(1), np.ones(1))
     parts = [
-        CalibrationData(pixel, some, tuple(map(str, range(len(some)))), (pixel,) * len(some))
+        CalibrationData(
+            pixel,
+            Marked(1 - some, 0 * some, np.ones(len(some))),
+            tuple(map(str, range(len(some)))),
+            (pixel,) * len(some),
+        )
         for some in (missed[:120], missed[120:])
     ]
     rates = study.realised_miss_rates(*parts)

@@ -207,6 +207,11 @@ def test_calibration_is_kept_and_used(data, trained, tmp_path):
     assert (masks[0] == masks[1]).mean() > 0.98
     refused = run("calibrate", *common, f"--data={data}", "--split=all", "--miss_rate=0.05", "--allow_seen")
     assert refused.code == 2 and "from 9 groups" in refused.stderr  # one shows no corrosion
+    refused = run("calibrate", *common, f"--data={data}", "--miss_rate=0.3", "--clean_marked=0.2")
+    assert refused.code == 2 and "--miss_rate and --clean_marked are given" in refused.stderr
+    promised = run("calibrate", *common, f"--data={data}", "--split=all", "--miss_rate=0.3", "--allow_seen")
+    assert promised.code == 0 and "says nothing of a single photograph" in promised.stdout
+    assert json.loads((model / "config.json").read_text())["promise"]["groups"] == 9
     kind = run("last_layer", f"--checkpoint={model}", f"--data={data}", f"--output={tmp_path / 'laplace'}")
     assert kind.code == 2 and "deterministic" in kind.stderr
 

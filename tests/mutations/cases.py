@@ -285,7 +285,7 @@ def _data_flags(rng: random.Random, material: Material, folder: Path) -> Case:
 
 _DATA_FLAGS = {
     "evaluate": ["out_of_distribution", "patch", "figures", "num_samples", "scale", "threshold"],
-    "calibrate": ["miss_rate", "num_samples", "scale", "tile_size"],
+    "calibrate": ["miss_rate", "false_discovery", "clean_marked", "tolerance", "num_samples", "scale", "tile_size"],
     "last_layer": ["kind", "held_out"],
 }
 
