@@ -20,6 +20,7 @@ from spotrust_jax.calibration.promises import Marked, Promise, PromiseRequest, l
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import SeenPhotographs, photograph_hash
+from spotrust_jax.errors import InputError
 from spotrust_jax.inference.analysis import Analysis, predict_photograph
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.metrics.corp import corp
