@@ -172,7 +172,7 @@ def test_report_and_labels(data, trained, tmp_path):
         assert row["corroded_square_millimetres"] == 4 * row["corroded_fraction"] * row["height"] * row["width"]
         assert set(np.load(output / f"{row['outputs']}_maps.npz").files) == {"probability", "epistemic", "log_variance"}
     page = (output / "report.html").read_text()
-    assert "analysed at 64 pixels" in page and "broken.png" in page
+    assert "analysed at half of their size (64 pixels on the long side)" in page and "broken.png" in page
     # A second start analyses nothing and gives the whole report again, now with the pictures beside it.
     (photographs / "broken.png").unlink()
     again = run("predict", *common, *report, "--report_images=folder")
