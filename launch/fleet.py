@@ -38,11 +38,13 @@ def _run(fleet) -> int:
 
     from spotrust_jax.batch.fleet import photographs_of, run_fleet, write_fleet_summary
     from spotrust_jax.io.display import escaped
+    from spotrust_jax.outputs.summary import novel_note
 
     count = len(photographs_of(fleet))
     found = run_fleet(fleet, address=_ADDRESS.value, predictors=_PREDICTORS.value, batch_size=_BATCH_SIZE.value)
     rows = sorted(tqdm(found, total=count, unit="photo", mininterval=1.0), key=lambda row: row.photograph)
     write_fleet_summary(fleet, rows)
+    program.warn(escaped(novel_note(rows)) or None)
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
         print(escaped(f"error: {row.message}"), file=sys.stderr)

@@ -29,7 +29,7 @@ from spotrust_jax.inference.segmenter import load
 from spotrust_jax.models.mismatch import MismatchError
 from spotrust_jax.outputs.summary import Row, write_summary
 
-_ARROW = {str: pa.string(), int | None: pa.int64(), float | None: pa.float64()}
+_ARROW = {str: pa.string(), int | None: pa.int64(), float | None: pa.float64(), bool | None: pa.bool_()}
 
 SCHEMA = pa.schema([(field.name, _ARROW[field.type]) for field in dataclasses.fields(Row)])
 """Of the summary."""

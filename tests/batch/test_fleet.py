@@ -97,6 +97,12 @@ def test_output_among_the_photographs(fleet, segmenters, place, output):
         photographs_of(dataclasses.replace(fleet, output=fleet.input))
 
 
+def test_columns_of_every_kind_survive_the_table():
+    row = Row("a.png", "a", height=9, area=0.5, novelty=2.0, novel=True, novelty_note="novel")
+    table = pa.Table.from_pylist([dataclasses.asdict(row), dataclasses.asdict(Row("b.png", "b"))], module.SCHEMA)
+    assert [Row(**record) for record in table.to_pylist()] == [row, Row("b.png", "b")]
+
+
 def test_only_the_own_path_is_replaced_in_a_message():
     here, there = (Photograph(Path(path), PurePosixPath("a")) for path in ("/tmp/x/a.png", "b\\1/a.png"))
     row = Row("/tmp/x/a.png", "a", "failed", "/tmp/x/a.png: beside /tmp/x/a.pngs and /tmp/x/a.png/b, not /tmp/x/a.png.")
