@@ -3,16 +3,21 @@
 What is found is kept in the checkpoint, and every other program goes by it from then on.
 """
 
+from typing import TYPE_CHECKING
+
 from absl import flags
 
 from spotrust_jax.errors import InputError
 
 from . import analysis_flags, checkpoint_flags, fitted_flags, program, seen_flags
 
+if TYPE_CHECKING:
+    from spotrust_jax.calibration.promises import Fear
+
 _DATA = flags.DEFINE_string("data", None, "Data set: images/ and masks/, or one for tfds.", required=True)
 _SPLIT = flags.DEFINE_string("split", "validation", "Split to calibrate on.")
 # What a user may fear; one of them at most.
-_LEVELS = {
+_LEVELS: "dict[Fear, flags.FlagHolder]" = {
     "miss_rate": flags.DEFINE_float("miss_rate", None, "Share of corrosion that may be missed in expectation."),
     "false_discovery": flags.DEFINE_float(
         "false_discovery", None, "Share of what is marked that may be no corrosion in expectation."
@@ -66,7 +71,7 @@ def _wanted():
     """What the threshold is to promise; None for the best F1."""
     from spotrust_jax.calibration.promises import PromiseRequest
 
-    given = {name: flag.value for name, flag in _LEVELS.items() if flag.value is not None}
+    given: dict[Fear, float] = {name: flag.value for name, flag in _LEVELS.items() if flag.value is not None}
     if len(given) > 1:
         raise InputError(
             f"--{' and --'.join(given)} are given, and a threshold promises one thing: leave out the others"

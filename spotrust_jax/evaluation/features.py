@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from spotrust_jax.inference.preprocessing import fit_image
 from spotrust_jax.inference.segmenter import Segmenter
 from spotrust_jax.models.fast.folding import folded_network
 from spotrust_jax.models.segmenter import Variables, normalize
+from spotrust_jax.models.variants.variant import Features
 from spotrust_jax.sampling.passes import feature_cells
 
 # Cells that are kept of each photograph: neighbours say much the same.
@@ -50,6 +52,6 @@ def _compiled_features(config: CheckpointConfig) -> Callable[..., Float[Array, "
 
     def features(variables: Variables, images: UInt8[Array, "1 height width 3"]) -> Float[Array, "..."]:
         normal = normalize(images.astype(jnp.float32) / 255.0, config.mean, config.std)
-        return feature_cells(network.apply(variables, normal, method="features"))
+        return feature_cells(cast(Features, network.apply(variables, normal, method="features")))
 
     return jax.jit(features)

@@ -217,7 +217,7 @@ class Segmenter:
                 compile_notice.announce(self.config.model, images.shape[1], images.shape[2], "predict")
             with mismatch_errors(self.variables, self.config.model):
                 found: Maps = jax.device_get(run())
-        values = {name: np.asarray(value) for name, value in found.named().items()}
+        values: dict[str, Any] = {name: np.asarray(value) for name, value in found.named().items()}
         if not all(np.isfinite(value).all() for value in values.values()):
             raise InputError("the model answers with values that are no numbers: its weights are damaged, give another")
         areas = None if found.areas is None else np.moveaxis(np.asarray(found.areas), -1, 0).reshape(len(images), -1)
