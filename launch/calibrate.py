@@ -35,7 +35,7 @@ def main() -> int:
     import dataclasses
 
     import spotrust_jax
-    from spotrust_jax.calibration.areas import needed_groups
+    from spotrust_jax.calibration.conformal import needed_groups
     from spotrust_jax.checkpoints import write_config
     from spotrust_jax.data.datasets import open_path
     from spotrust_jax.evaluation.calibrate import calibrated, candidates, predict_split, quality_of, table
@@ -62,7 +62,7 @@ def main() -> int:
     if config.areas.groups:
         print(f"areas: intervals that hold with {config.areas.level:.0%}, from {config.areas.groups} groups")
     else:
-        print(f"areas: no intervals, which need photographs of {needed_groups()} groups or more")
+        print(f"areas: no intervals, which need photographs of {needed_groups(1 - config.areas.level)} groups or more")
     program.warn(without_skill(observed.each, observed.groups))
     return 0
 

@@ -22,10 +22,10 @@ from spotrust_jax.calibration.areas import (
     AreaCalibration,
     Shares,
     area,
-    needed_groups,
     shares_of,
     true_share,
 )
+from spotrust_jax.calibration.conformal import needed_groups
 from spotrust_jax.calibration.surveys import survey_area
 
 _FIT = flags.DEFINE_string("fit", None, "Measured photographs that intervals are made of.", required=True)
@@ -110,7 +110,7 @@ def main(_: list[str]) -> None:
     """Prints the calibration and tables."""
     fitted = load(Path(_FIT.value))
     made = fit(fitted)
-    print(f"{dataclasses.asdict(made.areas)}, of {needed_groups()} groups or more\n")
+    print(f"{dataclasses.asdict(made.areas)}, of {needed_groups(1 - made.areas.level)} groups or more\n")
     each = divisions(fitted)
     means = Held(*(np.nanmean([one[field] for one in each], axis=0) for field in range(len(Held._fields))))
     rows = {f"{DIVISIONS} divisions by group": means}

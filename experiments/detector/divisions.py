@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float64
 from experiments.detector.measure import Measured
 from experiments.detector.scores import fit_calibration, histograms
 from spotrust_jax.calibration.areas import LEVEL, AreaCalibration, fit_areas_to_pixels, shares_of, true_share
+from spotrust_jax.calibration.conformal import group_quantile
 from spotrust_jax.calibration.platt import PlattScaling
 
 DIVISIONS = 50
@@ -27,10 +28,7 @@ def fit(measured: Measured) -> Fitted:
     pixels = histograms(measured)
     scaling = fit_calibration(measured, np.ones(len(measured.names)))
     error = np.abs([shares_of(one, scaling)[0] - true_share(one) for one in pixels])
-    _, place, counts = np.unique(np.asarray(measured.groups), return_inverse=True, return_counts=True)
-    order = np.argsort(error)
-    reached = np.searchsorted((1 / ((len(counts) + 1) * counts[place]))[order].cumsum(), LEVEL - 1e-9)
-    unscaled = float(error[order][min(reached, len(order) - 1)])
+    unscaled = group_quantile(error, measured.groups, LEVEL)
     return Fitted(scaling, fit_areas_to_pixels(pixels, measured.groups, 1.0), unscaled)
 
 

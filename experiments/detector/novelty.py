@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from experiments.detector.folders import clean, labelled
 from experiments.detector.measure import Photograph
+from spotrust_jax.calibration.conformal import group_quantile
 from spotrust_jax.calibration.histogram import score_histogram
-from spotrust_jax.calibration.novelty import SHARE, limit_by_group
+from spotrust_jax.calibration.novelty import SHARE
 from spotrust_jax.evaluation.out_of_distribution import detection_between
 from spotrust_jax.inference.analysis import Analysis, analyse
 from spotrust_jax.inference.segmenter import Segmenter, load
@@ -70,7 +71,7 @@ def main(_: list[str]) -> None:
     inspection = photographs / "inspection_photos"
     ood = _kept("out_of_distribution", segmenter, others(photographs / "out_of_distribution" / "images"))
     validation = _kept("validation", segmenter, labelled(inspection, "validation"))
-    limits = [limit_by_group(column, validation[0], SHARE) for column in validation[2].T]
+    limits = [group_quantile(column, validation[0], 1 - SHARE) for column in validation[2].T]
     for part in ("validation", "test") if _TEST.value else ("validation",):
         known = _kept(part, segmenter, labelled(inspection, part))
         without_rust = _kept(f"no_rust_{part}", segmenter, clean(photographs, part))

@@ -8,7 +8,6 @@ photographs together.
 
 import dataclasses
 import functools
-import math
 import operator
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from spotrust_jax.calibration.conformal import group_quantile, needed_groups
 from spotrust_jax.calibration.fitting import fit_platt_scaling
 from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.calibration.platt import PlattScaling
@@ -94,38 +94,27 @@ class Shares(NamedTuple):
         return np.sqrt(self.open + _LEAST_OPEN) * (self.estimate + _LEAST_ESTIMATE) ** 0.25
 
 
-def needed_groups(level: float = LEVEL) -> int:
-    """The fewest groups of photographs from which intervals of a level can be had."""
-    return math.ceil(level / (1 - level) - 1e-9)
-
-
 def fit_areas(
     shares: Shares, truth: Float64[np.ndarray, "photographs"], groups: Sequence[str], level: float = LEVEL
 ) -> AreaCalibration:
     """From photographs whose true corroded share is known, and on which the model learnt nothing.
 
-    Each group counts as much as any other, whatever its number of photographs, and one more group that may be anything
-    stands for the one to come. Lee, Barber and Willett, Distribution-free inference with hierarchical data, 2023.
+    The quantile of the errors of photographs, and that of the errors of groups, is `group_quantile`.
 
     Raises:
         InputError: where there are too few groups for the level.
     """
-    _, place, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    if len(counts) < needed_groups(level):
-        raise InputError(
-            f"the photographs are of {len(counts)} groups, and intervals of areas that hold with {level:.0%} need "
-            f"{needed_groups(level)}: label photographs of more structures"
-        )
+    names, place, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    _require_groups(len(names), level)
 
     def of_groups(values: Float64[np.ndarray, "photographs"]) -> Float64[np.ndarray, "groups"]:
         return np.bincount(place, values) / counts
 
     error = np.abs(_scaled_error(truth, shares.estimate, shares.expected_error))
     of_structures = np.abs(_scaled_error(*map(of_groups, (truth, shares.estimate, shares.expected_error))))
-    each = np.full(len(counts), 1 / (len(counts) + 1))
     return AreaCalibration(
-        reach=_quantile(error, (each / counts)[place], level),
-        structure_reach=_quantile(of_structures, each, level),
+        reach=group_quantile(error, groups, level),
+        structure_reach=group_quantile(of_structures, names.tolist(), level),
         level=level,
         groups=len(counts),
         structure_error=float(np.sqrt(np.mean(of_structures**2))),
@@ -136,11 +125,13 @@ def _scaled_error(truth, estimate, expected_error):
     return (truth - estimate) / (expected_error * (1 + _WITH_TRUTH * truth))
 
 
-def _quantile(errors: Float64[np.ndarray, "entries"], weights: Float64[np.ndarray, "entries"], level: float) -> float:
-    """The smallest error that the level of the weights does not exceed."""
-    order = np.argsort(errors, kind="stable")
-    reached = np.searchsorted(weights[order].cumsum(), level - 1e-9)
-    return float(errors[order][min(reached, len(order) - 1)])
+def _require_groups(groups: int, level: float) -> None:
+    """Raises an `InputError` where there are too few groups for intervals of a level."""
+    if groups < (fewest := needed_groups(1 - level)):
+        raise InputError(
+            f"the photographs are of {groups} groups, and intervals of areas that hold with {level:.0%} need "
+            f"{fewest}: label photographs of more structures"
+        )
 
 
 def fit_areas_to_pixels(
@@ -156,6 +147,7 @@ def fit_areas_to_pixels(
             background.
     """
     names, place = np.unique(np.asarray(groups), return_inverse=True)
+    _require_groups(len(names), level)
     corroded = np.bincount(place, [one.sums[1].sum() for one in pixels])
     # In turn by their corrosion, so that no fold takes all of it.
     fold_of = np.empty(len(names), int)

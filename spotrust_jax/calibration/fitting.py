@@ -10,6 +10,7 @@ from jaxtyping import Float, Float64
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from spotrust_jax.calibration.conformal import needed_groups
 from spotrust_jax.calibration.histogram import Histogram
 from spotrust_jax.calibration.platt import SMALLEST_PROBABILITY, PlattScaling
 from spotrust_jax.errors import InputError
@@ -62,7 +63,7 @@ def conformal_threshold(
     # Rates grow with the threshold, up to rounding: the first that is too high ends the search.
     held = np.cumsum(bound > level) == 0
     if not held.any():
-        fewest = int(np.ceil(1 / level)) - 1
+        fewest = needed_groups(level)
         raise InputError(
             f"a false-negative rate of {level} cannot be promised from {groups} groups, whatever the threshold: "
             f"give {fewest} or more, or a higher rate"

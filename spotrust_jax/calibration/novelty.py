@@ -8,13 +8,12 @@ to the nearest one in training (Sun et al. 2022), of cells to the mean.
 """
 
 import dataclasses
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+from spotrust_jax.calibration.conformal import group_quantile, needed_groups
 from spotrust_jax.errors import InputError
 
 SHARE = 0.05
@@ -174,13 +173,11 @@ class FeatureSet(NamedTuple):
     groups: tuple[str, ...]
 
 
-def needed_groups(share: float = SHARE) -> int:
-    """The fewest groups from which a limit of novelty can be had."""
-    return math.ceil((1 - share) / share - 1e-9)
-
-
 def fit_known_features(training: FeatureSet, held_out: FeatureSet, share: float = SHARE) -> KnownFeatures:
     """From photographs that the model was trained on, and limits from such that it was not.
+
+    At most a share of new photographs, and of new cells, exceeds the limits in expectation, over the draw of groups:
+    `group_quantile`.
 
     Raises:
         InputError: where there are fewer than two photographs in training, or too few held-out groups for the share.
@@ -203,8 +200,8 @@ def fit_known_features(training: FeatureSet, held_out: FeatureSet, share: float 
     repeated = np.repeat(held_out.groups, cells.shape[1]).tolist()
     return dataclasses.replace(
         unlimited,
-        limit=limit_by_group(unlimited.photograph_distances(held_out.pooled), held_out.groups, share),
-        cell_limit=limit_by_group(cells.ravel(), repeated, share),
+        limit=group_quantile(unlimited.photograph_distances(held_out.pooled), held_out.groups, 1 - share),
+        cell_limit=group_quantile(cells.ravel(), repeated, 1 - share),
     )
 
 
@@ -227,19 +224,6 @@ def shrunk_covariance(centred: Float64[np.ndarray, "samples channels"]) -> Float
     shrinkage = min(error / distance, 1.0) if distance > 0 else 1.0
     # Features that are all the same have no covariance at all.
     return (1 - shrinkage) * covariance + max(shrinkage * scale, 1e-6) * np.eye(channels)
-
-
-def limit_by_group(scores: Float64[np.ndarray, "scores"], groups: Sequence[str], share: float) -> float:
-    """The limit that at most a share of new scores exceeds in expectation, over the draw of groups.
-
-    Each group counts the same, and one more that may be anything stands for the one to come (split conformal
-    prediction with groups: Lee, Barber and Willett 2023).
-    """
-    _, place, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    weights = 1 / ((len(counts) + 1) * counts[place])
-    order = np.argsort(scores, kind="stable")
-    reached = np.searchsorted(weights[order].cumsum(), 1 - share - 1e-9)
-    return float(scores[order][min(reached, len(order) - 1)])
 
 
 def _half(values: np.ndarray) -> Float32[np.ndarray, "..."]:

@@ -7,13 +7,13 @@ rises as the threshold does and is nowhere below the loss, so the theorem holds 
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
+from spotrust_jax.calibration.conformal import needed_groups
 from spotrust_jax.calibration.fitting import conformal_threshold, of_groups
 from spotrust_jax.errors import InputError
 from spotrust_jax.fields import is_finite, shown
@@ -137,11 +137,6 @@ def marked_shares(
     )
     pixels = max(truth.size, 1)
     return corrosion / pixels, sound / pixels, float(truth.sum() / pixels)
-
-
-def needed_groups(level: float) -> int:
-    """The fewest groups that a promise takes."""
-    return math.ceil(1 / level - 1e-9) - 1
 
 
 def losses(marked: Marked, wanted: PromiseRequest) -> Float64[np.ndarray, "photographs thresholds"]:

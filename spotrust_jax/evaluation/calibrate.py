@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float64
 from scipy.special import expit
 from tqdm import tqdm
 
-from spotrust_jax.calibration.areas import AreaCalibration, fit_areas_to_pixels, needed_groups
+from spotrust_jax.calibration.areas import LEVEL, AreaCalibration, fit_areas_to_pixels
+from spotrust_jax.calibration.conformal import needed_groups
 from spotrust_jax.calibration.fitting import (
     best_f1_threshold,
     fit_platt_scaling,
@@ -137,7 +138,7 @@ def _area_calibration(config: CheckpointConfig, observed: CalibrationData) -> Ar
     sound = {
         group for group, one in zip(observed.groups, observed.each, strict=True) if (one.counts > one.sums[1]).any()
     }
-    if len(set(observed.groups)) < needed_groups() or min(len(corroded), len(sound)) < 2:
+    if len(set(observed.groups)) < needed_groups(1 - LEVEL) or min(len(corroded), len(sound)) < 2:
         return AreaCalibration()
     return fit_areas_to_pixels(observed.each, observed.groups, config.positive_weight)
 

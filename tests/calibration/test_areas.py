@@ -70,6 +70,12 @@ def test_too_few_groups():
         fit_areas(*_photographs(np.random.default_rng(0), 8))
 
 
+def test_too_few_groups_of_pixels():
+    one = probability_histogram(np.array([0.2, 0.8]), np.array([False, True]))
+    with pytest.raises(InputError, match=r"of 1 groups, and .* 90% need 9: label"):
+        fit_areas_to_pixels([one], ["a"], 1.0)
+
+
 def test_from_pixels_of_photographs_that_are_calibrated():
     # Each group's probabilities are off by a shift of its own, as those of a new place are.
     generator, pixels, groups, held = np.random.default_rng(0), [], [], []

@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf
 
 from spotrust_jax.calibration import novelty
+from spotrust_jax.calibration.conformal import group_quantile
 from spotrust_jax.calibration.novelty import FeatureSet, NoveltyCalibration
 from spotrust_jax.checkpoints import CheckpointConfig, read_known_features, write_config, write_known_features
 from spotrust_jax.config import ModelConfig
@@ -85,7 +86,7 @@ def test_a_share_of_new_groups_exceeds_the_limit():
 
     exceeded = []
     for _ in range(400):
-        limit = novelty.limit_by_group(*drawn(79), 0.05)
+        limit = group_quantile(*drawn(79), 0.95)
         scores, groups = drawn(200)
         _, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
         exceeded.append(((scores > limit) / counts[place]).sum() / len(counts))

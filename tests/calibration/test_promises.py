@@ -11,7 +11,6 @@ from spotrust_jax.calibration.promises import (
     counted,
     losses,
     marked_shares,
-    needed_groups,
     promised_threshold,
 )
 from spotrust_jax.errors import InputError
@@ -91,7 +90,6 @@ def test_too_few_groups(fear, words):
         promised_threshold(
             Marked(nothing, nothing, corroded), list(map(str, range(14))), _THRESHOLDS, PromiseRequest(fear, level)
         )
-    assert needed_groups(0.1) == 9 and needed_groups(0.3) == 3
 
 
 def test_a_promise_that_marks_nothing_is_refused():
