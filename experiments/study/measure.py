@@ -76,16 +76,16 @@ class Measured(NamedTuple):
 class _Remembering(Segmenter):
     """A segmenter that looks at each photograph once, whatever becomes of its calibration in between."""
 
-    known: dict[tuple[Hashable, ...], Prediction] = dataclasses.field(default_factory=dict, compare=False)
+    remembered: dict[tuple[Hashable, ...], Prediction] = dataclasses.field(default_factory=dict, compare=False)
 
     def predict_part(
         self, image: UInt8[np.ndarray, "height width 3"], photograph: Key[Array, ""], *asked: Hashable
     ) -> Prediction:
         """As for `Segmenter`; the photograph's key is that of its content."""
         place = (np.asarray(jax.random.key_data(photograph)).tobytes(), *asked)
-        if place not in self.known:
-            self.known[place] = super().predict_part(image, photograph, *asked)
-        return dataclasses.replace(self.known[place], threshold=self.config.threshold)
+        if place not in self.remembered:
+            self.remembered[place] = super().predict_part(image, photograph, *asked)
+        return dataclasses.replace(self.remembered[place], threshold=self.config.threshold)
 
 
 def measure(model: Model, parts: Parts) -> Measured:
