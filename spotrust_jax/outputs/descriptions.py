@@ -7,9 +7,13 @@ from typing import NamedTuple
 from spotrust_jax.checkpoints import Score
 from spotrust_jax.data.sizes import inference_shape
 from spotrust_jax.outputs.summary import Row
+from spotrust_jax.outputs.survey import SurveyRow
 from spotrust_jax.outputs.writers import Model
 
 _FRACTIONS = ("half", "a third", "a quarter", "a fifth", "a sixth", "a seventh", "an eighth", "a ninth", "a tenth")
+UNKNOWN_KIND = "not of a kind the model knows: no grade"
+"""What is said of a novel photograph."""
+
 # The smallest share that is shown as a number.
 _SMALLEST = 0.0001
 # Reductions below which people need not be warned.
@@ -41,6 +45,7 @@ class ScoreTable(NamedTuple):
 def statements(model: Model, rows: Sequence[Row]) -> list[Statement]:
     """What a reader of areas and maps must know, about these photographs."""
     return [
+        *_novelty(rows),
         _training(model),
         _calibration(model),
         _areas(model),
@@ -71,8 +76,8 @@ def estimate(share: float | None) -> str:
     return f"{100 * share:.{_digits(share)}f} %" if share == 0 or share >= _SMALLEST else f"below {_SMALLEST:.2%}"
 
 
-def interval(row: Row) -> str:
-    """The interval of a photograph's area, rounded outwards so that it holds as often as the one that was measured."""
+def interval(row: Row | SurveyRow) -> str:
+    """The interval of an area, rounded outwards so that it holds as often as the one that was measured."""
     if row.area_low is None or row.area_high is None:
         return "none, not calibrated"
     low, high = (
@@ -80,6 +85,32 @@ def interval(row: Row) -> str:
         for rounded, share in ((math.floor, row.area_low), (math.ceil, row.area_high))
     )
     return f"{low:.{_digits(row.area_low)}f} to {high:.{_digits(row.area_high)}f} %"
+
+
+def survey_conditions(survey: SurveyRow, rows: Sequence[Row]) -> str:
+    """What the area of a survey is a mean of, and when its interval holds."""
+    mean = (
+        "Mean over photographs that all count the same, of what is judged in each: no share of the structure's surface."
+    )
+    folders = (
+        "A folder stands for a structure. All photographs are in one folder and count as one structure, which makes "
+        "the interval wide; put each structure into a folder of its own."
+        if survey.structures == 1
+        else f"A folder stands for a structure: here are {survey.structures}. Photographs in one folder count as one "
+        "structure, because their errors are alike: more structures narrow the interval, more photographs hardly do."
+    )
+    held = (
+        "There is no interval, because this model's areas were not compared with labelled photographs."
+        if survey.area_low is None
+        else f"The interval is to hold the true mean in {survey.area_level:.0%} of surveys of new structures of the "
+        "kinds that the model's areas were compared on."
+    )
+    count = sum(bool(row.novel) for row in rows)
+    novel = (
+        f"{count} of the photographs {'is' if count == 1 else 'are'} not of a kind that the model knows: counted here, "
+        "and the interval does not allow for it."
+    )
+    return " ".join([mean, folders, held, *([novel] if count else [])])
 
 
 def _digits(share: float) -> int:
@@ -116,11 +147,44 @@ def scale_in_words(row: Row, scale: int | None) -> str:
     return f"Analysed at {part} of its size ({sizes}): details narrower than {narrow} pixels may be missed."
 
 
+def _novelty(rows: Sequence[Row]) -> list[Statement]:
+    known = [row.novel for row in rows if row.novel is not None]
+    if not rows:
+        return []
+    if not known:
+        text = "This model has no novelty: it does not recognise photographs of kinds that it does not know."
+        return [Statement("novelty", text, warning=True)]
+    if note := novel_alert(rows):
+        return [Statement("novelty", note, warning=True)]
+    text = (
+        f"None of the {len(known)} photographs was recognised as of a kind that the model does not know. Not all of "
+        "such photographs are recognised."
+    )
+    return [Statement("novelty", text)]
+
+
+def novel_alert(rows: Sequence[Row]) -> str:
+    """How many photographs are novel and what follows, without their names; empty where none is."""
+    known = [row.novel for row in rows if row.novel is not None]
+    count = sum(known)
+    if not count:
+        return ""
+    if count == len(known):
+        which = "THE ONLY PHOTOGRAPH IS" if count == 1 else f"ALL {count} PHOTOGRAPHS ARE"
+        return (
+            f"{which} NOT OF A KIND THAT THE MODEL KNOWS: there is no grade, and areas and marks are not to be relied "
+            "on. Use a model that was trained on such photographs."
+        )
+    which = f"{count} of {len(known)} photographs {'is' if count == 1 else 'are'} not of a kind that the model knows."
+    return f"{which} Such photographs get no grade, and their areas and marks are not to be relied on."
+
+
 def _training(model: Model) -> Statement:
     known = f"Its weights learnt from {model.trained_on:,} known images." if model.trained_on else ""
     if model.card.sources:
         text = (
-            f"{known} Photographs of other kinds of structure, coating or light may give wrong results without warning."
+            f"{known} Photographs of other kinds of structure, coating or light may give wrong results, and not all of "
+            "them are recognised."
         )
         return Statement("training", text.strip())
     missing = "Its model card does not say what the photographs show, so nobody knows for which structures it is fit."

@@ -46,6 +46,18 @@ EXPLANATIONS = {
         "photograph does not decide. Grades of this program look at area alone; where the standard asks for more, "
         "you must judge it.",
     ),
+    "novelty": Explanation(
+        "not of a kind the model knows",
+        "The photograph's features are further from all photographs that the model was trained on than those of most "
+        "new photographs of known kinds. It gets no grade, and its area, interval and marks are not to be relied on. "
+        "Novelty is the distance as a multiple of the limit. Few photographs of known kinds are above the limit, and "
+        "not all photographs of other kinds are.",
+    ),
+    "survey_area": Explanation(
+        "corroded area of the survey",
+        "Mean of the photographs' estimated corroded shares; all photographs count the same. Photographs show what "
+        "somebody chose to take, so it is no share of the surface of the structure.",
+    ),
     "marked_area": Explanation(
         "marked area",
         "Share of all judged pixels whose probability reaches the threshold, exactly as they are drawn. It "
@@ -90,6 +102,12 @@ EXPLANATIONS = {
         "mean log variance",
         "Mean of the model's second output, which is large where labels were noisy in training. A technical figure "
         "without a unit that could be compared between models.",
+    ),
+    "mean_local_novelty": Explanation(
+        "mean local novelty",
+        "Mean over all pixels of how far each place is from places in the photographs that the model was trained on. "
+        "Few places of known kinds are above 1. A technical figure: whether a photograph counts as unknown is "
+        "decided from all of it.",
     ),
     "position": Explanation(
         "position",

@@ -218,8 +218,8 @@ def with_novelty(row: Row, found: Novelty | None) -> Row:
     if found is None:
         return row
     reason = (
-        f"novel: its features are {found.score:.2f} of the limit away from all photographs that the model was trained "
-        f"on, so area and grade are not to be relied on"
+        f"novel: its features are {found.score:.2f} times the limit away from all photographs that the model was "
+        f"trained on, so area and grade are not to be relied on"
     )
     row = dataclasses.replace(row, novelty=found.score, novel=found.novel, novelty_note=reason if found.novel else "")
     return without_grades(row, reason) if found.novel else row

@@ -13,7 +13,7 @@ import xlsxwriter
 from spotrust_jax.inference.preprocessing import Photograph
 from spotrust_jax.io.atomic_files import atomic_file
 from spotrust_jax.io.display import escaped
-from spotrust_jax.outputs.descriptions import score_tables, statements
+from spotrust_jax.outputs.descriptions import UNKNOWN_KIND, novel_alert, score_tables, statements, survey_conditions
 from spotrust_jax.outputs.explanations import EXPLANATIONS
 from spotrust_jax.outputs.map_files import Result
 from spotrust_jax.outputs.region_tables import Region
@@ -88,12 +88,16 @@ def _records(kind: type, records: Iterable[Any]) -> Iterable[Sequence[Cell]]:
 
 
 def _survey(run: Run) -> Iterable[Sequence[Cell]]:
-    yield from _records(SurveyRow, survey_rows(run.rows, run.model.areas))
+    areas = survey_rows(run.rows, run.model.areas)
+    yield from _records(SurveyRow, areas)
+    yield from ([survey_conditions(found, run.analysed)] for found in areas[:1])
     yield []
     for label in ("asset", "date of inspection", "inspector", "signature"):
         yield [label]
     yield ["photographs analysed", len(run.analysed)]
     yield ["photographs that failed", sum(row.status != "ok" for row in run.rows)]
+    yield [UNKNOWN_KIND, sum(bool(row.novel) for row in run.analysed)]
+    yield from ([note] for note in filter(None, [novel_alert(run.analysed)]))
 
 
 def _regions(run: Run) -> Iterable[Sequence[Cell]]:

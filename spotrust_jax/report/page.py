@@ -16,10 +16,20 @@ from markupsafe import Markup
 from spotrust_jax.errors import InputError
 from spotrust_jax.io.atomic_files import atomic_file, atomic_folder
 from spotrust_jax.io.written_files import record_folder
-from spotrust_jax.outputs.descriptions import estimate, interval, scale_in_words, score_tables, statements
+from spotrust_jax.outputs.descriptions import (
+    UNKNOWN_KIND,
+    estimate,
+    interval,
+    novel_alert,
+    scale_in_words,
+    score_tables,
+    statements,
+    survey_conditions,
+)
 from spotrust_jax.outputs.explanations import EXPLANATIONS
 from spotrust_jax.outputs.rendering import scale_colours
 from spotrust_jax.outputs.summary import WHOLE, Row, grades
+from spotrust_jax.outputs.survey import survey_rows
 from spotrust_jax.outputs.writers import Run
 from spotrust_jax.report.levels import slider_steps
 from spotrust_jax.report.parts import detail_json, detail_part, script_json, thumbnail_part
@@ -38,6 +48,8 @@ _GLOSSARY = (
     "area",
     "interval",
     "grade",
+    "novelty",
+    "survey_area",
     "marked_area",
     "marked_size",
     "expected_missed",
@@ -66,6 +78,7 @@ def write_report(run: Run, *, inline: bool) -> Path:
     if files.exists() and not files.is_dir():
         raise InputError(f"{files} is no folder, and the report needs one of this name: move it away")
     shown = run.analysed
+    areas = survey_rows(shown, run.model.areas)
     content = {
         "model": run.model,
         "created": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -73,6 +86,12 @@ def write_report(run: Run, *, inline: bool) -> Path:
         "failed": [row for row in run.rows if row.status != "ok"],
         "shown": shown,
         "with_marks": sum(row.corroded_fraction > 0 for row in shown),
+        "novel": sum(bool(row.novel) for row in shown),
+        "with_novelty": any(row.novel is not None for row in shown),
+        "novel_alert": novel_alert(shown),
+        "unknown_kind": UNKNOWN_KIND,
+        "areas": areas,
+        "area_conditions": survey_conditions(areas[0], shown) if areas else "",
         "statements": statements(run.model, shown),
         "scores": score_tables(run.model.card.scores),
         "explanations": EXPLANATIONS,
@@ -116,6 +135,7 @@ def _overview(run: Run, files: str | None) -> dict:
         "files": files,
         "threshold": int(np.searchsorted(steps.probability, np.float32(run.model.threshold))),
         "area_level": run.model.area_level,
+        "unknown_kind": UNKNOWN_KIND,
         "probability_steps": _short(steps.probability),
         "epistemic_steps": _short(steps.epistemic),
         "explanations": {name: one._asdict() for name, one in EXPLANATIONS.items()},
@@ -129,7 +149,7 @@ def _card(run: Run, number: int, row: Row, files: str | None) -> dict:
     names = ("outputs", "height", "width", "corroded_fraction", "mean_epistemic", "mean_entropy", "mean_log_variance")
     names += ("expected_missed_fraction", "area", "area_low", "area_high", "regions", "millimetres_per_pixel")
     names += ("sampled_area_low", "sampled_area_high", "sampled_area_note", "latitude", "longitude")
-    names += ("judged", "judged_pixels", "area_level")
+    names += ("judged", "judged_pixels", "area_level", "novelty", "novel", "novelty_note", "mean_local_novelty")
     shown = {
         "area": estimate(row.area),
         "interval": interval(row),
@@ -147,6 +167,8 @@ def _card(run: Run, number: int, row: Row, files: str | None) -> dict:
 
 def _grades(row: Row) -> list[str]:
     """The sets of grades, or why there are none."""
+    if row.novel:
+        return [f"none: {UNKNOWN_KIND.split(':')[0]}"]
     found = grades(row)
     of = f" (judged: {row.judged})" if row.judged == WHOLE else ""
     return [f"{one}{of}" for one in found if one.labels] or [f"none: {found[0].refusal}"]

@@ -42,7 +42,7 @@ def test_a_novel_photograph_is_listed_and_not_graded(tmp_path):
     grey, white = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (grey["novel"], grey["novelty_note"], white["novel"]) == (False, "", True)
     np.testing.assert_allclose(white["novelty"], 0.5 * 3**0.5 / 0.25, rtol=1e-5)
-    assert white["novelty_note"].startswith("novel: its features are 3.46 of the limit away")
+    assert white["novelty_note"].startswith("novel: its features are 3.46 times the limit away")
     assert all(one.refusal == white["novelty_note"] and not one.labels for one in grades(rows[1]))
     assert all(one.refusal != white["novelty_note"] for one in grades(rows[0]))
     assert white["area"] is not None  # it stays, for who wants to look

@@ -5,6 +5,7 @@ import dataclasses
 import openpyxl
 
 from spotrust_jax.outputs import workbook
+from spotrust_jax.outputs.descriptions import UNKNOWN_KIND
 from spotrust_jax.outputs.region_tables import Region
 from spotrust_jax.outputs.summary import Row
 from spotrust_jax.outputs.workbook import WorkbookWriter
@@ -22,6 +23,18 @@ def rows(count):
         Row(name, name, height=64, width=96, corroded_fraction=0.25, area=0.5, area_open=0.1, area_level=0.9)
         for name in names
     ]
+
+
+def test_novel_photographs_are_counted_and_the_condition_of_the_survey_is_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbook, "read_regions", lambda *_: ([], []))
+    found = [dataclasses.replace(row, novel=novel) for row, novel in zip(rows(0), (True, False, True), strict=True)]
+    for shown, note in ((found, "2 of 3 photographs are not of a kind"), (found[:1], "THE ONLY PHOTOGRAPH IS NOT")):
+        WorkbookWriter().finish(Run(tmp_path, shown, MODEL))
+        book = openpyxl.load_workbook(tmp_path / "summary.xlsx", read_only=True)
+        lines = [[cell.value for cell in line] for line in book["survey"].iter_rows()]
+        assert [UNKNOWN_KIND, sum(row.novel for row in shown)] in [line[:2] for line in lines]
+        assert any(str(line[0]).startswith(note) for line in lines)
+        assert any("A folder stands for a structure" in str(line[0]) for line in lines)
 
 
 def test_sheets_have_the_rows_and_texts_stay_texts(tmp_path, monkeypatch):

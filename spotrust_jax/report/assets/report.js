@@ -50,6 +50,11 @@ function chipsOf(photograph) {
   return texts.filter(Boolean).map((text) => element("span", { class: "chip done" }, text));
 }
 
+// What is said of a photograph of a kind that the model does not know.
+function unknownKind(photograph) {
+  return element("span", { class: "chip novel", title: photograph.novelty_note }, data.unknown_kind);
+}
+
 // The interval as a bar from 0 to 100%, and the estimate as a line in it.
 function meterOf(photograph) {
   const [range, line] = [element("i", { class: "range" }), element("i", { class: "line" })];
@@ -63,34 +68,42 @@ function cardOf(photograph) {
   const { shown } = photograph;
   const alternative = `${photograph.name}: ${percent(photograph.corroded_fraction)} marked`;
   const image = element("img", { src: photograph.thumbnail, loading: "lazy", decoding: "async", alt: alternative });
-  const values = element("span", { class: "values" }, element("b", {}, `${shown.area} corroded`), element("span", {}, `${data.area_level} interval: ${shown.interval}`), element("span", {}, `grade: ${shown.grades[0].split(":")[0]}`),
+  const values = element("span", { class: "values" }, element("b", {}, `${shown.area} corroded`), element("span", {}, `${data.area_level} interval: ${shown.interval}`), photograph.novel ? unknownKind(photograph) : element("span", {}, `grade: ${shown.grades[0].replace(/ \(judged.*|:.*/, "")}`),
     element("span", {}, `expected missed: ${shown.expected_missed}`));
   const button = element("button", { type: "button" }, image, element("span", { class: "body" },
     element("span", { class: "name", title: photograph.outputs }, photograph.name), meterOf(photograph), values,
     element("span", { class: "chips" }, ...chipsOf(photograph))));
   button.addEventListener("click", () => openViewer(photograph));
-  photograph.card = element("li", { class: "card" }, button);
+  photograph.card = element("li", { class: photograph.novel ? "card unsure" : "card" }, button);
   return photograph.card;
 }
 
 function chosen(photograph) {
   const least = (id) => Number(byId(id).value) || 0;
-  const state = byId("filter-state").value;
+  const [state, kind] = [byId("filter-state").value, byId("filter-kind").value];
   const { checked } = noteOf(photograph);
   return photograph.outputs.toLowerCase().includes(byId("filter-name").value.trim().toLowerCase())
     && 100 * photograph.corroded_fraction >= least("filter-area")
     && photograph.mean_epistemic >= least("filter-epistemic")
     && 100 * photograph.expected_missed_fraction >= least("filter-missed")
+    && (kind === "all" || (photograph.novel === true) === (kind === "unknown"))
     && (state !== "checked" || checked) && (state !== "unchecked" || !checked);
 }
 
-const FILTERS = ["filter-name", "filter-area", "filter-epistemic", "filter-missed", "filter-state"];
+const FILTERS = ["filter-name", "filter-area", "filter-epistemic", "filter-missed", "filter-state", "filter-kind"];
 
 const isSet = (id) => byId(id).value !== "" && byId(id).value !== "all";
 
 function clearFilters() {
-  for (const id of FILTERS) byId(id).value = id === "filter-state" ? "all" : "";
+  for (const id of FILTERS) byId(id).value = byId(id).matches("select") ? "all" : "";
   arrange();
+}
+
+function showNovel() {
+  clearFilters();
+  byId("filter-kind").value = "unknown";
+  arrange();
+  byId("gallery").scrollIntoView();
 }
 
 function sortBy(key) {
@@ -114,6 +127,7 @@ function arrange() {
   byId("nothing").hidden = order.length > 0 || photographs.length === 0;
   byId("summary-rows").replaceChildren(...order.map((photograph) => photograph.row));
   for (const button of document.querySelectorAll("[data-sort]")) showSorting(button, key, sign);
+  prepareAhead();
   addCards();
 }
 
@@ -217,7 +231,10 @@ const cutOff = () => Number(byId("cut-off").value);
 
 async function openViewer(photograph) {
   recordRemark();
+  const left = viewer.photograph;
   viewer.photograph = photograph;
+  forget(photograph);
+  if (left) printAgain(left);
   viewer.detail = null;
   viewer.picture = viewer.mask = null;
   byId("viewer-name").textContent = photograph.name;
@@ -395,6 +412,8 @@ function showFigures() {
   const last = cutOff() === data.epistemic_steps.length - 1;
   const leftOut = areaAt(detail, threshold(), data.epistemic_steps.length - 1) - area;
   const moved = atRunThreshold() ? "" : ` at ${data.probability_steps[threshold()]}, not the run's ${data.probability_steps[data.threshold]}`;
+  byId("unknown").hidden = !photograph.novel;
+  byId("unknown").replaceChildren(unknownKind(photograph), " ", explain("novelty"), element("p", {}, photograph.novelty_note));
   byId("figures").replaceChildren(...[
     ...mainFigures(photograph),
     ["marked_area", percent(area / all) + moved, MASK],
@@ -421,7 +440,9 @@ function showTechnicalFigures(photograph, area, all) {
     ["mean_epistemic", fixed(photograph.mean_epistemic, 4)],
     ["mean_entropy", `${fixed(photograph.mean_entropy, 3)} nats`],
     ["mean_log_variance", fixed(photograph.mean_log_variance, 2)],
-  ].map(figureRow));
+    photograph.novelty !== null && ["novelty", `${photograph.novel ? "yes" : "no"}: ${fixed(photograph.novelty, 2)} times the limit`],
+    photograph.mean_local_novelty !== null && ["mean_local_novelty", fixed(photograph.mean_local_novelty, 2)],
+  ].filter(Boolean).map(figureRow));
   byId("layer-text").textContent = LAYER_TEXT[viewer.layer];
 }
 
@@ -603,6 +624,7 @@ function listen() {
   for (const id of ["sort", "reverse", ...FILTERS]) byId(id).addEventListener("input", arrange);
   for (const id of ["clear", "show-all"]) byId(id).addEventListener("click", clearFilters);
   for (const button of document.querySelectorAll("[data-sort]")) button.addEventListener("click", () => sortBy(button.dataset.sort));
+  if (byId("show-novel")) byId("show-novel").addEventListener("click", showNovel);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   byId("cards").addEventListener("keydown", moveInGallery);
   byId("as-table").addEventListener("click", () => {
@@ -616,6 +638,7 @@ function listen() {
   byId("close").addEventListener("click", () => byId("viewer").close());
   byId("viewer").addEventListener("close", () => {
     recordRemark();
+    if (viewer.photograph) printAgain(viewer.photograph);
     const card = viewer.photograph && viewer.photograph.card;
     if (card) card.firstElementChild.focus();
   });
