@@ -42,7 +42,7 @@ def test_novel_photograph_is_marked_everywhere_and_filtered(browser, report):
         page.click("#as-table")
         assert page.locator("#summary-rows .chip.novel").all_inner_texts() == [UNKNOWN]
         page.click("#as-table")
-        page.locator(".card.unsure button").click()
+        page.locator(".card.unknown-kind button").click()
         wait_until(page, "viewer.detail !== null")
         assert UNKNOWN in page.inner_text("#unknown") and "2.33 times the limit" in page.inner_text("#unknown")
         page.keyboard.press("ArrowLeft")

@@ -74,7 +74,7 @@ function cardOf(photograph) {
     element("span", { class: "name", title: photograph.outputs }, photograph.name), meterOf(photograph), values,
     element("span", { class: "chips" }, ...chipsOf(photograph))));
   button.addEventListener("click", () => openViewer(photograph));
-  photograph.card = element("li", { class: photograph.novel ? "card unsure" : "card" }, button);
+  photograph.card = element("li", { class: photograph.novel ? "card unknown-kind" : "card" }, button);
   return photograph.card;
 }
 
