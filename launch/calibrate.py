@@ -62,7 +62,8 @@ def main() -> int:
     if config.areas.groups:
         print(f"areas: intervals that hold with {config.areas.level:.0%}, from {config.areas.groups} groups")
     else:
-        print(f"areas: no intervals, which need photographs of {needed_groups(1 - config.areas.level)} groups or more")
+        fewest = needed_groups(1 - config.areas.level)
+        print(f"areas: no intervals, which take {fewest} groups or more, two with corrosion and two with other pixels")
     program.warn(without_skill(observed.each, observed.groups))
     return 0
 
@@ -79,6 +80,8 @@ def _wanted():
     for name, level in given.items():
         if not 0 < level < 1:
             raise InputError(f"--{name}={level} is no share: give a number between 0 and 1")
+    if _TOLERANCE.present and "clean_marked" not in given:
+        raise InputError(f"--tolerance={_TOLERANCE.value} is of --clean_marked: give that as well, or leave it out")
     if not 0 <= _TOLERANCE.value < 1:
         raise InputError(f"--tolerance={_TOLERANCE.value} is no share: give a number from 0 up and below 1")
     return next((PromiseRequest(name, level, _TOLERANCE.value) for name, level in given.items()), None)

@@ -45,14 +45,14 @@ def best_f1_threshold(by_probability: Histogram) -> float:
 def conformal_threshold(
     missed: Float64[np.ndarray, "groups thresholds"], thresholds: Float64[np.ndarray, "thresholds"], level: float
 ) -> float:
-    """The highest threshold that keeps the expected false-negative rate of a new group at or below `level`.
+    """The last threshold that keeps the expected rate of an error, such as false negatives, of a new group at a level.
 
     Conformal risk control (Angelopoulos et al. 2024): with n groups that are exchangeable with the new one, the mean of
     their rates plus the worst that the new one can do, (n * mean + 1) / (n + 1), is to be at most the level.
 
     Args:
-        missed: false-negative rate of each group at each threshold, 0 where a group has no corrosion.
-        thresholds: increasing.
+        missed: rate of each group at each threshold, 0 where a group has none, never falling from one to the next.
+        thresholds: in this order, so increasing where the rates are false-negative ones.
         level: above 0, below 1.
 
     Raises:

@@ -4,6 +4,9 @@ All are conformal risk control over groups (Angelopoulos, Bates, Fisch, Lei and 
 2024, Theorem 1), which asks for a loss of each group, 0 to 1, that only grows, or only falls, with the threshold. False
 discovery does neither. Of each group it is replaced by the largest value at this or any higher threshold: that never
 rises as the threshold does and is nowhere below the loss, so the theorem holds for it, and the loss is no larger.
+
+Where no threshold keeps the level nothing is promised. What is bounded then is the expectation of the loss, counted as
+0 where there is no promise; given that there is one the loss may be larger, where promises are seldom made.
 """
 
 import dataclasses
@@ -119,7 +122,8 @@ class Promise:
         return [
             f"It holds for photographs of new groups that are like these{mixed}, analysed at the same size, at this "
             f"threshold.",
-            "It is a mean over groups, and over which groups calibrated: it says nothing of a single photograph.",
+            "It is a mean over groups, and over which groups calibrate, those that lead to a refusal included: it says "
+            "nothing of a single photograph.",
             f"It does not promise {rest}. On these photographs the threshold finds {self.found:.0%} of the corrosion "
             f"of a group, and {self.false_discovery:.0%} of what it marks is none (measured, not promised).",
         ]
@@ -181,12 +185,12 @@ def promised_threshold(
         )
     of_each = of_groups(losses(marked.chosen(of_fear), wanted), names)
     if wanted.fear == "miss_rate":
-        raw = conformal_threshold(of_each, thresholds, wanted.level)
+        rising, tried = of_each, thresholds
     else:
-        falling = np.maximum.accumulate(of_each[:, ::-1], axis=1)
-        if (falling[:, 0].sum() + 1) / (there + 1) > wanted.level:
-            raise InputError(_unreached(wanted))
-        raw = conformal_threshold(falling, thresholds[::-1], wanted.level)
+        rising, tried = np.maximum.accumulate(of_each[:, ::-1], axis=1), thresholds[::-1]
+    if (rising[:, 0].sum() + 1) / (there + 1) > wanted.level:
+        raise InputError(_unreached(wanted))
+    raw = conformal_threshold(rising, tried, wanted.level)
     found, false = (_mean(marked, groups, thresholds, raw, PromiseRequest(fear, 0.5)) for fear in _MEASURED)
     if 1 - found < _FOUND:
         raise InputError(_unreached(wanted))

@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from spotrust_jax.errors import InputError
+
 
 class Example(NamedTuple):
     """One photograph with its label: `mask` is true where there is corrosion, `ignored` where the class is unknown.
@@ -23,6 +25,11 @@ class Example(NamedTuple):
     def scored(self) -> Bool[np.ndarray, "height width"]:
         """Where the label counts."""
         return np.ones_like(self.mask) if self.ignored is None else ~self.ignored
+
+    def require_scored(self) -> None:
+        """Raises an `InputError` where no label counts: such a photograph is neither corroded nor without corrosion."""
+        if not self.scored.any():
+            raise InputError(f"all pixels of photograph {self.name} are ignored: leave it out of the split")
 
 
 @runtime_checkable

@@ -82,10 +82,11 @@ def predict_split(segmenter: Segmenter, dataset: Dataset, analysis: Analysis) ->
     """Predicts every photograph of a split.
 
     Raises:
-        InputError: where there is none.
+        InputError: where there is none, or all pixels of one are ignored.
     """
     raw, by_probability, each, marked, groups, hashes = segmenter.uncalibrated, None, [], [], [], []
     for example in tqdm(dataset, desc="calibration", unit="photo", mininterval=1.0):
+        example.require_scored()
         probability = predict_photograph(raw, example.image, analysis).probability[example.scored]
         truth = example.mask[example.scored]
         found = probability_histogram(probability, truth)

@@ -1,6 +1,6 @@
 """A trained model measured on labelled photographs, and on photographs out of distribution, at their own size.
 
-What comes of the measurements, with intervals, is in summary.py; files are in tables.py and figures.py.
+What comes of the measurements, with intervals, is in measures.py; files are in tables.py and figures.py.
 """
 
 import dataclasses
@@ -96,8 +96,7 @@ def evaluate(
     threshold = segmenter.config.threshold if threshold is None else threshold
     pooled, groups, each, means = None, [], [], []
     for example in tqdm(dataset, desc=model, unit="photo", mininterval=1.0):
-        if not example.scored.any():
-            raise InputError(f"all pixels of photograph {example.name} are ignored: leave it out of the split")
+        example.require_scored()
         prediction = predict_photograph(segmenter, example.image, _decomposed(analysis))
         mask = prediction.mask(threshold)
         found = pixel_scores(prediction, mask, example.mask, example.scored, patch=patch)

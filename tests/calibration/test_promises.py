@@ -103,6 +103,27 @@ def test_a_promise_that_marks_nothing_is_refused():
         promised_threshold(marked, list(map(str, range(40))), _THRESHOLDS, PromiseRequest("clean_marked", 0.1))
 
 
+def test_a_miss_rate_that_no_threshold_reaches_is_refused_for_that_reason():
+    # Half of the corrosion has probability 0: more groups would not help.
+    missing = Marked(np.full((30, len(_THRESHOLDS)), 0.15), np.zeros((30, len(_THRESHOLDS))), np.full(30, 0.3))
+    with pytest.raises(InputError, match=r"a miss rate of 0.1 is reached at no threshold"):
+        promised_threshold(missing, list(map(str, range(30))), _THRESHOLDS, PromiseRequest("miss_rate", 0.1))
+
+
+def test_the_bound_counts_draws_of_groups_that_are_refused():
+    # False discovery is 0.2 at every threshold: few draws promise 0.1, and all of these promises are broken.
+    generator, made, names = np.random.default_rng(0), 0, list(map(str, range(19)))
+    for _ in range(500):
+        wrong = (generator.random(19) < 0.2)[:, None] & np.ones(3, bool)
+        marked = Marked(np.where(wrong, 0.0, 0.3), np.where(wrong, 0.3, 0.0), np.full(19, 0.3))
+        try:
+            promised_threshold(marked, names, np.array([0.3, 0.5, 0.7]), PromiseRequest("false_discovery", 0.1))
+            made += 1
+        except InputError:
+            pass
+    assert 0 < 0.2 * made / 500 < 0.1
+
+
 def test_marked_shares_are_those_of_masks():
     generator = np.random.default_rng(0)
     p, truth = generator.random((12, 9)).astype(np.float32), generator.random((12, 9)) < 0.3

@@ -198,6 +198,13 @@ def test_intervals_of_areas_need_enough_groups(dataset):
     assert found.groups == 24 and found.reach > 0
 
 
+def test_a_photograph_without_any_label_is_not_calibrated_on(dataset):
+    # It would count as one without corrosion.
+    split = Photographs([*dataset, _example(24, ignored=np.ones((32, 32), bool))])
+    with pytest.raises(InputError, match="all pixels of photograph photograph 24 are ignored: leave it out"):
+        predict_split(Known(), split, ANALYSIS)
+
+
 @pytest.mark.parametrize(("corroded", "words"), [(False, "no corrosion"), (True, "nothing but corrosion")])
 def test_split_of_one_kind_is_scored_but_not_calibrated_on(dataset, corroded, words):
     split = Photographs(example._replace(mask=np.full((32, 32), corroded)) for example in dataset[:3])

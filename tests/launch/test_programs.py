@@ -209,6 +209,8 @@ def test_calibration_is_kept_and_used(data, trained, tmp_path):
     assert refused.code == 2 and "from 9 groups" in refused.stderr  # one shows no corrosion
     refused = run("calibrate", *common, f"--data={data}", "--miss_rate=0.3", "--clean_marked=0.2")
     assert refused.code == 2 and "--miss_rate and --clean_marked are given" in refused.stderr
+    refused = run("calibrate", *common, f"--data={data}", "--miss_rate=0.3", "--tolerance=0.1")
+    assert refused.code == 2 and "--tolerance=0.1 is of --clean_marked" in refused.stderr
     promised = run("calibrate", *common, f"--data={data}", "--split=all", "--miss_rate=0.3", "--allow_seen")
     assert promised.code == 0 and "says nothing of a single photograph" in promised.stdout
     assert json.loads((model / "config.json").read_text())["promise"]["groups"] == 9
