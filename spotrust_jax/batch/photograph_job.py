@@ -252,8 +252,12 @@ def _judged_of_analysis(loaded: Loaded, job: Job) -> Bool[np.ndarray, "height wi
     """What is judged, at the size of the analysis, where it is not the whole photograph."""
     if loaded.judged is None:
         return None
-    judged = resize_mask(loaded.judged, *job.analysis.shape(*loaded.image.shape[:2]))
-    return judged if judged.any() else None
+    shape = job.analysis.shape(*loaded.image.shape[:2])
+    judged = resize_mask(loaded.judged, *shape)
+    if not judged.any():  # of less than half a pixel there: those that it touches
+        places = zip(np.nonzero(loaded.judged), shape, loaded.judged.shape, strict=True)
+        judged[tuple(place * size // full for place, size, full in places)] = True
+    return judged
 
 
 def _read_region(photograph: Photograph, job: Job, shape: tuple[int, int]) -> Bool[np.ndarray, "height width"] | None:

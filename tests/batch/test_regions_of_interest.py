@@ -10,7 +10,7 @@ from PIL import Image
 
 from spotrust_jax.batch.folder import analyse_photographs, finish
 from spotrust_jax.batch.ground_truth import RegionFiles, Truths
-from spotrust_jax.batch.photograph_job import Job
+from spotrust_jax.batch.photograph_job import Job, Loaded, _judged_of_analysis
 from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.grades.standards import STANDARDS
 from spotrust_jax.inference.analysis import Analysis
@@ -18,7 +18,7 @@ from spotrust_jax.inference.preprocessing import list_photographs
 from spotrust_jax.io import streamed_files
 from spotrust_jax.outputs import rendering
 from spotrust_jax.outputs.region_writer import RegionWriter
-from spotrust_jax.outputs.summary import grades, without_grades
+from spotrust_jax.outputs.summary import Row, grades, without_grades
 from spotrust_jax.outputs.writers import Run
 from spotrust_jax.report.writer import ReportWriter
 from tests.inference.known_segmenter import KnownSegmenter, known_maps
@@ -188,3 +188,12 @@ def test_summary_has_them(photographs, tmp_path):
     finish(Job(tmp_path / "out", Analysis(None), 0.5), Run(tmp_path / "out", rows, MODEL))
     (first, *_) = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert first["judged"] == "whole picture" and first["grade_astm_d610"] == rows[0].grade_astm_d610
+
+
+def test_a_region_that_vanishes_in_the_analysis_is_not_the_whole_photograph(tmp_path):
+    judged = np.zeros((400, 600), bool)
+    judged[201:204, 313:315] = True
+    image = np.zeros((400, 600, 3), np.uint8)
+    found = _judged_of_analysis(Loaded(Row("a.png", "a"), image, judged=judged), Job(tmp_path, Analysis(64), 0.5))
+    height, width = found.shape
+    assert np.argwhere(found).tolist() == [[202 * height // 400, 314 * width // 600]]
