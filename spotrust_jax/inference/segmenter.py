@@ -16,7 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int, Key, Num, UInt8
 
+from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.novelty import FARTHEST, KnownFeatures, NoveltyCalibration
+from spotrust_jax.calibration.promises import Promise
 from spotrust_jax.checkpoints import (
     CheckpointConfig,
     load_model,
@@ -158,11 +160,15 @@ class Segmenter:
         return digest.hexdigest()
 
     def member(self, index: int) -> "Segmenter":
-        """One member of an ensemble, as a segmenter of its own, without novelty, whose limits are the ensemble's."""
+        """One member of an ensemble, as a segmenter of its own.
+
+        Novelty, intervals of areas and the promise of the threshold are not those of a member alone: it has none.
+        """
         if not 0 <= index < self.config.members:
             raise InputError(f"member {index} does not exist: the ensemble has members 0 to {self.config.members - 1}")
         variables = jax.tree.map(lambda leaf: leaf[index : index + 1], self.variables)
-        config = dataclasses.replace(self.config, members=1, novelty=NoveltyCalibration())
+        none = {"novelty": NoveltyCalibration(), "areas": AreaCalibration(), "promise": Promise()}
+        config = dataclasses.replace(self.config, members=1, **none)
         return Segmenter(variables, config, self.devices[:1])
 
     @property

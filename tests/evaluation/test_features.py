@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import spotrust_jax
+from spotrust_jax.calibration.areas import AreaCalibration
 from spotrust_jax.calibration.novelty import FARTHEST, NoveltyCalibration, fit_known_features
+from spotrust_jax.calibration.promises import Promise
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import ModelConfig
 from spotrust_jax.data.synthetic import SurveySceneDataset
@@ -88,7 +90,11 @@ def test_a_saved_model_has_its_novelty_and_a_member_has_none(segmenter, tmp_path
     assert loaded.config == segmenter.config and loaded.config.novelty == segmenter.config.novelty
     assert loaded.fingerprint == segmenter.fingerprint
     assert loaded.fingerprint != dataclasses.replace(loaded, known=None).fingerprint
-    member = loaded.member(0)
+    promising = dataclasses.replace(
+        loaded.config, areas=AreaCalibration(0.1, 0.1, 0.9, 20), promise=Promise("miss_rate")
+    )
+    member = dataclasses.replace(loaded, config=promising).member(0)
     assert member.known is None and not member.config.novelty.file
+    assert not member.config.areas.groups and not member.config.promise.fear
     member.save(tmp_path / "member")
     assert spotrust_jax.load(tmp_path / "member").known is None

@@ -10,6 +10,7 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
 
+from spotrust_jax.calibration.promises import Promise
 from spotrust_jax.checkpoints import CheckpointConfig
 from spotrust_jax.config import LossConfig, ModelConfig, TrainConfig
 from spotrust_jax.data.scenes import SceneConfig, SceneDataset
@@ -220,7 +221,9 @@ def test_noise_is_found_again():
 
 
 def test_logit_noise_is_part_of_the_probability(trained, scenes, image):
-    segmenter = with_last_layer(trained, "logit_noise", scenes, most=2000)
+    promising = dataclasses.replace(trained.config, promise=Promise("miss_rate"), threshold_rule="a miss rate")
+    segmenter = with_last_layer(dataclasses.replace(trained, config=promising), "logit_noise", scenes, most=2000)
+    assert not segmenter.config.promise.fear and "before its last layer" in segmenter.config.threshold_rule
     found = segmenter.predict(image, key=jax.random.key(0), num_samples=3)
     again = segmenter.predict(image, key=jax.random.key(5), num_samples=1)
     np.testing.assert_array_equal(found.probability, again.probability)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float64, PyTree
 
+from spotrust_jax.calibration.promises import Promise
 from spotrust_jax.checkpoints import CheckpointConfig, ModelCard
 from spotrust_jax.data.example import Dataset
 from spotrust_jax.data.seen import SeenPhotographs, seen_photographs
@@ -83,6 +84,9 @@ def with_last_layer(
         trained_on=segmenter.config.trained_on | seen_photographs(dataset),
         selected_on=segmenter.config.selected_on | (seen_photographs(held_out) if held_out else SeenPhotographs()),
         card=ModelCard(),
+        # The mask's threshold stays, and nothing that it was chosen by holds for the new layer.
+        threshold_rule="that of the model before its last layer was fitted",
+        promise=Promise(),
     )
     if variant.log_variance_bound is not None:
         bound = variant.log_variance_bound
