@@ -3,7 +3,11 @@
 Compares with photographs that it was trained on; the limit is chosen on others. It takes no labels.
 """
 
+from collections.abc import Sequence
+
 from absl import flags
+
+from spotrust_jax.errors import InputError
 
 from . import analysis_flags, checkpoint_flags, fitted_flags, program, seen_flags
 
@@ -26,6 +30,7 @@ def main() -> int:
     fitted_flags.require_output(checkpoint)
     segmenter = spotrust_jax.load(checkpoint).spread(program.devices()[:1])[0]
     training, held_out = (open_path(_DATA.value, split) for split in (_TRAINING.value, _SPLIT.value))
+    _require_apart(training.names, held_out.names)
     seen_flags.require_unseen(held_out, {checkpoint: segmenter.config}, ["trained_on"])
     analysis = analysis_flags.analysis(segmenter.config)
     features, others = (feature_set(segmenter, dataset, analysis) for dataset in (training, held_out))
@@ -42,6 +47,14 @@ def main() -> int:
     print(f"novelty: {calibration.photographs} photographs of the training are known")
     print(f"limit: exceeded by {flagged} of {len(others.groups)} held-out photographs in {groups} groups")
     return 0
+
+
+def _require_apart(training: Sequence[str], held_out: Sequence[str]) -> None:
+    """Raises an `InputError` for a photograph in both splits: its distance is 0, which makes the limit too small."""
+    shared = sorted(set(training) & set(held_out))
+    if shared:
+        splits = f"--training={_TRAINING.value} and --split={_SPLIT.value}"
+        raise InputError(f"{splits} share {len(shared)} photographs, such as {shared[0]}: give splits that share none")
 
 
 def run() -> None:

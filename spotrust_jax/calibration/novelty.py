@@ -180,7 +180,8 @@ def fit_known_features(training: FeatureSet, held_out: FeatureSet, share: float 
     `group_quantile`.
 
     Raises:
-        InputError: where there are fewer than two photographs in training, or too few held-out groups for the share.
+        InputError: where there are fewer than two photographs in training, too few held-out groups for the share, or
+            features that vary too little for half precision.
     """
     if len(training.pooled) < 2:
         raise InputError(f"novelty is fitted to {len(training.pooled)} photographs: give two or more of the training")
@@ -228,4 +229,6 @@ def shrunk_covariance(centred: Float64[np.ndarray, "samples channels"]) -> Float
 
 def _half(values: np.ndarray) -> Float32[np.ndarray, "..."]:
     """Rounded to half precision, which keeps them apart from what a file gives back by nothing."""
+    if np.abs(values).max() > np.finfo(np.float16).max:
+        raise InputError("the network's features hardly vary, and novelty needs some that do: train the model longer")
     return values.astype(np.float16).astype(np.float32)

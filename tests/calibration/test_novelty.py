@@ -111,6 +111,13 @@ def test_dead_channels_and_few_photographs_leave_distances_finite():
     assert np.isfinite(known.cell_distances(held_out.cells)).all()
 
 
+def test_features_that_hardly_vary_are_refused_before_a_file_is_written():
+    training, held_out = (FeatureSet(one.pooled * 1e-4, one.cells * 1e-4, one.groups) for one in sets(500))
+    training.cells[..., 2] = 0.0
+    with pytest.raises(InputError, match="features hardly vary, and novelty needs some that do"):
+        novelty.fit_known_features(training, held_out)
+
+
 def test_features_of_another_network_are_refused():
     known = novelty.fit_known_features(*sets())
     with pytest.raises(InputError, match="has 5 features and its novelty 6: fit novelty to this model again"):

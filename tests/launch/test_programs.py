@@ -218,6 +218,14 @@ def test_calibration_is_kept_and_used(data, trained, tmp_path):
     assert kind.code == 2 and "deterministic" in kind.stderr
 
 
+def test_novelty_takes_splits_that_share_nothing(data, trained):
+    asked = (f"--checkpoint={trained / 'best'}", f"--data={data}", "--allow_seen")
+    refused = run("novelty", *asked, "--split=train")
+    assert refused.code == 2 and "--training=train and --split=train share 6 photographs" in refused.stderr
+    refused = run("novelty", *asked)
+    assert refused.code == 2 and "held-out photographs are of 2 groups" in refused.stderr
+
+
 def test_photographs_that_the_model_knows_are_refused(data, trained, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(trained / "best", model)
