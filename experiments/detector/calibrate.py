@@ -1,7 +1,7 @@
 """Calibrates the trained detector, chooses its threshold, and packages it; then scores it once on the test parts.
 
-python -m experiments.detector.calibrate --checkpoint=runs/detector/ensemble/best --data=runs/detector/data \
-    --no_rust=PHOTOGRAPHS/no_rust --output=runs/detector/scores [--test]
+python -m experiments.detector.calibrate --checkpoint=runs/detector/ensemble/best --photographs=PHOTOGRAPHS \
+    --output=runs/detector/scores [--test]
 
 Slope, intercept and threshold are fitted on the validation photographs, which chose nothing else; what they are worth
 on photographs that did not fit them is estimated by leaving out a fifth of the groups at a time. Measured photographs

@@ -25,6 +25,8 @@ class SurveyRow:
         area_low, area_high: interval that is to hold it with probability `area_level`; None where the model's areas
             are not calibrated.
         area_level: probability, 0 to 1.
+        novel: how many of the photographs are not of a kind that the model knows, which the interval does not allow
+            for; 0 also where the model has no novelty.
     """
 
     structure: str
@@ -34,6 +36,7 @@ class SurveyRow:
     area_low: float | None
     area_high: float | None
     area_level: float
+    novel: int = 0
 
 
 def survey_rows(rows: Sequence[Row], calibration: AreaCalibration) -> list[SurveyRow]:
@@ -47,7 +50,8 @@ def survey_rows(rows: Sequence[Row], calibration: AreaCalibration) -> list[Surve
     def together(structure: str, chosen: np.ndarray) -> SurveyRow:
         part = Shares(*(values[chosen] for values in shares))
         found = survey_area(calibration, part, structures[chosen].tolist())
-        return SurveyRow(structure, int(chosen.sum()), len(set(structures[chosen])), *found)
+        novel = sum(bool(known[index].novel) for index in np.flatnonzero(chosen))
+        return SurveyRow(structure, int(chosen.sum()), len(set(structures[chosen])), *found, novel)
 
     names = sorted(set(structures.tolist()))
     each = [together(name, structures == name) for name in names] if len(names) > 1 else []

@@ -1,5 +1,6 @@
 """The file of a survey, against areas that are put together by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -31,6 +32,11 @@ def test_survey_and_each_folder_of_it(tmp_path):
 def test_photographs_of_one_folder_are_a_single_structure():
     (survey,) = survey_rows([_row("a", 0.1), _row("b", 0.3)], _CALIBRATION)
     assert (survey.structures, survey.photographs) == (1, 2)
+
+
+def test_novel_photographs_are_counted():
+    rows = [dataclasses.replace(_row(name, 0.1), novel=novel) for name, novel in (("a/a", True), ("b/b", False))]
+    assert [one.novel for one in survey_rows(rows, _CALIBRATION)] == [1, 1, 0]
 
 
 def test_no_survey_of_photographs_that_failed_and_no_interval_without_calibration():
