@@ -11,12 +11,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 from tests.compilation import xla_flags
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+# Seconds; the small network's run takes some thirty on free cores.
+_LONGEST = 900
 
 
 def config(members: int = 1, epochs: int = 5):
@@ -51,8 +54,14 @@ def start(run_directory: Path, *arguments: str, devices: int = 1, **environment:
 
 
 def finish(*processes: subprocess.Popen) -> list[int]:
-    """Exit codes of processes that run side by side; what they printed is shown where one fails."""
+    """Exit codes of processes that run side by side; what they printed is shown where one fails.
+
+    Processes that wait for each other for ever are killed: a test that fails is better than one that hangs.
+    """
+    alarm = threading.Timer(_LONGEST, lambda: [process.kill() for process in processes])
+    alarm.start()
     printed = [process.communicate()[0] for process in processes]
+    alarm.cancel()
     codes = [process.returncode for process in processes]
     if any(code not in (0, 75) for code in codes):
         print(*printed, sep="\n")
