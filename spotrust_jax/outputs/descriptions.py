@@ -87,7 +87,7 @@ def interval(row: Row | SurveyRow) -> str:
     return f"{low:.{_digits(row.area_low)}f} to {high:.{_digits(row.area_high)}f} %"
 
 
-def survey_conditions(survey: SurveyRow, rows: Sequence[Row]) -> str:
+def survey_conditions(survey: SurveyRow) -> str:
     """What the area of a survey is a mean of, and when its interval holds."""
     mean = (
         "Mean over photographs that all count the same, of what is judged in each: no share of the structure's surface."
@@ -105,7 +105,7 @@ def survey_conditions(survey: SurveyRow, rows: Sequence[Row]) -> str:
         else f"The interval is to hold the true mean in {survey.area_level:.0%} of surveys of new structures of the "
         "kinds that the model's areas were compared on."
     )
-    count = sum(bool(row.novel) for row in rows)
+    count = survey.novel
     novel = (
         f"{count} of the photographs {'is' if count == 1 else 'are'} not of a kind that the model knows: counted here, "
         "and the interval does not allow for it."

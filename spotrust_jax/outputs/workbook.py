@@ -90,7 +90,7 @@ def _records(kind: type, records: Iterable[Any]) -> Iterable[Sequence[Cell]]:
 def _survey(run: Run) -> Iterable[Sequence[Cell]]:
     areas = survey_rows(run.rows, run.model.areas)
     yield from _records(SurveyRow, areas)
-    yield from ([survey_conditions(found, run.analysed)] for found in areas[:1])
+    yield from ([survey_conditions(found)] for found in areas[:1])
     yield []
     for label in ("asset", "date of inspection", "inspector", "signature"):
         yield [label]

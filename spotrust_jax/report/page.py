@@ -91,7 +91,7 @@ def write_report(run: Run, *, inline: bool) -> Path:
         "novel_alert": novel_alert(shown),
         "unknown_kind": UNKNOWN_KIND,
         "areas": areas,
-        "area_conditions": survey_conditions(areas[0], shown) if areas else "",
+        "area_conditions": survey_conditions(areas[0]) if areas else "",
         "statements": statements(run.model, shown),
         "scores": score_tables(run.model.card.scores),
         "explanations": EXPLANATIONS,

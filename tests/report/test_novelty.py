@@ -64,6 +64,7 @@ def test_survey_has_its_area_interval_condition_and_structures(browser, report):
         assert "A folder stands for a structure" in text and "1 of the photographs is not of a kind" in text
         page.click(".whole summary")
         assert page.locator(".whole tbody th").all_inner_texts() == ["deck", "tower"]
+        assert page.locator(".whole tbody td:nth-child(3)").all_inner_texts() == ["0", "1"]
 
 
 def test_print_of_the_browser_has_large_pictures(browser, report):
