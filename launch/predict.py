@@ -129,7 +129,7 @@ def _regions(photographs: list):
 
 def _conclude(finished: list, analysis, config, summary: Path) -> int:
     """Prints warnings and counts at the end, and gives the exit code."""
-    from spotrust_jax.inference.analysis import much_larger
+    from spotrust_jax.inference.analysis import much_larger, scale_note
     from spotrust_jax.inference.segmenter import compiled_sizes
     from spotrust_jax.io.display import escaped
     from spotrust_jax.outputs.summary import WHOLE, noted, novel_note
@@ -142,6 +142,7 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
             f"at which they were analysed: small spots may be lost, --scale=PIXELS analyses them larger",
             file=sys.stderr,
         )
+    program.warn(scale_note(config, analysis))
     whole = sum(row.judged == WHOLE for row in rows)
     if _REGIONS.value is not None and whole:
         print(

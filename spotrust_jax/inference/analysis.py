@@ -201,6 +201,17 @@ def much_larger(height: int, width: int, analysis: Analysis) -> bool:
     return analysis.scale is not None and max(height, width) > _MUCH_LARGER * analysis.scale
 
 
+def scale_note(config: CheckpointConfig, analysis: Analysis) -> str | None:
+    """What another scale than the trained one means for what calibration measured; None where it measured nothing."""
+    if analysis.scale == config.inference_size or not (config.areas.groups or config.promise.fear):
+        return None
+    at = "their own size" if analysis.scale is None else f"{analysis.scale} pixels"
+    return (
+        f"photographs are analysed at {at} and the model was trained at {config.inference_size}: intervals of areas, "
+        f"grades and the threshold's promise hold only if it was calibrated at this --scale"
+    )
+
+
 def _analyse_part(
     segmenter: PartPredictor,
     part: UInt8[np.ndarray, "height width 3"],

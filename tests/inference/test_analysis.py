@@ -1,5 +1,6 @@
 """Tiles and augmentations of photographs against maps that are known for every pixel."""
 
+import dataclasses
 import re
 
 import jax
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spotrust_jax.calibration.areas import AreaCalibration
+from spotrust_jax.calibration.promises import Promise
 from spotrust_jax.errors import InputError
-from spotrust_jax.inference.analysis import Analysis, parse_scale, predict_photograph
+from spotrust_jax.inference.analysis import Analysis, parse_scale, predict_photograph, scale_note
 from spotrust_jax.inference.test_time_augmentation import AUGMENTATIONS, combine
 from spotrust_jax.sampling.passes import sample_keys
-from tests.inference.known_segmenter import KnownSegmenter, known_maps
+from tests.inference.known_segmenter import CONFIG, KnownSegmenter, known_maps
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +101,11 @@ def test_tiles_that_cannot_be(settings, words):
 def test_scale_that_is_no_number_of_pixels_is_one_line(text):
     with pytest.raises(InputError, match=f"--scale={re.escape(text)} is not a scale: give trained, native or a number"):
         parse_scale(text, 640)
+
+
+def test_what_was_measured_at_the_trained_scale_is_not_promised_at_another():
+    areas = dataclasses.replace(CONFIG, inference_size=64, areas=AreaCalibration(0.1, 0.1, 0.9, 20))
+    promise = dataclasses.replace(CONFIG, inference_size=64, promise=Promise("miss_rate"))
+    assert scale_note(areas, Analysis(64)) is None and scale_note(CONFIG, Analysis(None)) is None
+    assert "analysed at 96 pixels and the model was trained at 64: intervals" in str(scale_note(areas, Analysis(96)))
+    assert "analysed at their own size" in str(scale_note(promise, Analysis(None)))
