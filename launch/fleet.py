@@ -44,7 +44,8 @@ def _run(fleet) -> int:
     found = run_fleet(fleet, address=_ADDRESS.value, predictors=_PREDICTORS.value, batch_size=_BATCH_SIZE.value)
     rows = sorted(tqdm(found, total=count, unit="photo", mininterval=1.0), key=lambda row: row.photograph)
     write_fleet_summary(fleet, rows)
-    program.warn(escaped(novel_note(rows)) or None)
+    if note := novel_note(rows):
+        program.warn(escaped(note))
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
         print(escaped(f"error: {row.message}"), file=sys.stderr)

@@ -101,15 +101,18 @@ def _require_no_other_summary(folder: Path, suffix: str, writers: tuple) -> None
             raise InputError(f"{file} {where}: move it away, or give another --output")
 
 
+def _folder(flag: str, path: str, content: str) -> Path:
+    if not Path(path).is_dir():
+        raise InputError(f"--{flag}={Path(path)} is no folder: give the one with {content}")
+    return Path(path)
+
+
 def _ground_truth(photographs: list):
     from spotrust_jax.batch.ground_truth import Truths
 
     if _GROUND_TRUTH.value is None:
         return None
-    folder = Path(_GROUND_TRUTH.value)
-    if not folder.is_dir():
-        raise InputError(f"--ground_truth={folder} is no folder: give the one with the masks")
-    return Truths.of(folder, photographs)
+    return Truths.of(_folder("ground_truth", _GROUND_TRUTH.value, "the masks"), photographs)
 
 
 def _regions(photographs: list):
@@ -117,9 +120,7 @@ def _regions(photographs: list):
 
     if _REGIONS.value is None:
         return None
-    folder = Path(_REGIONS.value)
-    if not folder.is_dir():
-        raise InputError(f"--regions={folder} is no folder: give the one with the regions of interest")
+    folder = _folder("regions", _REGIONS.value, "the regions of interest")
     found = RegionFiles.of(folder, photographs)
     if not any(map(found.has, photographs)):
         remedy = f"name them as the photographs are, such as {photographs[0].stem}.json or .png"
@@ -137,24 +138,22 @@ def _conclude(finished: list, analysis, config, summary: Path) -> int:
     rows = [item.row for item in finished]
     shrunk = sum(row.height is not None and much_larger(row.height, row.width, analysis) for row in rows)
     if shrunk:
-        print(
-            f"warning: {shrunk} of {len(rows)} photographs are more than twice as large as the {analysis.scale} pixels "
-            f"at which they were analysed: small spots may be lost, --scale=PIXELS analyses them larger",
-            file=sys.stderr,
+        program.warn(
+            f"{shrunk} of {len(rows)} photographs are more than twice as large as the {analysis.scale} pixels at which "
+            f"they were analysed: small spots may be lost, --scale=PIXELS analyses them larger"
         )
     program.warn(scale_note(config, analysis))
     whole = sum(row.judged == WHOLE for row in rows)
     if _REGIONS.value is not None and whole:
-        print(
-            f"warning: {whole} of {len(rows)} photographs have no region of interest in {_REGIONS.value}: their areas "
-            f"and grades are of the whole picture, as the column judged says",
-            file=sys.stderr,
+        program.warn(
+            f"{whole} of {len(rows)} photographs have no region of interest in {_REGIONS.value}: their areas and "
+            f"grades are of the whole picture, as the column judged says"
         )
     for note, first, count in noted(rows):
         others = f" and {count - 1} more" if count > 1 else ""
-        print(escaped(f"warning: photograph {first}{others}: {note}"), file=sys.stderr)
+        program.warn(escaped(f"photograph {first}{others}: {note}"))
     if note := novel_note(rows):
-        print(escaped(f"warning: {note}"), file=sys.stderr)
+        program.warn(escaped(note))
     failed = [row for row in rows if row.status != "ok"]
     for row in failed:
         print(escaped(f"error: {row.message}"), file=sys.stderr)
